@@ -1,0 +1,31 @@
+# One environment, one command each. `make demo` and `make test` need nothing but Python >= 3.11 and this folder.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint bench clean
+
+$(BIN)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable ".[plot,test,bench]" --group lint
+	touch $@
+
+demo: $(BIN)/.ready  ## The two examples; pictures go to build/
+	$(BIN)/python docs/examples/plot_attention_pooling.py
+	$(BIN)/python docs/examples/plot_image_from_pixels.py
+
+test: $(BIN)/.ready
+	SCIPY_ARRAY_API=1 $(BIN)/python -m pytest --numprocesses 2
+
+lint: $(BIN)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+
+bench: $(BIN)/.ready  ## This package beside its peers, in one run
+	$(BIN)/python benchmarks/compare.py
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

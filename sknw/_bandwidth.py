@@ -1,0 +1,370 @@
+"""Choosing a bandwidth: rules of thumb, a global search of one factor, and descent along the gradient.
+
+Plain functions that return a `Selection`. All of them start from a reference shape, the spread of each feature (or
+their root mean square), and speak of the factor c that it is multiplied by.
+"""
+
+import itertools
+import math
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import brentq, minimize, minimize_scalar
+from sklearn.exceptions import ConvergenceWarning
+
+from ._core import PROFILES, Derivatives, canonical_factor, kernel_sums
+from ._criterion import check_differentiable, leave_one_out
+from ._pooling import Metric, can_leave_out
+
+#: A spread below this share of the standard deviation says that half of the values are nearly the same, and no more.
+_LEAST_IQR = 0.01
+
+#: Criteria that agree to this relative precision are a tie, which goes to the widest bandwidth.
+_TIE = 1e-12
+
+
+class Selection(NamedTuple):
+    """A chosen bandwidth and how it was found.
+
+    Attributes
+    ----------
+    h : float or ndarray of shape (d,)
+        Bandwidth, one number or one per feature.
+    criterion : float or None
+        The leave-one-out error there, in the sample's units; None if nobody computed it.
+    searched : tuple of two ndarrays, or None
+        Bandwidths of the global search, by width, and their criterion.
+    losses : list of float, or None
+        Criterion per iteration of a descent.
+    n_iter : int
+        Iterations of a descent, or evaluations that refined the search; at least 1.
+    """
+
+    h: float | np.ndarray
+    criterion: float | None = None
+    searched: tuple[np.ndarray, np.ndarray] | None = None
+    losses: list[float] | None = None
+    n_iter: int = 1
+
+
+def spreads(sample):
+    """Spread of each feature: its weighted standard deviation, or its interquartile range over 1.349 if smaller.
+
+    Returns
+    -------
+    ndarray of shape (d,)
+        0 for a constant feature, one that varies by rounding only.
+    """
+    X, w = sample.X, sample.w
+    scale = np.abs(X).max(axis=0)
+    unit = np.where(scale > 0, scale, 1)
+    Z = X / unit
+    share = w / w.sum()
+    center = 0.5 * Z.min(axis=0) + 0.5 * Z.max(axis=0)
+    deviations = Z - center
+    deviations -= share @ deviations
+    std = np.sqrt(share @ deviations**2)
+    low, high = np.quantile(Z, [0.25, 0.75], axis=0, weights=w, method="inverted_cdf")
+    iqr = (high - low) / 1.349
+    spread = np.where((iqr > _LEAST_IQR * std) & (iqr < std), iqr, std)
+    return unit * np.where(std > 8 * np.finfo(np.float64).eps, spread, 0)
+
+
+def reference(sample, bandwidth_type):
+    """The shape that a search multiplies by one factor: a number (spherical) or one per feature, `inf` if constant."""
+    spread = spreads(sample)
+    varies = spread > 0
+    if not varies.any():
+        return math.inf if bandwidth_type == "spherical" else np.full(len(spread), math.inf)
+    if bandwidth_type == "spherical":
+        largest = spread.max()
+        return float(largest * np.sqrt(np.mean((spread[varies] / largest) ** 2)))
+    return np.where(varies, spread, math.inf)
+
+
+def rule_of_thumb(sample, bandwidth_type, kernel, rule):
+    """Scott's or Silverman's bandwidth.
+
+    References
+    ----------
+    D. W. Scott, "Multivariate Density Estimation", Wiley (1992), sec. 6.5.
+    B. W. Silverman, "Density Estimation for Statistics and Data Analysis", Chapman & Hall (1986), sec. 4.3.
+    """
+    d = max(1, np.count_nonzero(spreads(sample)))
+    n = sample.n_observations
+    if rule == "silverman":
+        n *= (d + 2) / 4
+    return Selection(reference(sample, bandwidth_type) * n ** (-1 / (d + 4)) * canonical_factor(kernel, d))
+
+
+class _Objective:
+    """The leave-one-out error as a function of the bandwidth, which keeps what it has seen."""
+
+    def __init__(self, sample, kernel, empty, n_threads):
+        self.sample, self.kernel, self.empty, self.n_threads = sample, kernel, empty, n_threads
+
+    def __call__(self, h, derivatives=Derivatives.NOTHING):
+        metric = Metric.of(h, self.sample.X)
+        return leave_one_out(
+            self.sample, metric, self.kernel, empty=self.empty, derivatives=derivatives, n_threads=self.n_threads
+        )
+
+
+class _Point(NamedTuple):
+    """One evaluation of the criterion: log c, its value, and its derivative in log c (NaN if there is none)."""
+
+    t: float
+    value: float
+    slope: float
+
+
+def search(sample, bandwidth_type, kernel, empty, *, n_threads=1, log=None):
+    """The factor of the reference shape with the smallest leave-one-out error, among all.
+
+    The error is computed, with its derivative, on a grid of log c that reaches from windows that hold nobody to
+    averages over everyone. Every interval in which the derivative turns from falling to rising holds a minimum; the
+    promising ones are refined to its root. Of ties the widest bandwidth wins, on a plateau its right end, `inf`
+    included.
+
+    Parameters
+    ----------
+    sample : Sample
+    bandwidth_type : str
+    kernel : str or jitted function
+    empty : str
+    n_threads : int
+    log : callable, default=None
+        Called with a line of text now and then.
+
+    Returns
+    -------
+    Selection
+    """
+    shape = reference(sample, bandwidth_type)
+    infinite = shape * math.inf
+    if not can_leave_out(sample):  # there is no criterion, but only one answer either
+        return Selection(infinite, math.nan, (np.array([infinite]), np.array([math.nan])))
+    objective = _Objective(sample, kernel, empty, n_threads)
+    everyone = objective(infinite)[0]
+    if sample.is_constant or np.isinf(shape).all():
+        return Selection(infinite, everyone, (np.array([infinite]), np.array([everyone])))
+
+    smooth = not callable(kernel) and PROFILES[kernel].differentiable
+    points = {}
+
+    def evaluate(t):
+        if t not in points:
+            value, gradient = objective(math.exp(t) * shape, Derivatives.SCALE if smooth else Derivatives.NOTHING)
+            points[t] = _Point(t, value, gradient[0] if smooth else math.nan)
+            if log is not None:
+                log(f"bandwidth {math.exp(t):.4g} x spread: leave-one-out error {value * sample.unit**2:.6g}")
+        return points[t]
+
+    for t in _grid(sample, shape, kernel, smooth, n_threads):
+        evaluate(t)
+    if smooth:
+        _extend(points, evaluate, everyone)
+        _bisect_contradictions(points, evaluate)
+    n_grid = len(points)
+    _refine(points, evaluate, smooth, kernel)
+    best = _widest_of_best(points, evaluate, everyone)
+    ordered = sorted(points.values())
+    factors = np.array([math.exp(point.t) for point in ordered] + [math.inf])
+    searched = factors if np.ndim(shape) == 0 else factors[:, None]
+    return Selection(
+        math.exp(best.t) * shape,
+        best.value,
+        (searched * shape, np.array([point.value for point in ordered] + [everyone])),
+        n_iter=max(1, len(points) - n_grid),
+    )
+
+
+def _grid(sample, shape, kernel, smooth, n_threads):
+    """Values of log c: fine where windows hold a few rows to all of them, coarse on both sides of that."""
+    metric = Metric.of(shape, sample.X)
+    Z = np.unique(metric.coordinates(sample.X) * metric.g, axis=0)
+    n = len(Z)
+    ones = np.ones(n)
+    rows = metric.rows(sample)._replace(Z=np.ascontiguousarray(Z.T), Y=np.empty((0, n)), w=ones, w_rest=np.zeros(n))
+    to_neighbor = np.sqrt(kernel_sums("nearest", rows, np.ones(Z.shape[1]), Z, np.arange(n), n_threads=n_threads).shift)
+    to_neighbor = to_neighbor[to_neighbor > 0]
+    # No two rows are further apart than this. The center is that of the data, whatever their axes.
+    diameter = 2 * np.sqrt(np.max(np.sum((Z - Z.mean(axis=0)) ** 2, axis=1)))
+    # A window as wide as the smallest gap holds nobody; a softmax that narrow has become the nearest neighbor.
+    lowest = (0.25 if callable(kernel) or math.isinf(PROFILES[kernel].reach) else 0.9) * to_neighbor.min()
+    octave = math.log(2)
+    fine = octave / (8 if not smooth else 4 if n <= 1000 else 2)
+    marks = np.log([lowest, max(lowest, 0.25 * np.quantile(to_neighbor, 0.05)), 2 * diameter, 32 * diameter])
+    parts = [
+        np.linspace(start, stop, 1 + math.ceil((stop - start) / step - 1e-9))
+        for start, stop, step in zip(marks[:-1], marks[1:], (octave, fine, 2 * octave), strict=True)
+    ]
+    return sorted(set(np.concatenate(parts).tolist()))
+
+
+def _extend(points, evaluate, everyone):
+    """Go on to wider bandwidths as long as the error still falls there and is below that of averaging everyone."""
+    last = points[max(points)]
+    for _ in range(10):
+        if not (last.slope < 0 and last.value < everyone * (1 - _TIE)):
+            return
+        last = evaluate(last.t + math.log(8))
+
+
+def _bisect_contradictions(points, evaluate, depth=4):
+    """Halve the intervals whose ends contradict each other: it falls at both, yet ends higher; or the reverse."""
+    for _ in range(depth):
+        ordered = sorted(points.values())
+        halves = [
+            0.5 * (a.t + b.t)
+            for a, b in itertools.pairwise(ordered)
+            if (max(a.slope, b.slope) < 0 and b.value > a.value) or (min(a.slope, b.slope) > 0 and b.value < a.value)
+        ]
+        if not halves:
+            return
+        for t in halves:
+            evaluate(t)
+
+
+def _refine(points, evaluate, smooth, kernel, most=6):
+    """Find the minima in the most promising intervals."""
+    ordered = sorted(points.values())
+    spread = max(point.value for point in ordered) - min(point.value for point in ordered)
+    if smooth:
+        brackets = [(a, b) for a, b in itertools.pairwise(ordered) if a.slope < 0 < b.slope]
+        promise = [_lowest_of_cubic(a, b) for a, b in brackets]
+    elif callable(kernel):
+        triples = zip(ordered, ordered[1:], ordered[2:], strict=False)
+        brackets = [(a, c) for a, b, c in triples if b.value < a.value and b.value <= c.value]
+        promise = [min(point.value for point in ordered if a.t <= point.t <= c.t) for a, c in brackets]
+    else:  # piecewise constant: the best of the grid
+        return
+    order = np.argsort(promise)[:most]
+    for i in order:
+        if promise[i] > min(promise[order[0]], min(point.value for point in ordered)) + 0.05 * spread:
+            break
+        a, b = brackets[i]
+        if smooth:
+            evaluate(brentq(lambda t: evaluate(t).slope, a.t, b.t, xtol=1e-11))
+        else:
+            minimize_scalar(lambda t: evaluate(t).value, bounds=(a.t, b.t), method="bounded", options={"xatol": 1e-9})
+
+
+def _lowest_of_cubic(a, b):
+    """The least value of the cubic with the values and slopes of two points, between them."""
+    x = np.linspace(0, 1, 33)
+    width = b.t - a.t
+    return np.min(
+        a.value * (1 + 2 * x) * (1 - x) ** 2
+        + b.value * x**2 * (3 - 2 * x)
+        + width * (a.slope * x * (1 - x) ** 2 - b.slope * x**2 * (1 - x))
+    )
+
+
+def _widest_of_best(points, evaluate, everyone):
+    """The best point; of ties the widest, and the right end of a plateau."""
+    ordered = sorted(points.values())
+    ordered.append(_Point(math.inf, everyone, 0.0))
+    level = min(point.value for point in ordered)
+    level += _TIE * level + 1e-28 * everyone  # the last is the square of rounding, should the error be zero
+    i = max(i for i, point in enumerate(ordered) if point.value <= level)
+    if math.isinf(ordered[i].t):
+        return ordered[i]
+    # At a minimum that is not a plateau, this step costs the curvature times 5e-9.
+    low = evaluate(ordered[i].t + 1e-4)
+    if low.value > level:
+        return ordered[i]
+    high = ordered[i + 1] if math.isfinite(ordered[i + 1].t) else evaluate(low.t + 5.0)
+    while high.t - low.t > 1e-9:
+        middle = evaluate(0.5 * (low.t + high.t))
+        low, high = (middle, high) if middle.value <= level else (low, middle)
+    return low
+
+
+def descend(sample, bandwidth_type, kernel, empty, *, shrinkage, max_iter, tol, n_threads=1, log=None):
+    """The bandwidths of a family with the smallest leave-one-out error near the best of the global search.
+
+    L-BFGS-B in the logarithms, from the best factor of the reference shape, with the exact gradient, on the error
+    divided by its value there plus ``shrinkage * sum(log(h / h_loo)**2)``. After that, each feature whose bandwidth may
+    as well be infinite gets that.
+
+    Parameters as in `search`, the others as in `NadarayaWatsonRegressor`.
+
+    Returns
+    -------
+    Selection
+    """
+    check_differentiable(kernel)
+    start = search(sample, bandwidth_type, kernel, empty, n_threads=n_threads, log=log)
+    finite = np.isfinite(start.h)
+    if not np.any(finite) or not start.criterion > 0:
+        return start._replace(losses=[start.criterion])
+    objective = _Objective(sample, kernel, empty, n_threads)
+    single = np.ndim(start.h) == 0
+    h_loo = np.atleast_1d(np.asarray(start.h, dtype=np.float64))
+    theta_loo = np.log(h_loo[np.atleast_1d(finite)])
+    seen = {}
+
+    def widths(theta):
+        h = h_loo.copy()
+        h[np.atleast_1d(finite)] = np.exp(theta)
+        return h[0] if single else h
+
+    def penalized(theta):
+        value, gradient = objective(widths(theta), Derivatives.SCALE if single else Derivatives.FEATURES)
+        seen[theta.tobytes()] = value
+        away = theta - theta_loo
+        return (
+            value / start.criterion + shrinkage * np.sum(away**2),
+            gradient / start.criterion + 2 * shrinkage * away,
+        )
+
+    losses = [start.criterion]
+
+    def record(intermediate_result):
+        losses.append(seen.get(intermediate_result.x.tobytes(), math.nan))
+        if log is not None:
+            log(f"iteration {len(losses) - 1}: leave-one-out error {losses[-1] * sample.unit**2:.6g}")
+
+    # Beyond these, windows hold nobody or everyone.
+    factors = start.searched[0].reshape(len(start.searched[0]), -1)[:, np.atleast_1d(finite)]
+    bounds = np.log(np.column_stack([factors[0], 64 * factors[-2]]))
+    result = minimize(
+        penalized,
+        theta_loo,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        callback=record,
+        options={"maxiter": max_iter, "gtol": tol, "ftol": 1e-15, "maxfun": 100 * max_iter},
+    )
+    if result.status == 1:
+        warnings.warn(
+            f"The descent of the bandwidth stopped after max_iter={max_iter} iterations with the best so far; "
+            "raise max_iter, or raise tol.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+    h, criterion = widths(result.x), seen.get(result.x.tobytes())
+    if criterion is None:
+        criterion = objective(h)[0]
+    if shrinkage == 0 and criterion > start.criterion:
+        h, criterion = start.h, start.criterion
+    if not single:
+        h, criterion = _widen(objective, h, criterion, start.h, tol)
+    return Selection(h, criterion, start.searched, losses, max(1, result.nit))
+
+
+def _widen(objective, h, criterion, shape, tol):
+    """Give an infinite bandwidth to each feature that it costs nothing, the widest first, but never to the last."""
+    limit = criterion * (1 + tol)
+    finite = np.flatnonzero(np.isfinite(h))
+    for j in finite[np.argsort(-h[finite] / shape[finite], kind="stable")][:-1]:
+        trial = h.copy()
+        trial[j] = math.inf
+        value = objective(trial)[0]
+        if value > limit:
+            break
+        h, criterion = trial, value
+    return h, criterion

@@ -1,0 +1,117 @@
+"""Every numba option, and the exponential that numba cannot vectorise.
+
+numba translates ``math.exp`` to one scalar call per number; `exp2` below is plain arithmetic, which LLVM turns
+into vector instructions wherever it stands in a loop.
+"""
+
+import llvmlite.ir as ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+#: Fused multiply-adds are the only liberty that is taken everywhere. `error_model="numpy"` makes 0/0 a NaN.
+_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+
+
+def jit(function):
+    """Compile a piece of arithmetic that other compiled functions call; LLVM inlines it there."""
+    return njit(**_OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+
+
+def jit_sum(function):
+    """Compile a leaf that only adds up numbers: additions may be regrouped into vector lanes.
+
+    NaN and infinity keep their meaning, and nothing that relies on the order of operations may stand inside.
+    """
+    return njit(**_OPTIONS | {"fastmath": {"contract", "reassoc", "nsz"}})(function)
+
+
+def jit_min(function):
+    """Compile a leaf that looks for the smallest of numbers none of which is NaN."""
+    return njit(**_OPTIONS | {"fastmath": {"nnan", "nsz"}})(function)
+
+
+def jit_entry(function):
+    """Compile a function that Python calls, and keep the machine code on disk where that is possible."""
+    try:
+        return njit(cache=True, **_OPTIONS)(function)
+    except RuntimeError:  # no folder that can be written: a read-only installation
+        return njit(**_OPTIONS)(function)
+
+
+@intrinsic
+def not_inlined(typingctx):
+    """Keep the function in which this stands a function, so that it is compiled and optimised once."""
+
+    def codegen(context, builder, signature, args):
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.none(), codegen
+
+
+@intrinsic
+def _bits(typingctx, x):
+    """The 64 bits of a float64 as an int64."""
+
+    def codegen(context, builder, signature, args):
+        return builder.bitcast(args[0], ir.IntType(64))
+
+    return types.int64(types.float64), codegen
+
+
+@intrinsic
+def _float(typingctx, bits):
+    """The float64 that an int64 has the bits of."""
+
+    def codegen(context, builder, signature, args):
+        return builder.bitcast(args[0], ir.DoubleType())
+
+    return types.float64(types.int64), codegen
+
+
+# Minimax polynomial of 2**r on [-1/2, 1/2], degree 11, highest power first; its own relative error is 3e-18.
+_C11, _C10, _C9, _C8, _C7, _C6, _C5, _C4, _C3, _C2, _C1, _C0 = (
+    4.4558179083360645e-10,
+    7.074194297288521e-09,
+    1.0178057087733941e-07,
+    1.3215432535912375e-06,
+    1.5252733841556773e-05,
+    0.00015403530463724353,
+    0.001333355814640647,
+    0.009618129107587256,
+    0.055504108664821625,
+    0.24022650695910158,
+    0.6931471805599453,
+    1.0,
+)
+
+# Adding 1.5 * 2**52 rounds to an integer, which then stands in the lowest bits of the sum.
+_ROUND = 6755399441055744.0
+
+#: Below this power the result is 0. The largest integer part that keeps the exponent of a normal number positive.
+EXP2_LOWEST = -1021.0
+
+
+@jit
+def exp2(t):
+    r"""The power :math:`2^t` for t <= 1000, within 2 units in the last place; exactly 0 for t < -1021 and for NaN.
+
+    :math:`2^t = 2^n 2^r` with n the nearest integer to t. It must not be compiled with `reassoc`, which would fold
+    ``(t + _ROUND) - _ROUND`` to ``t``.
+    """
+    c = t if t > EXP2_LOWEST else EXP2_LOWEST
+    z = c + _ROUND
+    r = c - (z - _ROUND)
+    p = _C11
+    p = p * r + _C10
+    p = p * r + _C9
+    p = p * r + _C8
+    p = p * r + _C7
+    p = p * r + _C6
+    p = p * r + _C5
+    p = p * r + _C4
+    p = p * r + _C3
+    p = p * r + _C2
+    p = p * r + _C1
+    p = p * r + _C0
+    return _float(_bits(p) + (_bits(z) << 52)) if t >= EXP2_LOWEST else 0.0

@@ -1,0 +1,117 @@
+"""From arrays to states: the sums over all training rows, for all queries, by blocks on threads."""
+
+import functools
+
+import numpy as np
+
+from ._profiles import CUSTOM, NEAREST, PROFILES
+from ._rows import Derivatives, State, read_only
+from ._threads import run_blocks
+
+#: A block of queries is what one thread does without asking: some milliseconds of work, so that it can be interrupted,
+#: and enough queries for a tile of rows to be worth fetching.
+_PAIRS_PER_BLOCK = 2**21
+_FEWEST_QUERIES = 64
+
+#: Coordinates and targets of a tile of rows fill half of a common second-level cache at the most.
+_TILE_NUMBERS = 2**14
+
+
+def kernel_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING, n_threads=1):
+    """Mass and moments of every query, over all training rows.
+
+    Parameters
+    ----------
+    kernel : str or jitted function
+        A key of `PROFILES`, "nearest" for the limit of small bandwidths, or a user's profile.
+    rows : Rows
+        Training rows.
+    g : ndarray of shape (d,)
+        Factor of each feature: one over its bandwidth.
+    Zq : ndarray of shape (m, d)
+        Queries.
+    own : ndarray of shape (m,), int64, default=None
+        For leave-one-out: which training row each query is, or -1 if none. Of that row's weight `rows.w_rest` counts.
+    derivatives : Derivatives
+        Which derivatives to add up besides.
+    n_threads : int
+        Threads. The result does not depend on it, to the last bit.
+
+    Returns
+    -------
+    State
+        Where `shift` is `inf`, all squared distances overflow.
+
+    Notes
+    -----
+    Takes O(m n (d + p)) time, and O(m p) memory besides the result; with derivatives q times more, q their number.
+    """
+    from ._dense import add_rows
+
+    code, profile = _code(kernel)
+    Zq, g, own = read_only(Zq), read_only(g), _own(own, len(Zq))
+    (m, d), (p, n) = Zq.shape, rows.Y.shape
+    state = State.empty(m, p, derivatives.count(d))
+    tile = max(64, min(512, _TILE_NUMBERS // (d + p)))
+    if profile is not None:
+        add_rows = _uncached(add_rows)
+
+    def add(start, stop):
+        part = slice(start, stop)
+        add_rows(code, profile, int(derivatives), Zq[part], own[part], g, rows, tile, state.part(part))
+
+    run_blocks(add, _blocks(m, n), n_threads)
+    return state
+
+
+def kernel_weights(kernel, rows, g, Zq, own=None, *, n_threads=1):
+    """Normalised weights of every training row, for each query.
+
+    Parameters as in `kernel_sums`.
+
+    Returns
+    -------
+    ndarray of shape (m, n)
+        Each line sums to 1, or is 0 throughout if no row is in reach.
+    """
+    from ._dense import fill_weights
+
+    code, profile = _code(kernel)
+    Zq, g, own = read_only(Zq), read_only(g), _own(own, len(Zq))
+    m, n = len(Zq), len(rows.w)
+    out = np.empty((m, n))
+    if profile is not None:
+        fill_weights = _uncached(fill_weights)
+
+    def fill(start, stop):
+        part = slice(start, stop)
+        fill_weights(code, profile, Zq[part], own[part], g, rows, out[part])
+
+    run_blocks(fill, _blocks(m, n), n_threads)
+    return out
+
+
+def _own(own, m):
+    """Row numbers as the compiled loops read them."""
+    return read_only(np.full(m, -1) if own is None else own, np.int64)
+
+
+def _code(kernel):
+    """Code of a kernel for the compiled loops, and the user's profile or None."""
+    if callable(kernel):
+        return CUSTOM.code, kernel
+    return (NEAREST if kernel == "nearest" else PROFILES[kernel]).code, None
+
+
+@functools.cache
+def _uncached(entry):
+    """The same compiled function without its disk cache, which a function passed as an argument would only fill up."""
+    from ._jit import jit
+
+    return jit(entry.py_func)
+
+
+def _blocks(m, n):
+    """Ranges of queries; they depend on nothing but the sizes."""
+    step = max(_FEWEST_QUERIES, _PAIRS_PER_BLOCK // max(n, 1))
+    return [(start, min(start + step, m)) for start in range(0, m, step)]

@@ -1,0 +1,171 @@
+"""The leave-one-out error, which chooses bandwidths, and its derivatives."""
+
+import numpy as np
+
+from ._compat import check_X_y, validate_params
+from ._core import PROFILES, Derivatives
+from ._pooling import Metric, Sample, average, can_leave_out
+from ._validation import BANDWIDTH, EMPTY, KERNEL, check_bandwidth, check_profile, check_targets, check_weights
+
+#: Derivatives of this many sums are held at a time (32 MiB).
+_SUMS_AT_A_TIME = 2**22
+
+
+def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTHING, n_threads=1):
+    r"""Mean squared leave-one-out error, in the sample's units, with derivatives.
+
+    .. math:: C = \frac{1}{\sum_i w_i} \sum_i w_i \frac{1}{p} \sum_c (m_{-i,c}(x_i) - y_{ic})^2
+
+    With :math:`m = N / M`, a derivative is :math:`m' = (N' - m M') / M`; where no row is in reach, `empty` decides, and
+    the derivative is 0.
+
+    Parameters
+    ----------
+    sample : Sample
+    metric : Metric
+    kernel : str or jitted function
+    empty : str
+        A row whose window is empty without it counts with the answer that `empty` gives, or with the mean where `empty`
+        gives none: it is never left out of the criterion.
+    derivatives : Derivatives
+        Which ones.
+    n_threads : int
+
+    Returns
+    -------
+    value : float
+    gradient : ndarray of shape (q,)
+
+    Notes
+    -----
+    O(n² (d + p)) time; q derivatives cost O(n² q p) more. O(n (d + p)) memory.
+    """
+    rows, Z = metric.rows(sample), metric.coordinates(sample.X)
+    (p, n), q = rows.Y.shape, derivatives.count(len(metric.g))
+    value, gradient = 0.0, np.zeros(q)
+    step = max(64, _SUMS_AT_A_TIME // ((1 + q) * (1 + p)))
+    for start in range(0, n, step):
+        own = np.arange(start, min(start + step, n))
+        means, _, state = average(
+            kernel,
+            rows,
+            metric.g,
+            Z[own],
+            own,
+            empty="nearest" if empty == "nearest" else "mean",
+            derivatives=derivatives,
+            n_threads=n_threads,
+        )
+        residuals = means - rows.Y.T[own]
+        value += np.sum(rows.w[own] * np.mean(residuals**2, axis=1))
+        if q:
+            mass = state.sums[:, 0]
+            coefficients = np.divide(2 / p * rows.w[own], mass, out=np.zeros_like(mass), where=mass > 0)
+            dmeans = state.dsums[:, :, 1:] - means[:, None, :] * state.dsums[:, :, :1]
+            gradient += np.einsum("i,ic,iqc->q", coefficients, residuals, dmeans)
+    return value / rows.w.sum(), gradient / rows.w.sum()
+
+
+def check_differentiable(kernel):
+    """Raise if the leave-one-out error has no derivative that is of use with this kernel."""
+    if callable(kernel) or not PROFILES[kernel].differentiable:
+        raise ValueError(
+            f"The leave-one-out error has no gradient for kernel={kernel!r}: that of 'tophat' is zero wherever it "
+            "exists, and that of a user's profile is not known. Use bandwidth='loo', or another kernel."
+        )
+
+
+def check_can_leave_out(rows):
+    """Raise if nothing is left when one observation is left out of a `Sample` or `Rows`."""
+    if not can_leave_out(rows):
+        raise ValueError("Leave-one-out needs at least two observations, but there is only one of positive weight.")
+
+
+@validate_params(
+    {"bandwidth": BANDWIDTH, "kernel": KERNEL, "empty": EMPTY, "return_gradient": ["boolean"]},
+    prefer_skip_nested_validation=True,
+)
+def loo_error(X, y, bandwidth, *, kernel="gaussian", empty="nearest", sample_weight=None, return_gradient=False):
+    r"""Leave-one-out error of the Nadaraya-Watson estimator, with its gradient.
+
+    The criterion that `NadarayaWatsonRegressor` minimises, as a plain function, for those who bring their own
+    optimiser. One observation is taken out of each row in turn, and the row is predicted from all the others.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Training points.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Targets.
+    bandwidth : float, array-like of shape (n_features,) or of shape (n_features, n_features)
+        Bandwidth, in the units of X: the standard deviation of the Gaussian, the support radius of a compact kernel.
+        `inf` leaves a feature out. A matrix must be symmetric and positive definite.
+    kernel : str or jitted function, default="gaussian"
+        As in `NadarayaWatsonRegressor`.
+    empty : {"nearest", "mean", "nan", "raise"}, default="nearest"
+        As in `NadarayaWatsonRegressor`; a row with nobody in reach counts with the mean for the last two.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Numbers of observations.
+    return_gradient : bool, default=False
+        Return the gradient, too.
+
+    Returns
+    -------
+    error : float
+        Weighted mean over the rows, and mean over the outputs, of the squared errors.
+    gradient : float or ndarray of the shape of `bandwidth`
+        Only if `return_gradient`. For a number and a vector, the derivative in the logarithm of the bandwidth; for a
+        matrix H, the derivative in each entry of its inverse, as if these could be chosen independently.
+
+    Raises
+    ------
+    ValueError
+        For bad input; if fewer than two observations are given; and if a gradient is asked for of a kernel that has
+        none ("tophat", a user's profile).
+
+    Notes
+    -----
+    O(n² (d + p)) time and O(n (d + p)) memory for n rows, d features and p outputs. The gradient costs O(n² d p) more,
+    in a matrix O(n² d² p) more.
+
+    For the Gaussian the gradient in a matrix is that of Weinberger and Tesauro, "Metric learning for kernel
+    regression", AISTATS 2007, with the normaliser that is missing in its printed form.
+
+    Examples
+    --------
+    >>> from sknw import loo_error
+    >>> from sknw.datasets import make_sine
+    >>> X, y = make_sine(random_state=0)
+    >>> error, gradient = loo_error(X, y, 0.5, return_gradient=True)
+    >>> print(f"{error:.4f} {gradient:+.4f}")
+    0.2877 +0.0865
+    """
+    X, y = check_X_y(X, y, dtype=np.float64, order="C", multi_output=True, y_numeric=True)
+    y, sample_weight = check_targets(y), check_weights(sample_weight, X)
+    check_profile(kernel)
+    ndim = np.ndim(bandwidth)
+    bandwidth = check_bandwidth(bandwidth, "full" if ndim > 1 else "diag", X.shape[1])
+    sample = Sample.of(X, y.reshape(len(y), -1), sample_weight)
+    check_can_leave_out(sample)
+    metric = Metric.of(bandwidth, sample.X)
+    if not return_gradient:
+        return float(leave_one_out(sample, metric, kernel, empty=empty)[0] * sample.unit**2)
+    check_differentiable(kernel)
+    derivatives = (Derivatives.SCALE, Derivatives.FEATURES, Derivatives.PAIRS)[ndim]
+    value, gradient = leave_one_out(sample, metric, kernel, empty=empty, derivatives=derivatives)
+    value, gradient = float(value * sample.unit**2), gradient * sample.unit**2
+    if ndim == 0:
+        return value, float(gradient[0])
+    if ndim == 1:
+        out = np.zeros_like(bandwidth)
+        out[metric.features] = gradient
+        return value, out
+    if len(metric.features) < len(bandwidth):
+        raise ValueError(
+            "The gradient in a matrix is not defined where an entry is inf; leave these features out of X."
+        )
+    # ds/dG = 2 z (x - x_j)', z = G (x - x_j); `gradient` holds the sums of -2 k' z_a z_b for a <= b.
+    S = np.zeros_like(bandwidth)
+    S[np.triu_indices(len(S))] = gradient
+    S += np.triu(S, 1).T
+    return value, -S @ bandwidth

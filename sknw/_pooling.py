@@ -1,0 +1,256 @@
+"""From sums to averages: prepared data, the coordinates of a bandwidth, and answers where nobody is in reach."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from ._core import PROFILES, Derivatives, Rows, State, kernel_sums, kernel_weights, read_only
+
+
+class Sample(NamedTuple):
+    """Training data as every sum needs it: rows of positive weight, numbers near one.
+
+    Scaling is by powers of two and thus exact; y is centred first, so that averages of large numbers that hardly
+    differ keep their digits.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, d)
+        Rows of positive weight.
+    Y : ndarray of shape (p, n)
+        Targets of these, minus `center`, over `unit`; one output after the other.
+    w, w_rest : ndarray of shape (n,)
+        Weights over `weight_unit`, and what is left of them when one observation is left out.
+    center : ndarray of shape (p,)
+        Middle of the range of each output.
+    unit, weight_unit : float
+        Powers of two.
+    """
+
+    X: np.ndarray
+    Y: np.ndarray
+    w: np.ndarray
+    w_rest: np.ndarray
+    center: np.ndarray
+    unit: float
+    weight_unit: float
+
+    @classmethod
+    def of(cls, X, y, w):
+        """From data as given: X of shape (n, d), y of shape (n, p), w of shape (n,), not negative, not all zero."""
+        positive = w > 0
+        X, y, w = X[positive], y[positive], w[positive]
+        center = 0.5 * y.min(axis=0) + 0.5 * y.max(axis=0)
+        y = y - center
+        unit, weight_unit = _power_of_two(np.abs(y).max()), _power_of_two(w.max())
+        return cls(
+            X,
+            read_only((y / unit).T),
+            read_only(w / weight_unit),
+            read_only(np.maximum(w - 1, 0) / weight_unit),
+            center,
+            unit,
+            weight_unit,
+        )
+
+    @property
+    def n_observations(self):
+        """Sum of the weights, which count observations."""
+        return self.weight_unit * self.w.sum()
+
+    @property
+    def is_constant(self):
+        """Whether all targets are the same."""
+        return not self.Y.any()
+
+
+class Metric(NamedTuple):
+    """The coordinates that a bandwidth H gives: the scaled distance is the norm of ``(z - z_j) * g``.
+
+    Attributes
+    ----------
+    features : ndarray
+        Features that count, those of finite bandwidth.
+    g : ndarray of shape (d',)
+        One factor per coordinate.
+    G : ndarray of shape (d', d'), or None
+        H⁻¹, if H is not diagonal; the coordinates are then ``G @ (x - origin)``.
+    origin : ndarray of shape (d',)
+    """
+
+    features: np.ndarray
+    g: np.ndarray
+    G: np.ndarray | None = None
+    origin: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, bandwidth, X):
+        """From a bandwidth (number, vector or matrix, already validated) and the training rows."""
+        d = X.shape[1]
+        bandwidth = np.asarray(bandwidth, dtype=np.float64)
+        H = bandwidth if bandwidth.ndim == 2 else None
+        h = np.broadcast_to(bandwidth, d) if H is None else H.diagonal()
+        features = np.flatnonzero(h < np.inf)
+        h = h[features]
+        if H is not None:
+            H = H[np.ix_(features, features)]
+            if np.any(H != np.diag(h)):
+                span = X[:, features]
+                origin = 0.5 * span.min(axis=0) + 0.5 * span.max(axis=0)
+                return cls(features, np.ones(len(h)), np.linalg.inv(H), origin)
+        with np.errstate(over="ignore"):
+            return cls(features, np.minimum(1 / h, np.finfo(np.float64).max))
+
+    def coordinates(self, X):
+        """Coordinates of some points, of shape (m, d')."""
+        Z = X[:, self.features]
+        if self.G is None:
+            return Z
+        Z = Z - self.origin
+        out = np.zeros_like(Z)
+        for k, column in enumerate(self.G.T):  # not a matrix product, whose rounding may depend on the number of rows
+            out += Z[:, k, None] * column
+        if not np.isfinite(out).all():
+            raise ValueError("X divided by the bandwidth matrix overflows; use a wider bandwidth or rescale X.")
+        return out
+
+    def rows(self, sample):
+        """The training rows in these coordinates."""
+        return Rows(read_only(self.coordinates(sample.X).T), sample.Y, sample.w, sample.w_rest)
+
+
+class Averages(NamedTuple):
+    """Answers to m queries.
+
+    Attributes
+    ----------
+    means : ndarray of shape (m, p)
+        Weighted averages of the targets, in the sample's units.
+    void : ndarray of shape (m,), bool
+        Queries with no row in reach, answered as `empty` says.
+    state : State
+        The sums, with their derivatives if these were asked for.
+    """
+
+    means: np.ndarray
+    void: np.ndarray
+    state: State
+
+
+def average(kernel, rows, g, Zq, own=None, *, empty="nearest", derivatives=Derivatives.NOTHING, n_threads=1):
+    """Weighted averages of the targets for each query.
+
+    Parameters as in `kernel_sums`; `empty` is "nearest", "mean" or "nan".
+
+    Returns
+    -------
+    Averages
+    """
+    if not len(g):  # every row has the same weight
+        state = State.empty(len(Zq), len(rows.Y), derivatives.count(0))
+        return Averages(_means(None, rows, g, Zq, own, n_threads), np.zeros(len(Zq), dtype=bool), state)
+    state = kernel_sums(kernel, rows, g, Zq, own, derivatives=derivatives, n_threads=n_threads)
+    mass = state.sums[:, 0]
+    _check_profile(kernel, mass)
+    void = mass == 0
+    means = state.sums[:, 1:] / np.where(void, 1, mass)[:, None]
+    _fill_void(_means, means, void, kernel, rows, g, Zq, own, empty, n_threads)
+    return Averages(means, void & can_be_empty(kernel), state)
+
+
+def weights(kernel, rows, g, Zq, own=None, *, empty="nearest", n_threads=1):
+    """The weights with which `average` takes its averages.
+
+    Parameters as there.
+
+    Returns
+    -------
+    weights : ndarray of shape (m, n)
+        Each line sums to one; NaN where no row is in reach and `empty` is "nan".
+    void : ndarray of shape (m,), bool
+    """
+    if not len(g):
+        return _weights(None, rows, g, Zq, own, n_threads), np.zeros(len(Zq), dtype=bool)
+    out = kernel_weights(kernel, rows, g, Zq, own, n_threads=n_threads)
+    _check_profile(kernel, out)
+    void = ~out.any(axis=1)
+    _fill_void(_weights, out, void, kernel, rows, g, Zq, own, empty, n_threads)
+    return out, void & can_be_empty(kernel)
+
+
+def can_leave_out(rows):
+    """Whether something is left of a `Sample` or `Rows` when one observation is left out."""
+    return len(rows.w) > 1 or rows.w_rest[0] > 0
+
+
+def can_be_empty(kernel):
+    """Whether a query may have no row in reach. Of a user's profile nothing is known."""
+    return callable(kernel) or math.isfinite(PROFILES[kernel].reach)
+
+
+def _fill_void(compute, out, void, kernel, rows, g, Zq, own, empty, n_threads):
+    """Answer the queries that no row is in reach of. A kernel that never vanishes has its limit there."""
+    if not void.any():
+        return
+    own = None if own is None else own[void]
+    if empty == "nearest" or not can_be_empty(kernel):
+        out[void] = compute("nearest", rows, g, Zq[void], own, n_threads)
+    else:
+        out[void] = compute(None, rows, g, Zq[void], own, n_threads) if empty == "mean" else np.nan
+
+
+def _means(kernel, rows, g, Zq, own, n_threads):
+    """Averages over the nearest rows, or over all (`kernel` None); O(m + n) for the latter."""
+    if kernel is not None:
+        state = kernel_sums(kernel, rows, g, Zq, own, n_threads=n_threads)
+        lost = np.isinf(state.shift)
+        if lost.any():
+            rows, g, Zq = _without_overflow(rows, g, Zq[lost])
+            again = kernel_sums(kernel, rows, g, Zq, None if own is None else own[lost], n_threads=n_threads)
+            state.sums[lost] = again.sums
+        return state.sums[:, 1:] / state.sums[:, :1]
+    ones_and_Y = np.vstack([np.ones_like(rows.w), rows.Y])
+    v = ones_and_Y * rows.w
+    total = v.sum(axis=1)
+    if own is None:
+        return np.repeat(total[None, 1:] / total[0], len(Zq), axis=0)
+    # Without row i: what stands before it and what stands behind it, for a difference from the total might cancel.
+    edge = np.zeros((len(v), 1))
+    before = np.hstack([edge, np.cumsum(v, axis=1)[:, :-1]])
+    behind = np.hstack([np.cumsum(v[:, ::-1], axis=1)[:, -2::-1], edge])
+    rest = (before + behind + ones_and_Y * rows.w_rest).T
+    out = np.where(own[:, None] >= 0, rest[own], total)
+    return out[:, 1:] / out[:, :1]
+
+
+def _weights(kernel, rows, g, Zq, own, n_threads):
+    """Weights for averages over the nearest rows, or over all (`kernel` None)."""
+    if kernel is None:  # no coordinates, hence no distances
+        rows, g, Zq, kernel = rows._replace(Z=rows.Z[:0]), g[:0], Zq[:, :0], "tophat"
+    out = kernel_weights(kernel, rows, g, Zq, own, n_threads=n_threads)
+    lost = ~out.any(axis=1)
+    if lost.any():
+        rows, g, Zq = _without_overflow(rows, g, Zq[lost])
+        out[lost] = kernel_weights(kernel, rows, g, Zq, None if own is None else own[lost], n_threads=n_threads)
+    return out
+
+
+def _without_overflow(rows, g, Zq):
+    """The same rows and queries with distances in another unit, in which none overflows."""
+    unit = _power_of_two(max(np.abs(rows.Z).max(), np.abs(Zq).max()))
+    return rows._replace(Z=rows.Z / unit), g / _power_of_two(g.max()), Zq / unit
+
+
+def _check_profile(kernel, values):
+    """Raise if a user's profile has given weights that cannot be averaged with."""
+    if callable(kernel) and not (np.isfinite(values).all() and (values >= 0).all()):
+        raise ValueError(
+            f"The kernel {kernel!r} gave weights that are negative or not finite; a profile k(s) must be finite and "
+            "non-negative for every squared scaled distance s >= 0."
+        )
+
+
+def _power_of_two(x):
+    """The power of two above x, or the largest one there is; 1 for x = 0."""
+    return math.ldexp(1.0, min(math.frexp(x)[1], 1023)) if x > 0 else 1.0

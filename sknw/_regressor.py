@@ -1,0 +1,446 @@
+"""The estimator: validate, choose, prepare; evaluate, divide, shape."""
+
+import os
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+
+from ._bandwidth import descend, rule_of_thumb, search
+from ._compat import Interval, StrOptions, _fit_context, check_is_fitted, in_joblib_worker, validate_data
+from ._core import available_threads
+from ._criterion import check_can_leave_out
+from ._exceptions import EmptyNeighborhoodError, EmptyNeighborhoodWarning, InconsistentVersionWarning
+from ._pooling import Metric, Sample, average, weights
+from ._validation import (
+    BANDWIDTH,
+    EMPTY,
+    KERNEL,
+    check_bandwidth,
+    check_profile,
+    check_targets,
+    check_weights,
+    in_family,
+)
+from ._version import __version__
+
+#: Weights of this many pairs are held at a time when only the largest are wanted (32 MiB).
+_WEIGHTS_AT_A_TIME = 2**22
+
+
+class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    r"""Nadaraya-Watson kernel regression, also known as attention pooling.
+
+    The bandwidth is the standard deviation of the Gaussian and the support radius of a compact kernel, in the units of
+    X.
+
+    A prediction is the average of the training targets, weighted by how close each training point is to the query:
+
+    .. math:: m(x) = \sum_j a_j(x)\, y_j, \qquad a_j(x) = \frac{w_j k(s_j)}{\sum_l w_l k(s_l)}, \qquad
+              s_j = \lVert H^{-1} (x - x_j) \rVert^2
+
+    For the Gaussian the weights are :math:`\mathrm{softmax}(-s/2)`: training points are keys, targets are values, and
+    the parameter w of the attention literature is 1/h.
+
+    Parameters
+    ----------
+    bandwidth : float, array-like or {"loo", "gradient", "scott", "silverman"}, default="loo"
+        A bandwidth in (0, inf], one per feature, or a matrix H of shape (n_features, n_features); or how to choose one:
+
+        - "loo": the smallest leave-one-out error over all multiples of the spread of the features, by a global search;
+        - "gradient": the smallest leave-one-out error within the family `bandwidth_type`, by descent along its gradient
+          from the result of "loo"; for the families "spherical" and "diag";
+        - "scott", "silverman": rules of thumb, the spread of each feature times :math:`n^{-1/(d+4)}` or
+          :math:`(n (d+2)/4)^{-1/(d+4)}`, n the number of observations and d that of features that are not constant, and
+          times the canonical factor of the kernel.
+
+        `inf` is a bandwidth: average pooling for all features, or one feature that does not count. A matrix has the
+        units of a standard deviation, not of a variance.
+    bandwidth_type : {"spherical", "diag", "full"}, default="diag"
+        The family: one number for all features, one per feature, or a symmetric positive definite matrix.
+    kernel : str or jitted function, default="gaussian"
+        The profile k of the squared scaled distance s, with :math:`u = \sqrt s`: "gaussian" :math:`e^{-s/2}`,
+        "exponential" :math:`e^{-u}`, "epanechnikov" :math:`(1-s)_+`, "biweight" :math:`(1-s)_+^2`, "triweight"
+        :math:`(1-s)_+^3`, "tricube" :math:`(1-u^3)_+^3`, "linear" :math:`(1-u)_+`, "tophat" :math:`1\{s \le 1\}`,
+        "cosine" :math:`\cos(\pi u / 2)_+`; or a function of s compiled by `numba.njit`, finite and non-negative.
+    empty : {"nearest", "mean", "nan", "raise"}, default="nearest"
+        The answer to a query that no training row is in reach of, for kernels that vanish: the nearest training rows,
+        the mean of all, NaN, or an `EmptyNeighborhoodError`. The first three warn, with the number of such queries. The
+        Gaussian and the exponential kernel never vanish; far from the data they tend to the nearest training rows.
+    shrinkage : float, default=0.0
+        For ``bandwidth="gradient"``: the weight of the squared distance, in the logarithm, of the bandwidths from those
+        of "loo", against a leave-one-out error in units of that of "loo".
+    max_iter : int, default=200
+        For ``bandwidth="gradient"``: the largest number of iterations.
+    tol : float, default=1e-6
+        For ``bandwidth="gradient"``: the descent ends where no component of the gradient of the leave-one-out error, in
+        units of that of "loo", in the logarithm of the bandwidths is larger; and a feature gets an infinite bandwidth
+        if the error rises by no more than this share.
+    n_jobs : int, default=None
+        Number of threads. None means all processors that this process may use, and one inside a joblib worker; -1 means
+        all. Results do not depend on it, to the last bit.
+    verbose : int, default=0
+        Whether to print the course of the search and of the descent.
+
+    Attributes
+    ----------
+    bandwidth_ : float, ndarray of shape (n_features,) or (n_features, n_features)
+        The bandwidth in use, in the units of X and in the form of its family.
+    best_score_ : float
+        Minus the leave-one-out error at `bandwidth_`; only if that was chosen by "loo" or "gradient".
+    cv_results_ : dict of ndarrays
+        "bandwidth" and "criterion": the bandwidths of the global search, from narrow to wide, and their leave-one-out
+        error. Only for "loo" and "gradient".
+    loss_curve_ : list of float
+        The leave-one-out error before the first and after each iteration; only for "gradient".
+    n_iter_ : int
+        Iterations of the descent ("gradient"), evaluations that refined the search ("loo"), else 1.
+    X_fit_ : ndarray of shape (n_samples, n_features)
+        Training points. The model holds its training data, and so does each copy that is saved of it.
+    y_fit_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        Training targets.
+    n_outputs_ : int
+        Number of outputs.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X had any.
+
+    See Also
+    --------
+    loo_error : The criterion as a function, with its gradient.
+    sklearn.neighbors.KNeighborsRegressor : Averages over a fixed number of neighbours.
+    sklearn.neighbors.KernelDensity : The same kernels, for densities.
+
+    Notes
+    -----
+    With n training rows, m queries, d features and p outputs, `predict` costs O(m n (d + p)) time, and an evaluation of
+    the leave-one-out error O(n² (d + p)), of which "loo" needs some dozens; memory is O((n + m) (d + p)).
+
+    Weights count observations, exactly as repeated rows do: leave-one-out takes one observation out of a row. Weights
+    that are not counts should be scaled to at most 1; then the whole row is left out, and their common scale does not
+    matter.
+
+    References
+    ----------
+    E. A. Nadaraya, "On estimating regression", Theory of Probability and its Applications 9 (1964), 141-142.
+    G. S. Watson, "Smooth regression analysis", Sankhya A 26 (1964), 359-372.
+
+    Examples
+    --------
+    >>> from sknw import NadarayaWatsonRegressor
+    >>> from sknw.datasets import make_sine
+    >>> X, y = make_sine(random_state=0)
+    >>> model = NadarayaWatsonRegressor().fit(X, y)
+    >>> print(model.bandwidth_.round(3))
+    [0.295]
+    >>> print(model.predict([[1.0], [4.0]]).round(2))
+    [2.15 1.66]
+    """
+
+    _parameter_constraints = {
+        "bandwidth": [*BANDWIDTH, StrOptions({"loo", "gradient", "scott", "silverman"})],
+        "bandwidth_type": [StrOptions({"spherical", "diag", "full"})],
+        "kernel": KERNEL,
+        "empty": EMPTY,
+        "shrinkage": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        bandwidth="loo",
+        *,
+        bandwidth_type="diag",
+        kernel="gaussian",
+        empty="nearest",
+        shrinkage=0.0,
+        max_iter=200,
+        tol=1e-6,
+        n_jobs=None,
+        verbose=0,
+    ):
+        self.bandwidth = bandwidth
+        self.bandwidth_type = bandwidth_type
+        self.kernel = kernel
+        self.empty = empty
+        self.shrinkage = shrinkage
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Choose the bandwidth and keep the training data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training points.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Numbers of observations, or precisions of at most 1. A row of weight 0 is not there.
+
+        Returns
+        -------
+        NadarayaWatsonRegressor
+            The fitted model.
+
+        Raises
+        ------
+        ValueError
+            If the data or a parameter is not what it must be; the message says which, and what to do.
+        """
+        X, y = validate_data(self, X, y, dtype=np.float64, order="C", multi_output=True, y_numeric=True)
+        y, sample_weight = check_targets(y), check_weights(sample_weight, X)
+        check_profile(self.kernel)
+        sample = Sample.of(X, y.reshape(len(y), -1), sample_weight)
+        self.bandwidth_ = self._choose_bandwidth(sample)
+        self.X_fit_, self.y_fit_, self.n_outputs_ = X, y, len(sample.Y)
+        self._row_of = np.where(sample_weight > 0, np.cumsum(sample_weight > 0) - 1, -1)
+        self._metric = Metric.of(self.bandwidth_, sample.X)
+        self._rows = self._metric.rows(sample)
+        self._center, self._unit = sample.center, sample.unit
+        return self
+
+    def _choose_bandwidth(self, sample):
+        """The bandwidth, in the form of its family; sets the attributes that tell how it was found."""
+        for name in ("best_score_", "cv_results_", "loss_curve_"):  # of an earlier fit
+            vars(self).pop(name, None)
+        self.n_iter_ = 1
+        d = sample.X.shape[1]
+        if not isinstance(self.bandwidth, str):
+            return check_bandwidth(self.bandwidth, self.bandwidth_type, d)
+        if self.bandwidth in ("scott", "silverman"):
+            if callable(self.kernel):
+                raise ValueError(
+                    f"bandwidth={self.bandwidth!r} needs to know the moments of the kernel, which a profile does "
+                    "not tell; use bandwidth='loo' or a number."
+                )
+            rule = rule_of_thumb(sample, self.bandwidth_type, self.kernel, self.bandwidth)
+            return in_family(rule.h, self.bandwidth_type, d)
+        common = {"n_threads": self._n_threads(), "log": print if self.verbose else None}
+        if self.bandwidth == "loo":
+            found = search(sample, self.bandwidth_type, self.kernel, self.empty, **common)
+        elif self.bandwidth_type == "full":
+            raise ValueError(
+                "bandwidth='gradient' finds one number per feature (bandwidth_type='diag') or one for all "
+                "('spherical'), not yet a matrix (bandwidth_type='full')."
+            )
+        else:
+            options = {"shrinkage": self.shrinkage, "max_iter": self.max_iter, "tol": self.tol}
+            found = descend(sample, self.bandwidth_type, self.kernel, self.empty, **options, **common)
+            self.loss_curve_ = [float(loss * sample.unit**2) for loss in found.losses]
+        self.n_iter_ = found.n_iter
+        self.best_score_ = float(-found.criterion * sample.unit**2)
+        searched = [in_family(h, self.bandwidth_type, d) for h in found.searched[0]]
+        self.cv_results_ = {"bandwidth": np.array(searched), "criterion": found.searched[1] * sample.unit**2}
+        return in_family(found.h, self.bandwidth_type, d)
+
+    def predict(self, X):
+        """Average the training targets around each query.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            Queries.
+
+        Returns
+        -------
+        ndarray of shape (n_queries,) or (n_queries, n_outputs), float64
+            Predictions; one-dimensional if y was.
+
+        Warns
+        -----
+        EmptyNeighborhoodWarning
+            If no training row is in reach of some queries.
+        """
+        return self._predict(self._queries(X))
+
+    def loo_predict(self):
+        """Predict each training row from all others.
+
+        Of a row of weight w, one observation is left out and weight w - 1 remains (none if w is less than 1).
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs), float64
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than two observations.
+
+        Examples
+        --------
+        >>> from sknw import NadarayaWatsonRegressor
+        >>> NadarayaWatsonRegressor(float("inf")).fit([[0.0], [1.0], [2.0]], [3.0, 6.0, 12.0]).loo_predict()
+        array([9. , 7.5, 4.5])
+        """
+        check_is_fitted(self)
+        return self._predict(self.X_fit_, self._left_out())
+
+    def attention_weights(self, X=None, *, top_k=None):
+        """The weights with which the training targets are averaged.
+
+        ``attention_weights(X) @ y_fit_`` is ``predict(X)``, up to rounding.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features), default=None
+            Queries. None stands for the training rows, each left out of its own weights.
+        top_k : int, default=None
+            Keep only the largest weights of each query, as many as this; they are not scaled up to sum to 1.
+
+        Returns
+        -------
+        ndarray of shape (n_queries, n_samples), or scipy.sparse.csr_array if `top_k` is given
+            One column for each row given to `fit`, those of weight zero too.
+
+        Raises
+        ------
+        MemoryError
+            If the dense matrix is larger than the memory of this machine.
+
+        Examples
+        --------
+        >>> from sknw import NadarayaWatsonRegressor
+        >>> model = NadarayaWatsonRegressor(1.0).fit([[0.0], [1.0], [4.0]], [3.0, 6.0, 12.0])
+        >>> model.attention_weights([[0.0]]).round(3)
+        array([[0.622, 0.378, 0.   ]])
+        >>> model.attention_weights([[0.0]], top_k=1).toarray().round(3)
+        array([[0.622, 0.   , 0.   ]])
+        """
+        check_is_fitted(self)
+        if X is None:
+            X, own = self.X_fit_, self._left_out()
+        else:
+            X, own = self._queries(X), None
+        n = len(self.X_fit_)
+        if top_k is None:
+            size, memory = 8 * len(X) * n, _physical_memory()
+            if size > memory:
+                raise MemoryError(
+                    f"The weights of {len(X)} queries on {n} rows take {size / 2**30:.1f} GiB, and this machine "
+                    f"has {memory / 2**30:.1f} GiB; ask for fewer queries, or for the largest weights only with top_k."
+                )
+            dense, n_empty = self._weights(X, own)
+            self._warn_if_empty(n_empty, len(X))
+            return dense
+        if not (isinstance(top_k, Integral) and top_k >= 1):
+            raise ValueError(f"top_k must be a positive integer or None; got {top_k!r}.")
+        step = max(1, _WEIGHTS_AT_A_TIME // n)
+        parts = []
+        n_empty = 0
+        for start in range(0, len(X), step):
+            part = slice(start, start + step)
+            dense, n = self._weights(X[part], None if own is None else own[part])
+            n_empty += n
+            parts.append(_largest(dense, min(top_k, dense.shape[1])))
+        self._warn_if_empty(n_empty, len(X))
+        return sparse.vstack(parts, format="csr")
+
+    def _queries(self, X):
+        """Validated queries, of shape (m, d)."""
+        check_is_fitted(self)
+        return validate_data(self, X, dtype=np.float64, order="C", reset=False)
+
+    def _left_out(self):
+        """Which row each training row is, for leave-one-out; -1 for one of weight zero, which is not there anyway."""
+        check_can_leave_out(self._rows)
+        return self._row_of
+
+    def _arguments(self, X, own):
+        """What `average` and `weights` ask for."""
+        return (
+            (self.kernel, self._rows, self._metric.g, self._metric.coordinates(X), own),
+            {"empty": "nan" if self.empty == "raise" else self.empty, "n_threads": self._n_threads()},
+        )
+
+    def _predict(self, X, own=None):
+        """Predictions for validated queries."""
+        args, options = self._arguments(X, own)
+        means, void, _ = average(*args, **options)
+        self._warn_if_empty(np.count_nonzero(void), len(X))
+        means = self._center + self._unit * means
+        return means if self.y_fit_.ndim == 2 else means[:, 0]
+
+    def _weights(self, X, own):
+        """Weights on all rows given to `fit`, for validated queries, and how many of these had nobody in reach."""
+        args, options = self._arguments(X, own)
+        out, void = weights(*args, **options)
+        if out.shape[1] < len(self._row_of):
+            complete = np.zeros((len(X), len(self._row_of)))
+            complete[:, self._row_of >= 0] = out
+            out = complete
+        return out, np.count_nonzero(void)
+
+    def _warn_if_empty(self, n_empty, m):
+        """Say how many queries had nobody in reach and what they got."""
+        if not n_empty:
+            return
+        found = (
+            f"No training row is in reach of {n_empty} of {m} queries with kernel={self.kernel!r} and "
+            f"bandwidth_={_brief(self.bandwidth_)}"
+        )
+        cure = "Widen the bandwidth, or use kernel='gaussian', which reaches everywhere."
+        if self.empty == "raise":
+            raise EmptyNeighborhoodError(f"{found}. {cure}")
+        answer = {"nearest": "the nearest training rows", "mean": "the mean of all", "nan": "NaN"}[self.empty]
+        warnings.warn(f"{found}; they get {answer}. {cure}", EmptyNeighborhoodWarning, stacklevel=4)
+
+    def _n_threads(self):
+        """Number of threads that `n_jobs` stands for."""
+        if self.n_jobs is None:
+            return 1 if in_joblib_worker() else available_threads()
+        if self.n_jobs == 0:
+            raise ValueError("n_jobs=0 has no meaning; use None, -1 for all processors, or a positive number.")
+        return self.n_jobs if self.n_jobs > 0 else max(1, available_threads() + 1 + self.n_jobs)
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "_rows")
+
+    def __getstate__(self):
+        return {**super().__getstate__(), "_sknw_version": __version__}
+
+    def __setstate__(self, state):
+        version = state.pop("_sknw_version", "unknown")
+        if version != __version__:
+            warnings.warn(
+                f"This {type(self).__name__} was saved by sknw {version} and is loaded by sknw {__version__}, which "
+                "may lead to errors or other results; fit it again, or load it with the version that saved it.",
+                InconsistentVersionWarning,
+                stacklevel=2,
+            )
+        super().__setstate__(state)
+
+
+def _largest(dense, k):
+    """The k largest entries of each line as a CSR array; of equal ones the first, none that are zero."""
+    # A stable sort of all n would cost more than the sums: take what exceeds the k-th largest, then fill up from the
+    # left.
+    smallest = np.partition(dense, dense.shape[1] - k, axis=1)[:, dense.shape[1] - k, None]
+    above, equal = dense > smallest, dense == smallest
+    room = k - above.sum(axis=1, keepdims=True)
+    keep = above | (equal & (np.cumsum(equal, axis=1) <= room))
+    return sparse.csr_array(np.where(keep, dense, 0.0))
+
+
+def _physical_memory():
+    """Bytes of memory of this machine; infinite if the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return float("inf")
+
+
+def _brief(bandwidth):
+    """A bandwidth in a few characters."""
+    return np.array2string(np.asarray(bandwidth), precision=4, threshold=6, separator=", ").replace("\n", "")

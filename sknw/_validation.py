@@ -1,0 +1,138 @@
+"""What is asked of parameters and data, and the sentences that say so."""
+
+import math
+from numbers import Real
+
+import numpy as np
+from scipy import sparse
+
+from ._compat import Interval, StrOptions, _check_sample_weight
+from ._core import PROFILES
+
+# Constraints of parameters, in scikit-learn's form. With "right" an interval without an end takes infinity in.
+BANDWIDTH = [Interval(Real, 0, None, closed="right"), "array-like"]
+KERNEL = [StrOptions(set(PROFILES)), callable]
+EMPTY = [StrOptions({"nearest", "mean", "nan", "raise"})]
+
+
+def check_targets(y):
+    """Targets as float64, of shape (n,) or (n, p)."""
+    if sparse.issparse(y):
+        raise TypeError("Sparse y was passed, but dense targets are required. Use y.toarray() to convert it.")
+    return np.asarray(y, dtype=np.float64)
+
+
+def check_weights(sample_weight, X):
+    """Weights as float64, one per row of X: none negative, at least one positive."""
+    sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    if not sample_weight.any():
+        raise ValueError("All sample weights are zero; at least one row must have a positive weight.")
+    return sample_weight
+
+
+def check_profile(kernel):
+    """Raise if a user's profile is not a jitted function with finite, non-negative values, positive at 0."""
+    if not callable(kernel):
+        return
+    from numba.core.registry import CPUDispatcher
+
+    if not isinstance(kernel, CPUDispatcher):
+        raise ValueError(
+            f"kernel={kernel!r} is not compiled; decorate the profile k(s), a function of the squared scaled distance, "
+            "with numba.njit."
+        )
+    s = np.concatenate([[0.0], np.geomspace(1e-12, 1e12, 97)])
+    k = np.array([kernel(value) for value in s], dtype=np.float64)
+    bad = ~(np.isfinite(k) & (k >= 0))
+    bad[0] |= k[0] == 0
+    if bad.any():
+        raise ValueError(
+            f"The profile {kernel!r} gave {k[bad][0]} at s={s[bad][0]:g}; it must be finite and non-negative for every "
+            "squared scaled distance s >= 0, and positive at 0."
+        )
+
+
+def check_bandwidth(bandwidth, bandwidth_type, d):
+    """A bandwidth given by the user in the form of its family.
+
+    Parameters
+    ----------
+    bandwidth : float or array-like
+    bandwidth_type : {"spherical", "diag", "full"}
+    d : int
+        Number of features.
+
+    Returns
+    -------
+    float, ndarray of shape (d,) or ndarray of shape (d, d)
+    """
+    shapes = {
+        "spherical": "a number",
+        "diag": f"a number or an array of shape ({d},), one per feature",
+        "full": f"a number, an array of shape ({d},) or a symmetric matrix of shape ({d}, {d})",
+    }
+    try:
+        h = np.asarray(bandwidth)
+    except ValueError:  # nested sequences of different lengths
+        h = np.asarray(None)
+    if h.dtype.kind not in "iuf":
+        raise ValueError(f"bandwidth must be {shapes[bandwidth_type]}; got {bandwidth!r}.")
+    h = h.astype(np.float64)
+    allowed = {"spherical": ((),), "diag": ((), (d,)), "full": ((), (d,), (d, d))}[bandwidth_type]
+    if h.shape not in allowed:
+        raise ValueError(
+            f"With bandwidth_type={bandwidth_type!r} and {d} features, bandwidth must be {shapes[bandwidth_type]}; "
+            f"got an array of shape {h.shape}."
+        )
+    if h.ndim == 2:
+        return _check_matrix(h)
+    if not (h > 0).all():
+        raise ValueError(f"bandwidth must be positive, and may be inf; got {h[~(h > 0)].flat[0]}.")
+    return in_family(h, bandwidth_type, d)
+
+
+def in_family(h, bandwidth_type, d):
+    """A number or vector of bandwidths in the form of its family."""
+    if bandwidth_type == "spherical":
+        return float(h)
+    h = np.array(np.broadcast_to(h, d), dtype=np.float64)
+    return h if bandwidth_type == "diag" else np.diag(h)
+
+
+def _check_matrix(H):
+    """A symmetric positive definite matrix; features of infinite bandwidth stand alone."""
+    h = H.diagonal()
+    if not (h > 0).all():
+        raise ValueError(f"A bandwidth matrix must have a positive diagonal; got {h[~(h > 0)][0]}.")
+    finite = h < math.inf
+    if not np.isfinite(H[np.ix_(finite, finite)]).all():
+        raise ValueError("A bandwidth matrix may be infinite only on its diagonal, and must not contain NaN.")
+    if (
+        (H[~finite][:, finite] != 0).any()
+        or (H[finite][:, ~finite] != 0).any()
+        or _off_diagonal(H[~finite][:, ~finite]).any()
+    ):
+        raise ValueError(
+            "Where a bandwidth matrix is infinite on its diagonal, the rest of that row and column must be 0."
+        )
+    # Products of rounded factors differ from their transpose by some eps of the largest entry.
+    core = H[np.ix_(finite, finite)]
+    if core.size and np.abs(core - core.T).max() > 100 * np.finfo(np.float64).eps * np.abs(core).max():
+        raise ValueError("A bandwidth matrix must be symmetric; (H + H.T) / 2 is.")
+    if core.size:
+        eigenvalues = np.linalg.eigvalsh(core)
+        if eigenvalues[0] <= len(core) * np.finfo(np.float64).eps * eigenvalues[-1]:
+            raise ValueError(
+                f"A bandwidth matrix must be positive definite; its smallest eigenvalue is {eigenvalues[0]:g}, its "
+                f"largest {eigenvalues[-1]:g}."
+            )
+        H = H.copy()
+        H[np.ix_(finite, finite)] = 0.5 * (core + core.T)
+    return H
+
+
+def _off_diagonal(A):
+    """A with zeros on its diagonal."""
+    A = A.copy()
+    np.fill_diagonal(A, 0)
+    return A
