@@ -13,7 +13,7 @@ _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
 def jit(function):
-    """Compile a piece of arithmetic that other compiled functions call; LLVM inlines it there."""
+    """Compile a piece of arithmetic for other compiled functions; Python cannot call it."""
     return njit(**_OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
 
 
@@ -30,10 +30,10 @@ def jit_min(function):
     return njit(**_OPTIONS | {"fastmath": {"nnan", "nsz"}})(function)
 
 
-def jit_entry(function):
+def jit_entry(function, *, cache=True):
     """Compile a function that Python calls, and keep the machine code on disk where that is possible."""
     try:
-        return njit(cache=True, **_OPTIONS)(function)
+        return njit(cache=cache, **_OPTIONS)(function)
     except RuntimeError:  # no folder that can be written: a read-only installation
         return njit(**_OPTIONS)(function)
 

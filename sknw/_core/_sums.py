@@ -106,9 +106,9 @@ def _code(kernel):
 @functools.cache
 def _uncached(entry):
     """The same compiled function without its disk cache, which a function passed as an argument would only fill up."""
-    from ._jit import jit
+    from ._jit import jit_entry
 
-    return jit(entry.py_func)
+    return jit_entry(entry.py_func, cache=False)
 
 
 def _blocks(m, n):
