@@ -191,25 +191,31 @@ def _grid(sample, shape, kernel, smooth, n_threads):
     to_neighbor = to_neighbor[to_neighbor > 0]
     # No two rows are further apart than this. The center is that of the data, whatever their axes.
     diameter = 2 * np.sqrt(np.max(np.sum((Z - Z.mean(axis=0)) ** 2, axis=1)))
-    # A window as wide as the smallest gap holds nobody; a softmax that narrow has become the nearest neighbor.
-    lowest = (0.25 if callable(kernel) or math.isinf(PROFILES[kernel].reach) else 0.9) * to_neighbor.min()
+    # Narrower than the smallest gap a window holds nobody; a softmax has become the nearest neighbor at exp(-40).
+    compact = not callable(kernel) and math.isfinite(PROFILES[kernel].reach)
+    lowest = (0.9 if compact else 1 / 40 if kernel == "exponential" else 0.1) * to_neighbor.min()
+    # Where rows enter a window one by one, the error has a kink each time; with few rows these are far apart.
     octave = math.log(2)
-    fine = octave / (8 if not smooth else 4 if n <= 1000 else 2)
+    if compact or callable(kernel):
+        per_octave = 16 if n <= 200 else 8 if n <= 2000 or not smooth else 2
+    else:
+        per_octave = 4 if n <= 1000 else 2
     marks = np.log([lowest, max(lowest, 0.25 * np.quantile(to_neighbor, 0.05)), 2 * diameter, 32 * diameter])
     parts = [
         np.linspace(start, stop, 1 + math.ceil((stop - start) / step - 1e-9))
-        for start, stop, step in zip(marks[:-1], marks[1:], (octave, fine, 2 * octave), strict=True)
+        for start, stop, step in zip(marks[:-1], marks[1:], (octave, octave / per_octave, 2 * octave), strict=True)
     ]
     return sorted(set(np.concatenate(parts).tolist()))
 
 
 def _extend(points, evaluate, everyone):
-    """Go on to wider bandwidths as long as the error still falls there and is below that of averaging everyone."""
-    last = points[max(points)]
-    for _ in range(10):
-        if not (last.slope < 0 and last.value < everyone * (1 - _TIE)):
-            return
-        last = evaluate(last.t + math.log(8))
+    """Go on at both ends as long as the error falls there, at the wide end only while it is below that of averaging."""
+    for outward, end in ((-1, min), (1, max)):
+        for _ in range(12):
+            last = points[end(points)]
+            if outward * last.slope > -_TIE * last.value or (outward > 0 and last.value >= everyone * (1 - _TIE)):
+                break
+            evaluate(last.t + outward * math.log(4))
 
 
 def _bisect_contradictions(points, evaluate, depth=4):
@@ -227,7 +233,7 @@ def _bisect_contradictions(points, evaluate, depth=4):
             evaluate(t)
 
 
-def _refine(points, evaluate, smooth, kernel, most=6):
+def _refine(points, evaluate, smooth, kernel, most=8):
     """Find the minima in the most promising intervals."""
     ordered = sorted(points.values())
     spread = max(point.value for point in ordered) - min(point.value for point in ordered)
@@ -351,7 +357,7 @@ def descend(sample, bandwidth_type, kernel, empty, *, shrinkage, max_iter, tol, 
         criterion = objective(h)[0]
     if shrinkage == 0 and criterion > start.criterion:
         h, criterion = start.h, start.criterion
-    if not single:
+    if not single and shrinkage == 0:  # the pull of a penalty is to finite bandwidths
         h, criterion = _widen(objective, h, criterion, start.h, tol)
     return Selection(h, criterion, start.searched, losses, max(1, result.nit))
 

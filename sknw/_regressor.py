@@ -76,8 +76,8 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         For ``bandwidth="gradient"``: the largest number of iterations.
     tol : float, default=1e-6
         For ``bandwidth="gradient"``: the descent ends where no component of the gradient of the leave-one-out error, in
-        units of that of "loo", in the logarithm of the bandwidths is larger; and a feature gets an infinite bandwidth
-        if the error rises by no more than this share.
+        units of that of "loo", in the logarithm of the bandwidths is larger; and, without shrinkage, a feature gets an
+        infinite bandwidth if the error rises by no more than this share.
     n_jobs : int, default=None
         Number of threads. None means all processors that this process may use, and one inside a joblib worker; -1 means
         all. Results do not depend on it, to the last bit.

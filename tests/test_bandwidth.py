@@ -1,0 +1,322 @@
+"""Rules of thumb, the global search, and the descent."""
+
+import warnings
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.exceptions import ConvergenceWarning
+
+import naive
+from sknw import NadarayaWatsonRegressor, loo_error
+from sknw._bandwidth import spreads
+from sknw._core import PROFILES, canonical_factor
+from sknw._pooling import Sample
+
+SMOOTH = [name for name in PROFILES if name != "tophat"]
+
+
+def spread(X, w=None):
+    w = np.ones(len(X)) if w is None else w
+    return spreads(Sample.of(X, np.zeros((len(X), 1)), w))
+
+
+# Spreads and rules ----------------------------------------------------------------------------------------------------
+
+
+def test_spread(rng):
+    X = np.column_stack(
+        [rng.normal(size=50), rng.standard_cauchy(size=50), rng.uniform(size=50), np.r_[np.zeros(45), np.ones(5)]]
+    )
+    w = rng.integers(0, 4, size=50).astype(float)
+    for weights in (np.ones(50), w):
+        keep = weights > 0
+        expected = [naive.spread(x[keep].tolist(), weights[keep].tolist()) for x in X.T]
+        # A sum of 50 squares, and its root.
+        assert_allclose(spread(X, weights), expected, rtol=1e-14)
+
+
+def test_spread_ignores_rounding():
+    X = np.column_stack([np.full(9, 0.1), 1e8 + np.arange(9) * 1e-8, 1e8 + np.arange(9) * 1e-6, np.zeros(9)])
+    assert_array_equal(spread(X) > 0, [False, False, True, False])
+
+
+@pytest.mark.parametrize("rule", ["scott", "silverman"])
+@pytest.mark.parametrize("kernel", PROFILES)
+def test_rules(rng, rule, kernel):
+    X, y = rng.normal(size=(40, 3)) * [1, 10, 100], rng.normal(size=40)
+    X[:, 2] = 5.0
+    w = rng.integers(1, 3, size=40).astype(float)
+    n, d = w.sum(), 2
+    factor = (n if rule == "scott" else n * (d + 2) / 4) ** (-1 / (d + 4)) * canonical_factor(kernel, d)
+    spreads = [naive.spread(x.tolist(), w.tolist()) for x in X.T[:2]]
+
+    def fit(family):
+        return NadarayaWatsonRegressor(rule, kernel=kernel, bandwidth_type=family).fit(X, y, w).bandwidth_
+
+    assert_allclose(fit("diag"), factor * np.array([*spreads, np.inf]), rtol=1e-13)
+    assert_allclose(fit("full"), np.diag(factor * np.array([*spreads, np.inf])), rtol=1e-13)
+    assert_allclose(fit("spherical"), factor * np.sqrt(np.mean(np.square(spreads))), rtol=1e-13)
+
+
+# Global search --------------------------------------------------------------------------------------------------------
+
+
+def brute_force(X, y, kernel, shape, **options):
+    """The least criterion on a fine grid."""
+    return min(loo_error(X, y, c * shape, kernel=kernel, **options) for c in [*np.geomspace(1e-4, 1e3, 2000), np.inf])
+
+
+CURVES = {
+    "sine": lambda x: np.sin(6 * x),
+    "fast sine": lambda x: np.sin(30 * x),
+    "step": lambda x: (x > 0.5).astype(float),
+    "nothing": lambda x: 0 * x,
+}
+
+
+@pytest.mark.parametrize("kernel", PROFILES)
+@pytest.mark.parametrize("curve", CURVES)
+def test_no_grid_finds_a_smaller_error(rng, kernel, curve):
+    x = rng.uniform(size=50)
+    y = CURVES[curve](x) + 0.3 * rng.normal(size=50)
+    model = NadarayaWatsonRegressor(kernel=kernel).fit(x[:, None], y)
+    best = brute_force(x[:, None], y, kernel, spread(x[:, None]))
+    depth = max(loo_error(x[:, None], y, np.inf) - best, 0)
+    if kernel == "tophat":  # piecewise constant: the best of a grid of 8 per octave
+        grid = model.cv_results_["bandwidth"][:, 0]
+        step = np.diff(np.log(grid[(grid > 0.05) & (grid < 1)])).max()
+        assert step <= np.log(2) / 8 + 1e-12
+        assert -model.best_score_ <= best + 0.1 * depth
+    else:
+        assert -model.best_score_ <= best + 1e-6 * depth + 1e-14
+
+
+@pytest.mark.parametrize("family", ["spherical", "diag", "full"])
+def test_search_in_several_features(rng, family):
+    X = rng.normal(size=(60, 3)) * [1, 3, 0.1]
+    y = np.sin(X[:, 0]) + X[:, 1] + 0.1 * rng.normal(size=60)
+    model = NadarayaWatsonRegressor(bandwidth_type=family).fit(X, y)
+    shape = spread(X) if family != "spherical" else np.sqrt(np.mean(spread(X) ** 2))
+    assert -model.best_score_ <= brute_force(X, y, "gaussian", shape) * (1 + 1e-12)
+    assert np.shape(model.bandwidth_) == {"spherical": (), "diag": (3,), "full": (3, 3)}[family]
+    h = np.diagonal(model.bandwidth_) if family == "full" else np.asarray(model.bandwidth_)
+    assert_allclose(h / shape, np.mean(h / shape), rtol=1e-12)
+
+
+@pytest.mark.parametrize("kernel", PROFILES)
+def test_report_of_the_search(rng, kernel):
+    x = np.sort(rng.uniform(size=40))
+    y = np.sin(6 * x) + 0.3 * rng.normal(size=40)
+    model = NadarayaWatsonRegressor(kernel=kernel).fit(x[:, None], y)
+    h, criterion = model.cv_results_["bandwidth"], model.cv_results_["criterion"]
+    assert h.shape == (len(criterion), 1)
+    assert (np.diff(h[:, 0]) > 0).all()
+    assert h[-1, 0] == np.inf
+    assert model.n_iter_ >= 1
+    assert not hasattr(model, "loss_curve_")
+    for i in (0, len(h) // 2, -1):
+        assert_allclose(criterion[i], loo_error(x[:, None], y, h[i], kernel=kernel), rtol=1e-12)
+    # Ties go to the wider one, within 1e-12 of the level.
+    assert -model.best_score_ <= criterion.min() * (1 + 1e-12)
+    assert_array_equal(model.bandwidth_, h[np.flatnonzero(criterion == -model.best_score_)[-1]])
+
+
+def test_attributes_of_an_earlier_fit_do_not_stay(rng):
+    X, y = rng.normal(size=(30, 1)), rng.normal(size=30)
+    model = NadarayaWatsonRegressor("gradient").fit(X, y)
+    assert len(model.loss_curve_) >= 1
+    model.set_params(bandwidth=1.0).fit(X, y)
+    for name in ("best_score_", "cv_results_", "loss_curve_"):
+        assert not hasattr(model, name)
+    assert model.n_iter_ == 1
+
+
+@pytest.mark.parametrize("kernel", [name for name in PROFILES if name not in naive.INFINITE])
+def test_plateau_of_empty_windows_goes_to_its_right_end(kernel):
+    """Pairs of neighbours with equal targets: without anybody else, the nearest is right every time."""
+    x = np.repeat(np.arange(10.0), 2) + np.tile([0, 0.01], 10)
+    y = np.repeat([0.0, 1.0] * 5, 2)
+    model = NadarayaWatsonRegressor(kernel=kernel).fit(x[:, None], y)
+    assert -model.best_score_ <= 1e-28  # the square of rounding
+    # Up to 0.99 nobody but the neighbour is in reach. Just above, a third row gets a weight that grows from zero (to be
+    # seen in a squared error above 1e-28 of the variance, its weight must exceed 1e-14), or from one for the tophat.
+    end = {"tophat": 1e-6, "biweight": 1e-5, "triweight": 1e-3, "tricube": 1e-3}.get(kernel, 1e-6)
+    assert 0.99 * (1 - 1e-8) <= model.bandwidth_[0] <= 0.99 * (1 + end)
+
+
+def test_flat_criterion_means_average_everyone():
+    model = NadarayaWatsonRegressor().fit([[0.0], [1.0]], [1.0, 2.0])  # each row has one other, at any bandwidth
+    assert_array_equal(model.bandwidth_, [np.inf])
+
+
+def test_duplicated_rows_with_one_target_each():
+    """The leave-one-out error is zero for every narrow window; the widest of them wins."""
+    x = np.repeat(np.arange(8.0), 3)
+    model = NadarayaWatsonRegressor(kernel="epanechnikov").fit(x[:, None], np.cos(x))
+    assert -model.best_score_ <= 1e-28
+    assert_allclose(model.bandwidth_, [1.0], rtol=1e-6)
+    gaussian = NadarayaWatsonRegressor().fit(x[:, None], np.cos(x))
+    assert 0.1 < gaussian.bandwidth_[0] < 0.2  # where exp(-1 / 2h**2) is 1e-14
+    assert_allclose(gaussian.predict([[3.0]]), np.cos(3.0), rtol=1e-12)
+
+
+def test_known_failure_negative_bandwidth():
+    """statsmodels issue 599: cross-validation on column 55 of this series ends at a negative bandwidth there."""
+    rng = np.random.RandomState(1122)
+    series = rng.normal(size=(100, 60))[:, 55]
+    x = np.arange(100.0)[:, None]
+    model = NadarayaWatsonRegressor().fit(x, series)
+    assert model.bandwidth_[0] > 0
+    grid = [loo_error(x, series, h) for h in np.geomspace(0.1, 1e4, 400)]
+    assert -model.best_score_ <= min(grid) * (1 + 1e-12)
+
+
+def test_known_failure_stuck_in_a_local_minimum():
+    """sin(30 x) with 60 rows, where a descent from a rule of thumb stays at an error of 0.59."""
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        x = rng.uniform(size=60)
+        y = np.sin(30 * x) + 0.1 * rng.normal(size=60)
+        model = NadarayaWatsonRegressor().fit(x[:, None], y)
+        grid = [loo_error(x[:, None], y, h) for h in np.geomspace(1e-4, 10, 400)]
+        assert -model.best_score_ <= min(grid)
+        assert -model.best_score_ < 0.3
+
+
+def test_thousand_rows():
+    """statsmodels issue 595 reports that a thousand rows never end."""
+    rng = np.random.default_rng(0)
+    X = rng.uniform(size=(1000, 1))
+    y = np.sin(10 * X[:, 0]) + 0.3 * rng.normal(size=1000)
+    model = NadarayaWatsonRegressor().fit(X, y)
+    assert 0.09 < -model.best_score_ < 0.1
+    assert len(model.cv_results_["criterion"]) < 150
+
+
+# Descent --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kernel", [name for name, profile in PROFILES.items() if profile.differentiable])
+def test_descent_is_never_worse_than_the_search(rng, kernel):
+    X = rng.uniform(size=(80, 3))
+    y = np.sin(6 * X[:, 0]) + X[:, 1] + 0.2 * rng.normal(size=80)
+    loo, gradient = (NadarayaWatsonRegressor(bandwidth, kernel=kernel).fit(X, y) for bandwidth in ("loo", "gradient"))
+    assert gradient.best_score_ >= loo.best_score_
+    assert_allclose(-gradient.best_score_, loo_error(X, y, gradient.bandwidth_, kernel=kernel), rtol=1e-13)
+    assert gradient.loss_curve_[0] == pytest.approx(-loo.best_score_, rel=1e-13)
+    assert len(gradient.loss_curve_) == gradient.n_iter_ + 1
+    assert_array_equal(gradient.cv_results_["criterion"], loo.cv_results_["criterion"])
+    if kernel == "gaussian":
+        assert gradient.best_score_ > 0.7 * loo.best_score_
+        assert (np.diff(gradient.loss_curve_) <= 0).all()
+
+
+def test_descent_ends_where_the_gradient_vanishes(rng):
+    X = rng.uniform(size=(100, 3))
+    y = np.sin(6 * X[:, 0]) + X[:, 1] ** 2 + X[:, 2] + 0.1 * rng.normal(size=100)
+    model = NadarayaWatsonRegressor("gradient", tol=1e-8).fit(X, y)
+    assert np.isfinite(model.bandwidth_).all()
+    error, gradient = loo_error(X, y, model.bandwidth_, return_gradient=True)
+    assert np.abs(gradient).max() <= 1e-8 * model.loss_curve_[0]
+    for direction in np.vstack([np.eye(3), -np.eye(3)]):
+        assert loo_error(X, y, model.bandwidth_ * np.exp(0.01 * direction)) > error
+
+
+def test_features_that_do_not_matter_are_left_out(rng):
+    X = rng.uniform(size=(200, 4))
+    y = np.sin(6 * X[:, 0]) + 0.1 * rng.normal(size=200)
+    # The last feature has nothing to say about y, and neither has noise that repeats it.
+    model = NadarayaWatsonRegressor("gradient").fit(X, y)
+    free = model.bandwidth_
+    assert np.isfinite(free[0])
+    for j in np.flatnonzero(np.isinf(free)):
+        narrower = free.copy()
+        narrower[j] = 10.0
+        assert loo_error(X, y, free) <= loo_error(X, y, narrower) * (1 + 1e-6)
+    assert np.isinf(free[1:]).any()
+
+
+def test_spherical_descent_is_the_search(rng):
+    X, y = rng.normal(size=(50, 2)), rng.normal(size=50)
+    loo, gradient = (
+        NadarayaWatsonRegressor(bandwidth, bandwidth_type="spherical").fit(X, y) for bandwidth in ("loo", "gradient")
+    )
+    assert isinstance(gradient.bandwidth_, float)
+    assert gradient.best_score_ >= loo.best_score_
+    assert_allclose(gradient.best_score_, loo.best_score_, rtol=1e-10)
+
+
+def test_shrinkage_pulls_towards_the_search(rng):
+    X = rng.uniform(size=(80, 3))
+    y = np.sin(6 * X[:, 0]) + X[:, 1] + np.cos(5 * X[:, 2]) + 0.2 * rng.normal(size=80)
+    h_loo = NadarayaWatsonRegressor().fit(X, y).bandwidth_
+    distance = []
+    for shrinkage in (1e-3, 1e-1, 1e1, 1e4):
+        model = NadarayaWatsonRegressor("gradient", shrinkage=shrinkage).fit(X, y)
+        _, gradient = loo_error(X, y, model.bandwidth_, return_gradient=True)
+        away = np.log(model.bandwidth_ / h_loo)
+        # The penalised objective has no slope left.
+        slope = gradient / model.loss_curve_[0] + 2 * shrinkage * away
+        assert np.abs(slope).max() <= 1e-6 + 2e-8 * shrinkage
+        distance.append(np.abs(away).max())
+    assert (np.diff(distance) < 0).all()
+    assert distance[-1] < 1e-3
+
+
+def test_nothing_to_learn_stays_infinite(rng):
+    X, y = rng.normal(size=(30, 2)), np.r_[np.ones(29), 5.0]
+    loo, gradient = (NadarayaWatsonRegressor(bandwidth).fit(X, y) for bandwidth in ("loo", "gradient"))
+    if np.isinf(loo.bandwidth_).all():
+        assert np.isinf(gradient.bandwidth_).all()
+    constant = NadarayaWatsonRegressor("gradient").fit(X, np.ones(30))
+    assert np.isinf(constant.bandwidth_).all()
+    assert constant.loss_curve_ == [0.0]
+
+
+def test_too_few_iterations_warn(rng):
+    X = rng.uniform(size=(80, 5))
+    y = np.sin(6 * X[:, 0]) + X[:, 1] + 0.2 * rng.normal(size=80)
+    with pytest.warns(ConvergenceWarning, match="max_iter=2 iterations"):
+        model = NadarayaWatsonRegressor("gradient", max_iter=2).fit(X, y)
+    assert model.n_iter_ == 2
+    assert model.best_score_ >= NadarayaWatsonRegressor().fit(X, y).best_score_
+
+
+def test_verbose_tells_the_course(rng, capsys):
+    X, y = rng.normal(size=(30, 2)), rng.normal(size=30)
+    NadarayaWatsonRegressor("gradient", verbose=1).fit(X, y)
+    out = capsys.readouterr().out
+    assert "x spread: leave-one-out error" in out
+    NadarayaWatsonRegressor("gradient").fit(X, y)
+    assert capsys.readouterr().out == ""
+
+
+# Beside statsmodels ---------------------------------------------------------------------------------------------------
+
+
+def statsmodels_data():
+    """The data of statsmodels' own tests of kernel regression: Italian GDP growth, and simulated ones."""
+    rng = np.random.RandomState(1234)
+    x = rng.uniform(-2, 2, size=150)
+    yield x[:, None], np.sin(x) + 0.3 * rng.normal(size=150)
+    rng = np.random.RandomState(12345)
+    C1, C2, C3 = rng.normal(size=60), rng.normal(2, 1, size=60), rng.beta(0.5, 0.2, size=60)
+    noise = rng.normal(size=60)
+    yield np.column_stack([C1, C2]), 0.3 + 1.2 * C1 - 0.9 * C2 + noise
+    yield np.column_stack([C1, C2, C3]), C1 * np.exp(0.1 * C2) + C3 + 0.2 * noise
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_statsmodels(number):
+    nonparametric = pytest.importorskip("statsmodels.nonparametric.kernel_regression")
+    X, y = list(statsmodels_data())[number]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        peer = nonparametric.KernelReg(y, X, "c" * X.shape[1], reg_type="lc", bw="cv_ls")
+        fitted = peer.fit(X)[0]
+    bandwidth = np.abs(peer.bw)
+    given = NadarayaWatsonRegressor(bandwidth).fit(X, y)
+    assert_allclose(given.predict(X), fitted, rtol=1e-10)
+    chosen = NadarayaWatsonRegressor("loo" if X.shape[1] == 1 else "gradient", shrinkage=0).fit(X, y)
+    assert -chosen.best_score_ <= loo_error(X, y, bandwidth) * (1 + 1e-9)

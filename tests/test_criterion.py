@@ -1,0 +1,146 @@
+"""The leave-one-out error and its gradient, against plain Python and complex steps."""
+
+import numba
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+import naive
+from sknw import NadarayaWatsonRegressor, loo_error
+from sknw._core import PROFILES
+
+DIFFERENTIABLE = [name for name, profile in PROFILES.items() if profile.differentiable]
+
+
+def make(rng, n=25, d=2, p=1, weights="counts"):
+    X, y = rng.normal(size=(n, d)), rng.normal(size=(n, p))
+    w = {
+        "none": np.ones(n),
+        "counts": rng.integers(0, 4, size=n).astype(float),
+        "precisions": rng.uniform(0.01, 1, size=n),
+        "mixed": rng.uniform(0.5, 3, size=n),
+    }[weights]
+    w[0] = 1.0
+    return X, y, w
+
+
+@pytest.mark.parametrize("kernel", PROFILES)
+@pytest.mark.parametrize("weights", ["none", "counts", "precisions", "mixed"])
+@pytest.mark.parametrize("empty", ["nearest", "mean", "nan", "raise"])
+def test_value(rng, kernel, weights, empty):
+    X, y, w = make(rng, p=2, weights=weights)
+    for h in (0.3, 1.0):  # about a third of the windows are empty at 0.3
+        got = loo_error(X, y, h, kernel=kernel, empty=empty, sample_weight=w)
+        expected = naive.loo_error(X.tolist(), y.tolist(), w.tolist(), [1 / h] * 2, kernel, empty).real
+        # A prediction is within 1e-13 of the range of y where windows hold a row well inside; the error is quadratic in
+        # it.
+        assert_allclose(got, expected, rtol=1e-11)
+
+
+@pytest.mark.parametrize("kernel", DIFFERENTIABLE)
+@pytest.mark.parametrize("weights", ["none", "counts", "mixed"])
+@pytest.mark.parametrize("p", [1, 3])
+def test_gradient_in_the_logarithms(rng, kernel, weights, p):
+    X, y, w = make(rng, d=3, p=p, weights=weights)
+    X[1] = X[2]  # a pair at distance 0, where some profiles have a kink
+    h = np.array([0.8, 1.5, 2.5])
+    value, gradient = loo_error(X, y, h, kernel=kernel, sample_weight=w, return_gradient=True)
+    lists = X.tolist(), y.tolist(), w.tolist()
+    if kernel in ("exponential", "linear"):  # the square root has no derivative at 0: keep away from it
+        X[1] = X[2] + 1e-3
+        lists = X.tolist(), y.tolist(), w.tolist()
+        value, gradient = loo_error(X, y, h, kernel=kernel, sample_weight=w, return_gradient=True)
+    assert_allclose(value, naive.loo_error(*lists, (1 / h).tolist(), kernel).real, rtol=1e-11)
+    expected = np.array(naive.loo_gradient(*lists, h.tolist(), kernel))
+    assert_allclose(gradient, expected, rtol=0, atol=1e-10 * np.abs(expected).max())
+    # One number for all features is the sum of them.
+    total = loo_error(X, y, 1.3, kernel=kernel, sample_weight=w, return_gradient=True)[1]
+    each = loo_error(X, y, [1.3] * 3, kernel=kernel, sample_weight=w, return_gradient=True)[1]
+    assert isinstance(total, float)
+    assert_allclose(total, each.sum(), rtol=0, atol=1e-12 * np.abs(each).max())
+
+
+@pytest.mark.parametrize("kernel", ["exponential", "linear"])
+def test_gradient_where_rows_coincide(rng, kernel):
+    """At a kink, central differences in log h: the distance stays 0, so the error is smooth there."""
+    X, y, w = make(rng, d=2)
+    X[1] = X[2]
+    h = np.array([1.0, 1.5])
+    gradient = loo_error(X, y, h, kernel=kernel, sample_weight=w, return_gradient=True)[1]
+    for k in range(2):
+        step = np.exp(1e-6 * np.eye(2)[k])
+        difference = loo_error(X, y, h * step, kernel=kernel, sample_weight=w)
+        difference -= loo_error(X, y, h / step, kernel=kernel, sample_weight=w)
+        # A central difference over 2e-6 of numbers of size 1 is good to 1e-16 / 1e-6.
+        assert_allclose(gradient[k], difference / 2e-6, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("kernel", DIFFERENTIABLE)
+def test_gradient_in_a_matrix(rng, kernel):
+    X, y, w = make(rng, d=3, p=2, weights="mixed")
+    A = rng.normal(size=(3, 3))
+    H = 0.4 * (A @ A.T) + 1.2 * np.eye(3)
+    value, gradient = loo_error(X, y, H, kernel=kernel, sample_weight=w, return_gradient=True)
+    lists = X.tolist(), y.tolist(), w.tolist(), np.linalg.inv(H).tolist(), kernel
+    assert_allclose(value, naive.loo_error(*lists).real, rtol=1e-10)
+    expected = np.array(naive.loo_gradient_inverse(*lists))
+    assert_allclose(gradient, expected, rtol=0, atol=1e-9 * np.abs(expected).max())
+
+
+def test_gradient_in_a_diagonal_matrix_is_that_in_the_vector(rng):
+    X, y, w = make(rng, d=3)
+    h = np.array([0.7, 1.1, 2.0])
+    vector = loo_error(X, y, h, sample_weight=w, return_gradient=True)[1]
+    matrix = loo_error(X, y, np.diag(h), sample_weight=w, return_gradient=True)[1]
+    # d log h = -h dG
+    assert_allclose(np.diagonal(matrix), -h * vector, rtol=1e-12)
+
+
+def test_gradient_is_zero_where_the_bandwidth_is_infinite(rng):
+    X, y, w = make(rng, d=3)
+    gradient = loo_error(X, y, [0.7, np.inf, 1.0], sample_weight=w, return_gradient=True)[1]
+    assert gradient[1] == 0
+    assert_allclose(
+        gradient[[0, 2]], loo_error(X[:, [0, 2]], y, [0.7, 1.0], sample_weight=w, return_gradient=True)[1], rtol=1e-14
+    )
+    assert loo_error(X, y, np.inf, return_gradient=True)[1] == 0
+    with pytest.raises(ValueError, match="not defined where an entry is inf"):
+        loo_error(X, y, np.diag([1, 1, np.inf]), return_gradient=True)
+
+
+def test_gradient_does_not_depend_on_how_many_rows_are_held(rng, monkeypatch):
+    X, y, w = make(rng, n=300, d=3)
+    expected = loo_error(X, y, [0.7, 1.0, 1.0], sample_weight=w, return_gradient=True)
+    monkeypatch.setattr("sknw._criterion._SUMS_AT_A_TIME", 1)
+    got = loo_error(X, y, [0.7, 1.0, 1.0], sample_weight=w, return_gradient=True)
+    assert_allclose(got[0], expected[0], rtol=1e-14)
+    assert_allclose(got[1], expected[1], rtol=1e-12)
+
+
+@numba.njit
+def profile(s):
+    return 1 / (1 + s)
+
+
+@pytest.mark.parametrize("kernel", ["tophat", profile])
+def test_no_gradient(kernel):
+    X, y = np.arange(4.0)[:, None], np.arange(4.0)
+    assert loo_error(X, y, 1.5, kernel=kernel) > 0
+    with pytest.raises(ValueError, match=r"no gradient for kernel.*bandwidth='loo'"):
+        loo_error(X, y, 1.5, kernel=kernel, return_gradient=True)
+    with pytest.raises(ValueError, match=r"no gradient for kernel.*bandwidth='loo'"):
+        NadarayaWatsonRegressor("gradient", kernel=kernel).fit(X, y)
+
+
+def test_one_observation_has_no_criterion():
+    with pytest.raises(ValueError, match="at least two observations"):
+        loo_error([[1.0]], [2.0], 1.0)
+    assert loo_error([[1.0]], [2.0], 1.0, sample_weight=[2]) == 0
+
+
+def test_criterion_is_that_of_the_predictions(rng):
+    X, y, w = make(rng, n=60, p=2)
+    model = NadarayaWatsonRegressor().fit(X, y, w)
+    expected = np.average(((model.loo_predict() - y) ** 2).mean(axis=1), weights=w)
+    assert_allclose(-model.best_score_, expected, rtol=1e-13)
+    assert_allclose(loo_error(X, y, model.bandwidth_, sample_weight=w), expected, rtol=1e-13)
