@@ -65,8 +65,9 @@ def spreads(sample):
     deviations = Z - center
     deviations -= share @ deviations
     std = np.sqrt(share @ deviations**2)
-    low, high = np.quantile(Z, [0.25, 0.75], axis=0, weights=w, method="inverted_cdf")
-    iqr = (high - low) / 1.349
+    # The mean of the range between the quartiles of Z and of -Z: an inverted distribution function leans to one side.
+    quartiles = np.quantile(np.stack([Z, -Z]), [0.25, 0.75], axis=1, weights=w, method="inverted_cdf")
+    iqr = (quartiles[1] - quartiles[0]).mean(axis=0) / 1.349
     spread = np.where((iqr > _LEAST_IQR * std) & (iqr < std), iqr, std)
     return unit * np.where(std > 8 * np.finfo(np.float64).eps, spread, 0)
 
@@ -158,7 +159,7 @@ def search(sample, bandwidth_type, kernel, empty, *, n_threads=1, log=None):
             value, gradient = objective(math.exp(t) * shape, Derivatives.SCALE if smooth else Derivatives.NOTHING)
             points[t] = _Point(t, value, gradient[0] if smooth else math.nan)
             if log is not None:
-                log(f"bandwidth {math.exp(t):.4g} x spread: leave-one-out error {value * sample.unit**2:.6g}")
+                log(f"bandwidth {math.exp(t):.4g} x spread: leave-one-out error {sample.squared(value):.6g}")
         return points[t]
 
     for t in _grid(sample, shape, kernel, smooth, n_threads):
@@ -331,7 +332,7 @@ def descend(sample, bandwidth_type, kernel, empty, *, shrinkage, max_iter, tol, 
     def record(intermediate_result):
         losses.append(seen.get(intermediate_result.x.tobytes(), math.nan))
         if log is not None:
-            log(f"iteration {len(losses) - 1}: leave-one-out error {losses[-1] * sample.unit**2:.6g}")
+            log(f"iteration {len(losses) - 1}: leave-one-out error {sample.squared(losses[-1]):.6g}")
 
     # Beyond these, windows hold nobody or everyone.
     factors = start.searched[0].reshape(len(start.searched[0]), -1)[:, np.atleast_1d(finite)]

@@ -149,11 +149,11 @@ def loo_error(X, y, bandwidth, *, kernel="gaussian", empty="nearest", sample_wei
     check_can_leave_out(sample)
     metric = Metric.of(bandwidth, sample.X)
     if not return_gradient:
-        return float(leave_one_out(sample, metric, kernel, empty=empty)[0] * sample.unit**2)
+        return float(sample.squared(leave_one_out(sample, metric, kernel, empty=empty)[0]))
     check_differentiable(kernel)
     derivatives = (Derivatives.SCALE, Derivatives.FEATURES, Derivatives.PAIRS)[ndim]
     value, gradient = leave_one_out(sample, metric, kernel, empty=empty, derivatives=derivatives)
-    value, gradient = float(value * sample.unit**2), gradient * sample.unit**2
+    value, gradient = float(sample.squared(value)), sample.squared(gradient)
     if ndim == 0:
         return value, float(gradient[0])
     if ndim == 1:

@@ -59,6 +59,11 @@ class Sample(NamedTuple):
         """Sum of the weights, which count observations."""
         return self.weight_unit * self.w.sum()
 
+    def squared(self, value):
+        """A squared error in the units of y; `inf` if these are too large for it."""
+        with np.errstate(over="ignore", under="ignore"):
+            return np.asarray(value) * self.unit * self.unit
+
     @property
     def is_constant(self):
         """Whether all targets are the same."""

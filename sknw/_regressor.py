@@ -237,11 +237,11 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         else:
             options = {"shrinkage": self.shrinkage, "max_iter": self.max_iter, "tol": self.tol}
             found = descend(sample, self.bandwidth_type, self.kernel, self.empty, **options, **common)
-            self.loss_curve_ = [float(loss * sample.unit**2) for loss in found.losses]
+            self.loss_curve_ = sample.squared(found.losses).tolist()
         self.n_iter_ = found.n_iter
-        self.best_score_ = float(-found.criterion * sample.unit**2)
+        self.best_score_ = float(-sample.squared(found.criterion))
         searched = [in_family(h, self.bandwidth_type, d) for h in found.searched[0]]
-        self.cv_results_ = {"bandwidth": np.array(searched), "criterion": found.searched[1] * sample.unit**2}
+        self.cv_results_ = {"bandwidth": np.array(searched), "criterion": sample.squared(found.searched[1])}
         return in_family(found.h, self.bandwidth_type, d)
 
     def predict(self, X):

@@ -138,7 +138,9 @@ def spread(x, w):
     mean = math.fsum(a * b for a, b in zip(x, w, strict=True)) / math.fsum(w)
     variance = math.fsum(b * (a - mean) ** 2 for a, b in zip(x, w, strict=True)) / math.fsum(w)
     std = math.sqrt(variance)
-    iqr = (weighted_quantile(x, w, 0.75) - weighted_quantile(x, w, 0.25)) / 1.349
+    mirrored = [-a for a in x]  # an inverted distribution function leans to one side
+    ranges = [weighted_quantile(z, w, 0.75) - weighted_quantile(z, w, 0.25) for z in (x, mirrored)]
+    iqr = sum(ranges) / 2 / 1.349
     return iqr if 0.01 * std < iqr < std else std
 
 
