@@ -344,7 +344,7 @@ def descend(sample, bandwidth_type, kernel, empty, *, shrinkage, max_iter, tol, 
         method="L-BFGS-B",
         bounds=bounds,
         callback=record,
-        options={"maxiter": max_iter, "gtol": tol, "ftol": 1e-15, "maxfun": 100 * max_iter},
+        options={"maxiter": max_iter, "gtol": tol, "ftol": tol**2, "maxfun": 100 * max_iter},
     )
     if result.status == 1:
         warnings.warn(

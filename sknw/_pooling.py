@@ -114,8 +114,11 @@ class Metric(NamedTuple):
             return Z
         Z = Z - self.origin
         out = np.zeros_like(Z)
-        for k, column in enumerate(self.G.T):  # not a matrix product, whose rounding may depend on the number of rows
-            out += Z[:, k, None] * column
+        with np.errstate(over="ignore", invalid="ignore"):
+            for k, column in enumerate(
+                self.G.T
+            ):  # not a matrix product, whose rounding may depend on the number of rows
+                out += Z[:, k, None] * column
         if not np.isfinite(out).all():
             raise ValueError("X divided by the bandwidth matrix overflows; use a wider bandwidth or rescale X.")
         return out

@@ -72,12 +72,13 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     shrinkage : float, default=0.0
         For ``bandwidth="gradient"``: the weight of the squared distance, in the logarithm, of the bandwidths from those
         of "loo", against a leave-one-out error in units of that of "loo".
-    max_iter : int, default=200
+    max_iter : int, default=500
         For ``bandwidth="gradient"``: the largest number of iterations.
-    tol : float, default=1e-6
+    tol : float, default=1e-5
         For ``bandwidth="gradient"``: the descent ends where no component of the gradient of the leave-one-out error, in
-        units of that of "loo", in the logarithm of the bandwidths is larger; and, without shrinkage, a feature gets an
-        infinite bandwidth if the error rises by no more than this share.
+        units of that of "loo", in the logarithm of the bandwidths is larger, or where a step lowers the error by less
+        than the square of this share. Without shrinkage, a feature then gets an infinite bandwidth if that raises the
+        error by no more than this share.
     n_jobs : int, default=None
         Number of threads. None means all processors that this process may use, and one inside a joblib worker; -1 means
         all. Results do not depend on it, to the last bit.
@@ -160,8 +161,8 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         kernel="gaussian",
         empty="nearest",
         shrinkage=0.0,
-        max_iter=200,
-        tol=1e-6,
+        max_iter=500,
+        tol=1e-5,
         n_jobs=None,
         verbose=0,
     ):

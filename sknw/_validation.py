@@ -42,7 +42,10 @@ def check_profile(kernel):
             "with numba.njit."
         )
     s = np.concatenate([[0.0], np.geomspace(1e-12, 1e12, 97)])
-    k = np.array([kernel(value) for value in s], dtype=np.float64)
+    try:
+        k = np.array([kernel(value) for value in s], dtype=np.float64)
+    except ArithmeticError as error:
+        raise ValueError(f"The profile {kernel!r} is not finite for every s >= 0: {error}.") from error
     bad = ~(np.isfinite(k) & (k >= 0))
     bad[0] |= k[0] == 0
     if bad.any():

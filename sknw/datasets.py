@@ -1,9 +1,21 @@
 """Data to try things on."""
 
+from numbers import Integral, Real
+
 import numpy as np
 from sklearn.utils import check_random_state
 
+from ._compat import Interval, validate_params
 
+
+@validate_params(
+    {
+        "n_samples": [Interval(Integral, 1, None, closed="left")],
+        "noise": [Interval(Real, 0, None, closed="left")],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
 def make_sine(n_samples=50, *, noise=0.5, random_state=None):
     r"""One feature and a wavy target, the data of the textbook chapter on attention pooling.
 

@@ -89,8 +89,8 @@ def test_weights_are_repeated_rows(rng, bandwidth, kernel, empty):
     repeated = fit(np.repeat(X, w, axis=0), np.repeat(y, w), bandwidth=bandwidth, kernel=kernel, empty=empty)
     tolerance = CHOSEN.get(bandwidth, 1e-12)
     if bandwidth == "loo":
-        # Rows that coincide may put the minimum at the end of a plateau, where the error is 1e-12 above its level: known to
-        # 1e-16 / 1e-12 of that rise, which is no steeper than a factor e in 1 % of the bandwidth.
+        # Rows that coincide may put the minimum at the end of a plateau, where the error is 1e-12 above its level:
+        # known to 1e-16 / 1e-12 of that rise, which is no steeper than a factor e in 1 % of the bandwidth.
         tolerance = 1e-5
     assert_allclose(weighted.bandwidth_, repeated.bandwidth_, rtol=tolerance)
     assert_allclose(weighted.predict(X), repeated.predict(X), rtol=0, atol=10 * tolerance)
