@@ -390,3 +390,12 @@ def test_quartiles_that_coincide(rng):
     for bandwidth in ("scott", "loo", "gradient"):
         model = NadarayaWatsonRegressor(bandwidth).fit(x[:, None], y)
         assert 0 < model.bandwidth_[0] < np.inf
+
+
+def test_a_row_at_the_end_of_the_window_counts(rng):
+    """A window is closed: h times the rounded 1/h rounds to 1 at most."""
+    for h in [*range(1, 100), *rng.lognormal(sigma=20, size=100)]:
+        model = NadarayaWatsonRegressor(float(h), kernel="tophat", empty="mean").fit([[0.0], [-2.0 * h]], [1.0, 3.0])
+        assert_array_equal(model.predict([[h]]), [1.0])
+        with pytest.warns(EmptyNeighborhoodWarning):
+            assert_array_equal(model.predict([[h * (1 + 4e-16)]]), [2.0])
