@@ -178,9 +178,12 @@ def compare_bandwidth(table, bandwidth, n, d, *, n_threads, most):
         with without_warnings():
             same = np.ravel(peer.cv_loo(peer.bw, peer.est["lc"]))[0]
         assert_allclose(theirs, same, rtol=3 * n * EPS * np.ptp(y) / np.sqrt(theirs))
-        # Ours is a minimum to rounding; theirs is a simplex that has shrunk to 1e-4.
-        assert ours <= theirs * (1 + 1e-9), f"{name}: {ours!r} at {model.bandwidth_}, but {theirs!r} at {peer.bw}"
-        table.remark(name, f"leave-one-out error {ours:.8g}, that of statsmodels {theirs:.8g}")
+        # Of one factor ours is the lowest minimum, to rounding; theirs is some minimum, to 1e-4 in the bandwidth. With
+        # one for each feature both descend, and either may end in the lower minimum: the footnote tells.
+        if bandwidth == "loo":
+            assert ours <= theirs * (1 + 1e-9), f"{name}: {ours!r} at {model.bandwidth_}, but {theirs!r} at {peer.bw}"
+        verdict = ", which is another minimum and lower" if theirs < ours * (1 - 1e-6) else ""
+        table.remark(name, f"leave-one-out error {ours:.8g}, that of statsmodels {theirs:.8g}{verdict}")
     table.add(name, seconds)
 
 
@@ -261,7 +264,7 @@ def progress(text):
 def main():
     parser = argparse.ArgumentParser(description="Time this package beside its peers, as ratios in a markdown table.")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, a few seconds; the times mean nothing")
-    parser.add_argument("--full", action="store_true", help='500 rows, not 200, for "gradient"; a minute or more')
+    parser.add_argument("--full", action="store_true", help='500 rows, not 200, for "gradient"; takes longer')
     parser.add_argument("--threads", type=int, default=cpu_count(), help="default: all processors of this process")
     args = parser.parse_args()
 
@@ -284,7 +287,7 @@ def main():
             compare_bandwidth(table, "loo", n, 1, **common)
         compare_bandwidth(table, "gradient", described, 3, **common)
     print(table)
-    print(f"\nTimes of the peers as multiples of ours, in brackets as they are; best of {common['most']} calls, or fewer.")
+    print(f"\nTimes of the peers as multiples of ours, in brackets as they are; best of up to {common['most']} calls.")
     if "statsmodels" in table.peers:
         print("`KernelReg` uses one thread, and computes marginal effects, too; there is no way to predict without.")
 

@@ -99,17 +99,24 @@ def rule_of_thumb(sample, bandwidth_type, kernel, rule):
     return Selection(reference(sample, bandwidth_type) * n ** (-1 / (d + 4)) * canonical_factor(kernel, d))
 
 
-class _Objective:
-    """The leave-one-out error as a function of the bandwidth, which keeps what it has seen."""
+def brief(bandwidth):
+    """A bandwidth in a few characters."""
+    return np.array2string(np.asarray(bandwidth), precision=4, threshold=6, separator=", ").replace("\n", "")
 
-    def __init__(self, sample, kernel, empty, n_threads):
-        self.sample, self.kernel, self.empty, self.n_threads = sample, kernel, empty, n_threads
+
+class _Objective:
+    """The leave-one-out error of a sample as a function of the bandwidth, which tells its log of each evaluation."""
+
+    def __init__(self, sample, kernel, empty, n_threads, log):
+        self.sample, self.kernel, self.log = sample, kernel, log
+        self.options = {"empty": empty, "n_threads": n_threads}
 
     def __call__(self, h, derivatives=Derivatives.NOTHING):
         metric = Metric.of(h, self.sample.X)
-        return leave_one_out(
-            self.sample, metric, self.kernel, empty=self.empty, derivatives=derivatives, n_threads=self.n_threads
-        )
+        value, gradient = leave_one_out(self.sample, metric, self.kernel, derivatives=derivatives, **self.options)
+        if self.log is not None:
+            self.log(f"leave-one-out error {self.sample.squared(value):.6g} at bandwidth {brief(h)}")
+        return value, gradient
 
 
 class _Point(NamedTuple):
@@ -136,7 +143,7 @@ def search(sample, bandwidth_type, kernel, empty, *, n_threads=1, log=None):
     empty : str
     n_threads : int
     log : callable, default=None
-        Called with a line of text now and then.
+        Called with a line of text for each evaluation.
 
     Returns
     -------
@@ -146,7 +153,7 @@ def search(sample, bandwidth_type, kernel, empty, *, n_threads=1, log=None):
     infinite = shape * math.inf
     if not can_leave_out(sample):  # there is no criterion, but only one answer either
         return Selection(infinite, math.nan, (np.array([infinite]), np.array([math.nan])))
-    objective = _Objective(sample, kernel, empty, n_threads)
+    objective = _Objective(sample, kernel, empty, n_threads, log)
     everyone = objective(infinite)[0]
     if sample.is_constant or np.isinf(shape).all():
         return Selection(infinite, everyone, (np.array([infinite]), np.array([everyone])))
@@ -158,8 +165,6 @@ def search(sample, bandwidth_type, kernel, empty, *, n_threads=1, log=None):
         if t not in points:
             value, gradient = objective(math.exp(t) * shape, Derivatives.SCALE if smooth else Derivatives.NOTHING)
             points[t] = _Point(t, value, gradient[0] if smooth else math.nan)
-            if log is not None:
-                log(f"bandwidth {math.exp(t):.4g} x spread: leave-one-out error {sample.squared(value):.6g}")
         return points[t]
 
     for t in _grid(sample, shape, kernel, smooth, n_threads):
@@ -188,7 +193,9 @@ def _grid(sample, shape, kernel, smooth, n_threads):
     n = len(Z)
     ones = np.ones(n)
     rows = metric.rows(sample)._replace(Z=np.ascontiguousarray(Z.T), Y=np.empty((0, n)), w=ones, w_rest=np.zeros(n))
-    to_neighbor = np.sqrt(kernel_sums("nearest", rows, np.ones(Z.shape[1]), Z, np.arange(n), n_threads=n_threads).shift)
+    # The sums of any kernel know the nearest row; those of this one are compiled anyway.
+    state = kernel_sums(kernel, rows, np.ones(Z.shape[1]), Z, np.arange(n), n_threads=n_threads)
+    to_neighbor = np.sqrt(state.shift)
     to_neighbor = to_neighbor[to_neighbor > 0]
     # No two rows are further apart than this. The center is that of the data, whatever their axes.
     diameter = 2 * np.sqrt(np.max(np.sum((Z - Z.mean(axis=0)) ** 2, axis=1)))
@@ -200,8 +207,8 @@ def _grid(sample, shape, kernel, smooth, n_threads):
     if compact or callable(kernel):
         per_octave = 16 if n <= 200 else 8 if n <= 2000 or not smooth else 2
     else:
-        per_octave = 4 if n <= 1000 else 2
-    marks = np.log([lowest, max(lowest, 0.25 * np.quantile(to_neighbor, 0.05)), 2 * diameter, 32 * diameter])
+        per_octave = 4 if n <= 200 else 3 if n <= 1000 else 2
+    marks = np.log([lowest, max(lowest, 0.25 * np.median(to_neighbor)), 2 * diameter, 32 * diameter])
     parts = [
         np.linspace(start, stop, 1 + math.ceil((stop - start) / step - 1e-9))
         for start, stop, step in zip(marks[:-1], marks[1:], (octave, octave / per_octave, 2 * octave), strict=True)
@@ -253,7 +260,7 @@ def _refine(points, evaluate, smooth, kernel, most=8):
             break
         a, b = brackets[i]
         if smooth:
-            evaluate(brentq(lambda t: evaluate(t).slope, a.t, b.t, xtol=1e-11))
+            evaluate(brentq(lambda t: evaluate(t).slope, a.t, b.t, xtol=1e-9))
         else:
             minimize_scalar(lambda t: evaluate(t).value, bounds=(a.t, b.t), method="bounded", options={"xatol": 1e-9})
 
@@ -307,7 +314,7 @@ def descend(sample, bandwidth_type, kernel, empty, *, shrinkage, max_iter, tol, 
     finite = np.isfinite(start.h)
     if not np.any(finite) or not start.criterion > 0:
         return start._replace(losses=[start.criterion])
-    objective = _Objective(sample, kernel, empty, n_threads)
+    objective = _Objective(sample, kernel, empty, n_threads, log)
     single = np.ndim(start.h) == 0
     h_loo = np.atleast_1d(np.asarray(start.h, dtype=np.float64))
     theta_loo = np.log(h_loo[np.atleast_1d(finite)])
@@ -331,8 +338,6 @@ def descend(sample, bandwidth_type, kernel, empty, *, shrinkage, max_iter, tol, 
 
     def record(intermediate_result):
         losses.append(seen.get(intermediate_result.x.tobytes(), math.nan))
-        if log is not None:
-            log(f"iteration {len(losses) - 1}: leave-one-out error {sample.squared(losses[-1]):.6g}")
 
     # Beyond these, windows hold nobody or everyone.
     factors = start.searched[0].reshape(len(start.searched[0]), -1)[:, np.atleast_1d(finite)]

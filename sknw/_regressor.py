@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 
-from ._bandwidth import descend, rule_of_thumb, search
+from ._bandwidth import brief, descend, rule_of_thumb, search
 from ._compat import Interval, StrOptions, _fit_context, check_is_fitted, in_joblib_worker, validate_data
 from ._core import available_threads
 from ._criterion import check_can_leave_out
@@ -50,8 +50,10 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         A bandwidth in (0, inf], one per feature, or a matrix H of shape (n_features, n_features); or how to choose one:
 
         - "loo": the smallest leave-one-out error over all multiples of the spread of the features, by a global search;
-        - "gradient": the smallest leave-one-out error within the family `bandwidth_type`, by descent along its gradient
-          from the result of "loo"; for the families "spherical" and "diag";
+        - "gradient": a minimum of the leave-one-out error within the family `bandwidth_type`, one number per feature
+        for
+          "diag", by descent along its gradient from the result of "loo"; never above the error there, and not always
+          the lowest minimum of all. Not for the family "full";
         - "scott", "silverman": rules of thumb, the spread of each feature times :math:`n^{-1/(d+4)}` or
           :math:`(n (d+2)/4)^{-1/(d+4)}`, n the number of observations and d that of features that are not constant, and
           times the canonical factor of the kernel.
@@ -83,7 +85,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Number of threads. None means all processors that this process may use, and one inside a joblib worker; -1 means
         all. Results do not depend on it, to the last bit.
     verbose : int, default=0
-        Whether to print the course of the search and of the descent.
+        Whether to print each leave-one-out error that is computed, and the bandwidth that was chosen.
 
     Attributes
     ----------
@@ -243,6 +245,8 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.best_score_ = float(-sample.squared(found.criterion))
         searched = [in_family(h, self.bandwidth_type, d) for h in found.searched[0]]
         self.cv_results_ = {"bandwidth": np.array(searched), "criterion": sample.squared(found.searched[1])}
+        if self.verbose:
+            print(f"chosen: leave-one-out error {-self.best_score_:.6g} at bandwidth {brief(found.h)}")
         return in_family(found.h, self.bandwidth_type, d)
 
     def predict(self, X):
@@ -389,7 +393,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             return
         found = (
             f"No training row is in reach of {n_empty} of {m} queries with kernel={self.kernel!r} and "
-            f"bandwidth_={_brief(self.bandwidth_)}"
+            f"bandwidth_={brief(self.bandwidth_)}"
         )
         cure = "Widen the bandwidth, or use kernel='gaussian', which reaches everywhere."
         if self.empty == "raise":
@@ -440,8 +444,3 @@ def _physical_memory():
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
         return float("inf")
-
-
-def _brief(bandwidth):
-    """A bandwidth in a few characters."""
-    return np.array2string(np.asarray(bandwidth), precision=4, threshold=6, separator=", ").replace("\n", "")

@@ -1,5 +1,6 @@
 """Rules of thumb, the global search, and the descent."""
 
+import re
 import warnings
 
 import numpy as np
@@ -292,7 +293,8 @@ def test_verbose_tells_the_course(rng, capsys):
     X, y = rng.normal(size=(30, 2)), rng.normal(size=30)
     NadarayaWatsonRegressor("gradient", verbose=1).fit(X, y)
     out = capsys.readouterr().out
-    assert "x spread: leave-one-out error" in out
+    assert re.search(r"leave-one-out error [\d.]+ at bandwidth \[inf, inf\]\n", out)
+    assert re.search(r"chosen: leave-one-out error [\d.]+ at bandwidth \[\S+, +\S+\]\n$", out)
     NadarayaWatsonRegressor("gradient").fit(X, y)
     assert capsys.readouterr().out == ""
 

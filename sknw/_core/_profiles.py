@@ -43,10 +43,10 @@ PROFILES = {
 }
 
 #: Not a kernel but the limit of every one as the bandwidth goes to 0: only the nearest rows count.
-NEAREST = Profile(-1, math.inf, False)
+NEAREST = Profile(9, math.inf, False)
 
 #: A profile that the user brings, as a jitted function. Where it vanishes is not known.
-CUSTOM = Profile(-2, math.inf, False)
+CUSTOM = Profile(10, math.inf, False)
 
 
 def radial_moment(name, power, *, squared=False):

@@ -48,7 +48,7 @@ def kernel_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHIN
     """
     from ._dense import add_rows
 
-    code, profile = _code(kernel)
+    compiled, profile = _for_loops(kernel)
     Zq, g, own = read_only(Zq), read_only(g), _own(own, len(Zq))
     (m, d), (p, n) = Zq.shape, rows.Y.shape
     state = State.empty(m, p, derivatives.count(d))
@@ -58,7 +58,7 @@ def kernel_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHIN
 
     def add(start, stop):
         part = slice(start, stop)
-        add_rows(code, profile, int(derivatives), Zq[part], own[part], g, rows, tile, state.part(part))
+        add_rows(compiled, profile, int(derivatives), Zq[part], own[part], g, rows, tile, state.part(part))
 
     run_blocks(add, _blocks(m, n), n_threads)
     return state
@@ -76,7 +76,7 @@ def kernel_weights(kernel, rows, g, Zq, own=None, *, n_threads=1):
     """
     from ._dense import fill_weights
 
-    code, profile = _code(kernel)
+    compiled, profile = _for_loops(kernel)
     Zq, g, own = read_only(Zq), read_only(g), _own(own, len(Zq))
     m, n = len(Zq), len(rows.w)
     out = np.empty((m, n))
@@ -85,7 +85,7 @@ def kernel_weights(kernel, rows, g, Zq, own=None, *, n_threads=1):
 
     def fill(start, stop):
         part = slice(start, stop)
-        fill_weights(code, profile, Zq[part], own[part], g, rows, out[part])
+        fill_weights(compiled, profile, Zq[part], own[part], g, rows, out[part])
 
     run_blocks(fill, _blocks(m, n), n_threads)
     return out
@@ -96,11 +96,11 @@ def _own(own, m):
     return read_only(np.full(m, -1) if own is None else own, np.int64)
 
 
-def _code(kernel):
-    """Code of a kernel for the compiled loops, and the user's profile or None."""
+def _for_loops(kernel):
+    """A kernel as the compiled loops take it, a tuple as long as its code, and the user's profile or None."""
     if callable(kernel):
-        return CUSTOM.code, kernel
-    return (NEAREST if kernel == "nearest" else PROFILES[kernel]).code, None
+        return (0,) * CUSTOM.code, kernel
+    return (0,) * (NEAREST if kernel == "nearest" else PROFILES[kernel]).code, None
 
 
 @functools.cache
