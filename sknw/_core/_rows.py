@@ -21,7 +21,7 @@ class Derivatives(enum.IntEnum):
 
 
 class Rows(NamedTuple):
-    """Training rows as the loops read them. All arrays are C-contiguous float64 and must not be written to.
+    """Training rows as the loops read them: C-contiguous float64 that cannot be written to, or else they are copied.
 
     Attributes
     ----------

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from ._profiles import CUSTOM, NEAREST, PROFILES
-from ._rows import Derivatives, State, read_only
+from ._rows import Derivatives, Rows, State, read_only
 from ._threads import run_blocks
 
 #: A block of queries is what one thread does without asking: some milliseconds of work, so that it can be interrupted,
@@ -49,7 +49,7 @@ def kernel_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHIN
     from ._dense import add_rows
 
     compiled, profile = _for_loops(kernel)
-    Zq, g, own = read_only(Zq), read_only(g), _own(own, len(Zq))
+    Zq, g, own, rows = read_only(Zq), read_only(g), _own(own, len(Zq)), Rows(*map(read_only, rows))
     (m, d), (p, n) = Zq.shape, rows.Y.shape
     state = State.empty(m, p, derivatives.count(d))
     tile = max(64, min(512, _TILE_NUMBERS // (d + p)))
@@ -77,7 +77,7 @@ def kernel_weights(kernel, rows, g, Zq, own=None, *, n_threads=1):
     from ._dense import fill_weights
 
     compiled, profile = _for_loops(kernel)
-    Zq, g, own = read_only(Zq), read_only(g), _own(own, len(Zq))
+    Zq, g, own, rows = read_only(Zq), read_only(g), _own(own, len(Zq)), Rows(*map(read_only, rows))
     m, n = len(Zq), len(rows.w)
     out = np.empty((m, n))
     if profile is not None:

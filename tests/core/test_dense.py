@@ -174,6 +174,18 @@ def test_far_away_only_the_nearest_counts(rng):
         assert state.sums[0, 0] >= w.min()
 
 
+def test_loops_are_compiled_once_whatever_the_arrays_are(rng):
+    from sknw._core._dense import add_rows
+
+    X, y, w, rows = make_rows(rng, 40, 2, 1)
+    kernel_sums("gaussian", rows, np.ones(2), X)
+    compiled = len(add_rows.signatures)
+    loose = Rows(np.asfortranarray(X.T), y.T.astype(np.float32), w.copy(), np.maximum(w - 1, 0).astype(int))
+    for g in (np.ones(2), np.ones(4)[::2], [1, 1]):
+        kernel_sums("gaussian", loose, g, X[:, ::-1], np.arange(40), derivatives=Derivatives.PAIRS)
+    assert len(add_rows.signatures) == compiled
+
+
 def test_exceptions_in_a_block_reach_the_caller():
     from sknw._core._threads import run_blocks
 

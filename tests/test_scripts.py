@@ -1,0 +1,49 @@
+"""The examples and the benchmark run, at a small size, and say what they should."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def run(path, cwd, *arguments, code=None):
+    command = [sys.executable, *(["-c", code] if code else [str(ROOT / path)]), *arguments]
+    environment = os.environ | {"MPLBACKEND": "Agg"}
+    return subprocess.run(command, capture_output=True, text=True, check=True, cwd=cwd, env=environment).stdout
+
+
+def test_attention_pooling(tmp_path):
+    out = run("docs/examples/plot_attention_pooling.py", tmp_path)
+    error = {name: float(value) for name, value in re.findall(r"^(.*?) +h = .*error ([\d.]+)", out, flags=re.MULTILINE)}
+    assert error["average pooling"] > error["Gaussian of width 1"] > error['bandwidth="loo"']
+    assert error['bandwidth="loo"'] == error['bandwidth="gradient"'] == min(error.values())
+    for name in ("curves", "weights"):
+        assert (tmp_path / "build" / f"attention_pooling_{name}.png").stat().st_size > 10_000
+
+
+def test_image_from_pixels(tmp_path):
+    code = (ROOT / "docs/examples/plot_image_from_pixels.py").read_text()
+    assert "CROP = np.s_[:, :]" in code
+    code = "__file__ = 'example.py'\n" + code.replace("CROP = np.s_[:, :]", "CROP = np.s_[100:200, 100:200]")
+    out = run(None, tmp_path, code=code)
+    assert "100 x 100 pixels in three colours, 1000 to learn from, 10000 to predict" in out
+    ours, theirs = (
+        float(re.search(rf"{name} +[\d.]+ +([\d.]+)$", out, re.MULTILINE)[1]) for name in ("Watson", "ours")
+    )
+    # Both beat the mean of all pixels by far, and neither the other.
+    assert ours > 12
+    assert abs(ours - theirs) < 1
+    assert (tmp_path / "build" / "image_from_pixels.png").stat().st_size > 10_000
+
+
+def test_benchmark_compares_before_it_times(tmp_path):
+    pytest.importorskip("statsmodels")
+    out = run("benchmarks/compare.py", tmp_path, "--quick")
+    assert len(re.findall(r"^\| (predict|fit)", out, flags=re.MULTILINE)) == 6
+    assert len(re.findall(r"[\d.]+x \(", out)) >= 9
+    assert re.search(r"^Processor: .*threads$", out, flags=re.MULTILINE)
