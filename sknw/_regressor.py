@@ -319,7 +319,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         >>> from sknw import NadarayaWatsonRegressor
         >>> model = NadarayaWatsonRegressor(1.0).fit([[0.0], [1.0], [4.0]], [3.0, 6.0, 12.0])
         >>> model.attention_weights([[0.0]]).round(3)
-        array([[0.622, 0.378, 0.   ]])
+        array([[0.622, 0.377, 0.   ]])
         >>> model.attention_weights([[0.0]], top_k=1).toarray().round(3)
         array([[0.622, 0.   , 0.   ]])
         """

@@ -294,7 +294,7 @@ def test_verbose_tells_the_course(rng, capsys):
     NadarayaWatsonRegressor("gradient", verbose=1).fit(X, y)
     out = capsys.readouterr().out
     assert re.search(r"leave-one-out error [\d.]+ at bandwidth \[inf, inf\]\n", out)
-    assert re.search(r"chosen: leave-one-out error [\d.]+ at bandwidth \[\S+, +\S+\]\n$", out)
+    assert re.search(r"chosen: leave-one-out error [\d.]+ at bandwidth \[.+, .+\]\n$", out)
     NadarayaWatsonRegressor("gradient").fit(X, y)
     assert capsys.readouterr().out == ""
 
