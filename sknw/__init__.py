@@ -8,15 +8,19 @@ import warnings as _warnings
 
 from . import datasets
 from ._criterion import loo_error
+from ._display import AttentionDisplay, BandwidthDisplay, RegressionDisplay
 from ._exceptions import EmptyNeighborhoodError, EmptyNeighborhoodWarning, InconsistentVersionWarning
 from ._regressor import NadarayaWatsonRegressor
 from ._version import __version__
 
 __all__ = [
+    "AttentionDisplay",
+    "BandwidthDisplay",
     "EmptyNeighborhoodError",
     "EmptyNeighborhoodWarning",
     "InconsistentVersionWarning",
     "NadarayaWatsonRegressor",
+    "RegressionDisplay",
     "__version__",
     "datasets",
     "loo_error",

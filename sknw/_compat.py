@@ -3,6 +3,7 @@
 from joblib.parallel import get_active_backend
 from sklearn.base import _fit_context  # private; since 1.3
 from sklearn.utils import check_X_y
+from sklearn.utils._optional_dependencies import check_matplotlib_support  # private; since 1.5
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params  # private; since 1.2
 from sklearn.utils.validation import (
     _check_sample_weight,  # private; refuses weights that are all zero since 1.9
@@ -17,6 +18,7 @@ __all__ = [
     "_fit_context",
     "check_X_y",
     "check_is_fitted",
+    "check_matplotlib_support",
     "in_joblib_worker",
     "validate_data",
     "validate_params",

@@ -27,7 +27,7 @@ LAYERS = [
     {"_core/_dense.py", "_compat.py"},
     {"_core/_sums.py", "datasets.py"},
     {"_core/__init__.py"},
-    {"_pooling.py", "_validation.py"},
+    {"_display.py", "_pooling.py", "_validation.py"},
     {"_criterion.py"},
     {"_bandwidth.py"},
     {"_regressor.py"},
@@ -101,6 +101,8 @@ def test_numpydoc():
     ignored |= {"PR01", "PR02", "PR07", "SS05", "SS06"}
     names = ["NadarayaWatsonRegressor", "loo_error", "datasets.make_sine"]
     names += [f"NadarayaWatsonRegressor.{m}" for m in ("fit", "predict", "loo_predict", "attention_weights")]
+    for display in ("AttentionDisplay", "BandwidthDisplay", "RegressionDisplay"):
+        names += [display, f"{display}.from_estimator", f"{display}.plot"]
     for name in names:
         errors = [(code, text) for code, text in validate(f"sknw.{name}")["errors"] if code not in ignored]
         assert not errors, name
