@@ -66,10 +66,21 @@ def spreads(sample):
     deviations -= share @ deviations
     std = np.sqrt(share @ deviations**2)
     # The mean of the range between the quartiles of Z and of -Z: an inverted distribution function leans to one side.
-    quartiles = np.quantile(np.stack([Z, -Z]), [0.25, 0.75], axis=1, weights=w, method="inverted_cdf")
-    iqr = (quartiles[1] - quartiles[0]).mean(axis=0) / 1.349
+    iqr = 0.5 * (_between_quartiles(Z, w) + _between_quartiles(-Z, w)) / 1.349
     spread = np.where((iqr > _LEAST_IQR * std) & (iqr < std), iqr, std)
     return unit * np.where(std > 8 * np.finfo(np.float64).eps, spread, 0)
+
+
+def _between_quartiles(Z, w):
+    """Range between the weighted quartiles of each column, by the inverse of the distribution function."""
+    order = np.argsort(Z, axis=0, kind="stable")
+    below = np.cumsum(w[order], axis=0)
+    # Sums of n weights are exact to n eps: a share that is met but for that is met.
+    total = below[-1] * (1 - len(w) * np.finfo(np.float64).eps)
+    low, high = ((below < q * total).sum(axis=0) for q in (0.25, 0.75))
+    values = np.take_along_axis(Z, order, axis=0)
+    columns = np.arange(Z.shape[1])
+    return values[high, columns] - values[low, columns]
 
 
 def reference(sample, bandwidth_type):
@@ -356,7 +367,7 @@ def descend(sample, bandwidth_type, kernel, empty, *, shrinkage, max_iter, tol, 
             f"The descent of the bandwidth stopped after max_iter={max_iter} iterations with the best so far; "
             "raise max_iter, or raise tol.",
             ConvergenceWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     h, criterion = widths(result.x), seen.get(result.x.tobytes())
     if criterion is None:
@@ -371,12 +382,16 @@ def descend(sample, bandwidth_type, kernel, empty, *, shrinkage, max_iter, tol, 
 def _widen(objective, h, criterion, shape, tol):
     """Give an infinite bandwidth to each feature that it costs nothing, the widest first, but never to the last."""
     limit = criterion * (1 + tol)
-    finite = np.flatnonzero(np.isfinite(h))
-    for j in finite[np.argsort(-h[finite] / shape[finite], kind="stable")][:-1]:
-        trial = h.copy()
-        trial[j] = math.inf
-        value = objective(trial)[0]
-        if value > limit:
-            break
-        h, criterion = trial, value
+    widened = True
+    while widened:
+        widened = False
+        finite = np.flatnonzero(np.isfinite(h))
+        for j in finite[np.argsort(-h[finite] / shape[finite], kind="stable")]:
+            trial = h.copy()
+            trial[j] = math.inf
+            if np.isinf(trial).all():
+                continue
+            value = objective(trial)[0]
+            if value <= limit:
+                h, criterion, widened = trial, value, True
     return h, criterion

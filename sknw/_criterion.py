@@ -3,9 +3,15 @@
 import numpy as np
 
 from ._compat import check_X_y, validate_params
-from ._core import PROFILES, Derivatives
+from ._core import PROFILES, SMALLEST_MASS, Derivatives
 from ._pooling import Metric, Sample, average, can_leave_out
 from ._validation import BANDWIDTH, EMPTY, KERNEL, check_bandwidth, check_profile, check_targets, check_weights
+
+
+def left_out(empty):
+    """What answers for a row that nobody but itself is in reach of: leave-one-out always has an answer."""
+    return "nearest" if empty == "nearest" else "mean"
+
 
 #: Derivatives of this many sums are held at a time (32 MiB).
 _SUMS_AT_A_TIME = 2**22
@@ -52,7 +58,7 @@ def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTH
             metric.g,
             Z[own],
             own,
-            empty="nearest" if empty == "nearest" else "mean",
+            empty=left_out(empty),
             derivatives=derivatives,
             n_threads=n_threads,
         )
@@ -60,7 +66,7 @@ def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTH
         value += np.sum(rows.w[own] * np.mean(residuals**2, axis=1))
         if q:
             mass = state.sums[:, 0]
-            coefficients = np.divide(2 / p * rows.w[own], mass, out=np.zeros_like(mass), where=mass > 0)
+            coefficients = np.divide(2 / p * rows.w[own], mass, out=np.zeros_like(mass), where=mass >= SMALLEST_MASS)
             dmeans = state.dsums[:, :, 1:] - means[:, None, :] * state.dsums[:, :, :1]
             gradient += np.einsum("i,ic,iqc->q", coefficients, residuals, dmeans)
     return value / rows.w.sum(), gradient / rows.w.sum()

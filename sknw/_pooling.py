@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._core import PROFILES, Derivatives, Rows, State, kernel_sums, kernel_weights, read_only
+from ._core import PROFILES, SMALLEST_MASS, Derivatives, Rows, State, kernel_sums, kernel_weights, read_only
 
 
 class Sample(NamedTuple):
@@ -161,7 +161,7 @@ def average(kernel, rows, g, Zq, own=None, *, empty="nearest", derivatives=Deriv
     state = kernel_sums(kernel, rows, g, Zq, own, derivatives=derivatives, n_threads=n_threads)
     mass = state.sums[:, 0]
     _check_profile(kernel, mass)
-    void = mass == 0
+    void = mass < SMALLEST_MASS
     means = state.sums[:, 1:] / np.where(void, 1, mass)[:, None]
     _fill_void(_means, means, void, kernel, rows, g, Zq, own, empty, n_threads)
     return Averages(means, void & can_be_empty(kernel), state)

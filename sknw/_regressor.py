@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from ._bandwidth import brief, descend, rule_of_thumb, search
 from ._compat import Interval, StrOptions, _fit_context, check_is_fitted, in_joblib_worker, validate_data
 from ._core import available_threads
-from ._criterion import check_can_leave_out
+from ._criterion import check_can_leave_out, left_out
 from ._exceptions import EmptyNeighborhoodError, EmptyNeighborhoodWarning, InconsistentVersionWarning
 from ._pooling import Metric, Sample, average, weights
 from ._validation import (
@@ -51,9 +51,8 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
         - "loo": the smallest leave-one-out error over all multiples of the spread of the features, by a global search;
         - "gradient": a minimum of the leave-one-out error within the family `bandwidth_type`, one number per feature
-        for
-          "diag", by descent along its gradient from the result of "loo"; never above the error there, and not always
-          the lowest minimum of all. Not for the family "full";
+          for "diag", by descent along its gradient from the result of "loo"; never above the error there, and not
+          always the lowest minimum of all. Not for the family "full";
         - "scott", "silverman": rules of thumb, the spread of each feature times :math:`n^{-1/(d+4)}` or
           :math:`(n (d+2)/4)^{-1/(d+4)}`, n the number of observations and d that of features that are not constant, and
           times the canonical factor of the kernel.
@@ -124,7 +123,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     Weights count observations, exactly as repeated rows do: leave-one-out takes one observation out of a row. Weights
     that are not counts should be scaled to at most 1; then the whole row is left out, and their common scale does not
-    matter.
+    matter, but for the rules of thumb, which count observations.
 
     References
     ----------
@@ -204,6 +203,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         X, y = validate_data(self, X, y, dtype=np.float64, order="C", multi_output=True, y_numeric=True)
         y, sample_weight = check_targets(y), check_weights(sample_weight, X)
         check_profile(self.kernel)
+        self._n_threads()  # raises for n_jobs=0
         sample = Sample.of(X, y.reshape(len(y), -1), sample_weight)
         self.bandwidth_ = self._choose_bandwidth(sample)
         self.X_fit_, self.y_fit_, self.n_outputs_ = X, y, len(sample.Y)
@@ -272,7 +272,9 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def loo_predict(self):
         """Predict each training row from all others.
 
-        Of a row of weight w, one observation is left out and weight w - 1 remains (none if w is less than 1).
+        Of a row of weight w, one observation is left out and weight w - 1 remains (none if w is less than 1). A row
+        that nobody else is in reach of gets what `empty` says, and the mean of all others where that is no answer
+        ("nan", "raise"), as in the leave-one-out error.
 
         Returns
         -------
@@ -337,7 +339,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                     f"has {memory / 2**30:.1f} GiB; ask for fewer queries, or for the largest weights only with top_k."
                 )
             dense, n_empty = self._weights(X, own)
-            self._warn_if_empty(n_empty, len(X))
+            self._warn_if_empty(n_empty, len(X), self._empty(own), stacklevel=3)
             return dense
         if not (isinstance(top_k, Integral) and top_k >= 1):
             raise ValueError(f"top_k must be a positive integer or None; got {top_k!r}.")
@@ -346,10 +348,10 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         n_empty = 0
         for start in range(0, len(X), step):
             part = slice(start, start + step)
-            dense, n = self._weights(X[part], None if own is None else own[part])
-            n_empty += n
+            dense, n_void = self._weights(X[part], None if own is None else own[part])
+            n_empty += n_void
             parts.append(_largest(dense, min(top_k, dense.shape[1])))
-        self._warn_if_empty(n_empty, len(X))
+        self._warn_if_empty(n_empty, len(X), self._empty(own), stacklevel=3)
         return sparse.vstack(parts, format="csr")
 
     def _queries(self, X):
@@ -366,14 +368,18 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """What `average` and `weights` ask for."""
         return (
             (self.kernel, self._rows, self._metric.g, self._metric.coordinates(X), own),
-            {"empty": "nan" if self.empty == "raise" else self.empty, "n_threads": self._n_threads()},
+            {"empty": self._empty(own), "n_threads": self._n_threads()},
         )
+
+    def _empty(self, own):
+        """What answers where nobody is in reach, of queries or of rows that are left out."""
+        return self.empty if own is None else left_out(self.empty)
 
     def _predict(self, X, own=None):
         """Predictions for validated queries."""
         args, options = self._arguments(X, own)
         means, void, _ = average(*args, **options)
-        self._warn_if_empty(np.count_nonzero(void), len(X))
+        self._warn_if_empty(np.count_nonzero(void), len(X), self._empty(own), stacklevel=4)
         means = self._center + self._unit * means
         return means if self.y_fit_.ndim == 2 else means[:, 0]
 
@@ -387,7 +393,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             out = complete
         return out, np.count_nonzero(void)
 
-    def _warn_if_empty(self, n_empty, m):
+    def _warn_if_empty(self, n_empty, m, empty, *, stacklevel):
         """Say how many queries had nobody in reach and what they got."""
         if not n_empty:
             return
@@ -396,10 +402,10 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             f"bandwidth_={brief(self.bandwidth_)}"
         )
         cure = "Widen the bandwidth, or use kernel='gaussian', which reaches everywhere."
-        if self.empty == "raise":
+        if empty == "raise":
             raise EmptyNeighborhoodError(f"{found}. {cure}")
-        answer = {"nearest": "the nearest training rows", "mean": "the mean of all", "nan": "NaN"}[self.empty]
-        warnings.warn(f"{found}; they get {answer}. {cure}", EmptyNeighborhoodWarning, stacklevel=4)
+        answer = {"nearest": "the nearest training rows", "mean": "the mean of all", "nan": "NaN"}[empty]
+        warnings.warn(f"{found}; they get {answer}. {cure}", EmptyNeighborhoodWarning, stacklevel=stacklevel)
 
     def _n_threads(self):
         """Number of threads that `n_jobs` stands for."""
@@ -435,6 +441,7 @@ def _largest(dense, k):
     above, equal = dense > smallest, dense == smallest
     room = k - above.sum(axis=1, keepdims=True)
     keep = above | (equal & (np.cumsum(equal, axis=1) <= room))
+    keep |= np.isnan(dense) & (np.arange(dense.shape[1]) < k)  # a query without an answer stays without one
     return sparse.csr_array(np.where(keep, dense, 0.0))
 
 

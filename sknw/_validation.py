@@ -19,7 +19,10 @@ def check_targets(y):
     """Targets as float64, of shape (n,) or (n, p)."""
     if sparse.issparse(y):
         raise TypeError("Sparse y was passed, but dense targets are required. Use y.toarray() to convert it.")
-    return np.asarray(y, dtype=np.float64)
+    y = np.asarray(y)
+    if y.dtype.kind not in "biufO":
+        raise ValueError(f"y must hold numbers; could not convert string to float: its dtype is {y.dtype}.")
+    return y.astype(np.float64)
 
 
 def check_weights(sample_weight, X):
@@ -118,16 +121,18 @@ def _check_matrix(H):
         raise ValueError(
             "Where a bandwidth matrix is infinite on its diagonal, the rest of that row and column must be 0."
         )
-    # Products of rounded factors differ from their transpose by some eps of the largest entry.
     core = H[np.ix_(finite, finite)]
-    if core.size and np.abs(core - core.T).max() > 100 * np.finfo(np.float64).eps * np.abs(core).max():
-        raise ValueError("A bandwidth matrix must be symmetric; (H + H.T) / 2 is.")
     if core.size:
-        eigenvalues = np.linalg.eigvalsh(core)
+        unit = np.sqrt(core.diagonal())
+        scaled = core / unit / unit[:, None]  # features in other units are neither less symmetric nor less definite
+        # Products of rounded factors differ from their transpose by some eps of the largest entry.
+        if np.abs(scaled - scaled.T).max() > 100 * np.finfo(np.float64).eps * max(1, np.abs(scaled).max()):
+            raise ValueError("A bandwidth matrix must be symmetric; (H + H.T) / 2 is.")
+        eigenvalues = np.linalg.eigvalsh(scaled)
         if eigenvalues[0] <= len(core) * np.finfo(np.float64).eps * eigenvalues[-1]:
             raise ValueError(
-                f"A bandwidth matrix must be positive definite; its smallest eigenvalue is {eigenvalues[0]:g}, its "
-                f"largest {eigenvalues[-1]:g}."
+                "A bandwidth matrix must be positive definite; with a diagonal of ones its smallest eigenvalue is "
+                f"{eigenvalues[0]:g}, its largest {eigenvalues[-1]:g}."
             )
         H = H.copy()
         H[np.ix_(finite, finite)] = 0.5 * (core + core.T)

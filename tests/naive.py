@@ -125,10 +125,10 @@ def loo_gradient_inverse(X, y, w, G, kernel, empty="nearest", step=1e-30):
 def weighted_quantile(x, w, q):
     """Inverse of the weighted distribution function: the smallest x that at least the share q is not above."""
     order = sorted(range(len(x)), key=lambda i: x[i])
-    below, everything = 0.0, math.fsum(w)
+    below, everything = [], math.fsum(w)
     for i in order:
-        below += w[i]
-        if below >= q * everything:
+        below.append(w[i])
+        if math.fsum(below) >= q * everything * (1 - 2.0**-52 * len(x)):  # met but for rounding is met
             return x[i]
     return x[order[-1]]
 

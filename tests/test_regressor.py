@@ -1,14 +1,16 @@
 """Predictions, leave-one-out and weights of the estimator, against plain Python."""
 
+import math
 import warnings
 
 import numba
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.exceptions import ConvergenceWarning
 
 import naive
-from sknw import EmptyNeighborhoodError, EmptyNeighborhoodWarning, NadarayaWatsonRegressor
+from sknw import EmptyNeighborhoodError, EmptyNeighborhoodWarning, NadarayaWatsonRegressor, loo_error
 from sknw._core import PROFILES
 
 COMPACT = [name for name in PROFILES if name not in naive.INFINITE]
@@ -256,6 +258,11 @@ def student(s):
 
 
 @numba.njit
+def decaying(s):
+    return math.exp(-s / 2)
+
+
+@numba.njit
 def ring(s):
     return max(1.0 - s, 0.0)
 
@@ -399,3 +406,60 @@ def test_a_row_at_the_end_of_the_window_counts(rng):
         assert_array_equal(model.predict([[h]]), [1.0])
         with pytest.warns(EmptyNeighborhoodWarning):
             assert_array_equal(model.predict([[h * (1 + 4e-16)]]), [2.0])
+
+
+def test_the_largest_weights_of_a_query_without_an_answer():
+    model = NadarayaWatsonRegressor(0.5, kernel="linear", empty="nan").fit([[0.0], [1.0], [2.0]], [1.0, 2.0, 3.0])
+    with pytest.warns(EmptyNeighborhoodWarning, match="1 of 2"):
+        a = model.attention_weights([[0.0], [9.0]], top_k=2)
+    assert_array_equal(a.toarray(), [[1, 0, 0], [np.nan, np.nan, 0]])
+    assert_array_equal(np.isnan(a @ model.y_fit_), [False, True])
+
+
+@pytest.mark.parametrize("empty", ["nearest", "mean", "nan", "raise"])
+def test_leave_one_out_always_has_an_answer(rng, empty):
+    """The one that the criterion counts with."""
+    X, y, w = make(rng, 40, 2)
+    model = NadarayaWatsonRegressor(0.2, kernel="epanechnikov", empty=empty).fit(X, y[:, 0], w)
+    with pytest.warns(EmptyNeighborhoodWarning, match="the nearest" if empty == "nearest" else "the mean of all"):
+        left_out = model.loo_predict()
+    error = loo_error(X, y, 0.2, kernel="epanechnikov", empty=empty, sample_weight=w)
+    assert_allclose(np.average((left_out - y[:, 0]) ** 2, weights=w), error, rtol=1e-12)
+    with pytest.warns(EmptyNeighborhoodWarning):
+        assert_allclose(model.attention_weights() @ y[:, 0], left_out, rtol=0, atol=1e-13)
+
+
+def test_weights_that_are_nearly_nothing_count_as_nothing(rng):
+    """Below the smallest normal number a mass has no digits left to average with."""
+    model = NadarayaWatsonRegressor(1.0, kernel=decaying, empty="mean").fit([[0.0], [0.01]], [0.0, 1.0])
+    for query in (38.0, 38.5, 39.0):
+        a = model.attention_weights([[37.5]])
+        assert_allclose(a.sum(), 1, rtol=1e-14)
+        with pytest.warns(EmptyNeighborhoodWarning):
+            assert_allclose(model.predict([[query]]), 0.5)
+        with pytest.warns(EmptyNeighborhoodWarning):
+            assert_allclose(model.attention_weights([[query]]), [[0.5, 0.5]])
+    edge = NadarayaWatsonRegressor(1.0, kernel="biweight").fit([[0.0], [2.0]], [1.0, 2.0], [1e-295, 1])
+    near = 1 - 1e-14
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", EmptyNeighborhoodWarning)
+        assert np.isfinite(edge.attention_weights([[near]])).all()
+        assert_allclose(edge.predict([[near]]), [1.0])
+
+
+def test_warnings_point_to_the_line_of_the_user():
+    model = NadarayaWatsonRegressor(0.5, kernel="linear").fit([[0.0], [1.0]], [1.0, 2.0])
+    calls = [
+        lambda: model.predict([[9.0]]),
+        model.loo_predict,
+        lambda: model.attention_weights([[9.0]]),
+        lambda: model.attention_weights([[9.0]], top_k=1),
+    ]
+    for call in calls:
+        with pytest.warns(EmptyNeighborhoodWarning) as caught:
+            call()
+        assert caught[0].filename == __file__
+    X = np.random.default_rng(0).uniform(size=(80, 5))
+    with pytest.warns(ConvergenceWarning) as caught:
+        NadarayaWatsonRegressor("gradient", max_iter=1).fit(X, np.sin(6 * X[:, 0]) + X[:, 1])
+    assert caught[0].filename == __file__

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import (
     check_dataframe_column_names_consistency,
     check_param_validation,
-    parametrize_with_checks,
+    estimator_checks_generator,
 )
 
 from sknw import NadarayaWatsonRegressor
@@ -46,7 +46,14 @@ def test_the_array_api_is_on():
     assert os.environ["SCIPY_ARRAY_API"] == "1"  # scikit-learn skips a check without it
 
 
-@parametrize_with_checks(ESTIMATORS)
+CHECKS = [
+    pytest.param(estimator, check, id=f"{estimator}-{i}-{getattr(check, 'func', check).__name__}")
+    for instance in ESTIMATORS
+    for i, (estimator, check) in enumerate(estimator_checks_generator(instance))
+]
+
+
+@pytest.mark.parametrize(("estimator", "check"), CHECKS)
 def test_estimator(estimator, check):
     check(estimator)
 

@@ -5,6 +5,7 @@ import math
 import numba
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 from scipy import sparse
 
 from sknw import NadarayaWatsonRegressor, loo_error
@@ -49,7 +50,7 @@ def fit(bandwidth="loo", X=X, y=y, w=None, **options):
         ({"bandwidth": [[1, 0.5], [0.4, 1]], "bandwidth_type": "full"}, r"symmetric; \(H \+ H.T\) / 2 is"),
         (
             {"bandwidth": [[1, 2.0], [2, 1]], "bandwidth_type": "full"},
-            "positive definite; its smallest.* is -1",
+            "positive definite; .*smallest.* is -1",
         ),
         ({"bandwidth": [[1, 1.0], [1, 1]], "bandwidth_type": "full"}, "positive definite"),
         ({"bandwidth": [[-1, 0.0], [0, 1]], "bandwidth_type": "full"}, "positive diagonal; got -1"),
@@ -80,6 +81,8 @@ def test_parameters(options, message):
         ({"X": np.array([[{}, 1]] * 6, dtype=object)}, TypeError, "float.*not 'dict'"),
         ({"y": np.array(list("abcdef"), dtype=object)}, ValueError, "could not convert string to float"),
         ({"y": np.array(list("abcdef"))}, ValueError, "could not convert string to float"),
+        ({"y": np.array(list("123456"))}, ValueError, "y must hold numbers"),
+        ({"y": np.arange(6).astype("M8[D]")}, ValueError, "y must hold numbers|could not convert"),
         ({"X": X[:, 0]}, ValueError, "Expected 2D array, got 1D array"),
         ({"X": X[:0], "y": y[:0]}, ValueError, r"0 sample\(s\)"),
         ({"X": X[:, :0]}, ValueError, r"0 feature\(s\)"),
@@ -193,6 +196,17 @@ def test_profiles(kernel, message):
         loo_error(X, y, 1.0, kernel=kernel)
 
 
+def test_profile_whose_negative_values_are_outweighed():
+    """The weights sum to something positive, and are wrong all the same."""
+    X, y = [[0.0], [2.0**0.5], [0.1], [0.2]], [0.0, 100.0, 0.0, 0.0]
+    model = fit(1.0, X=X, y=y, kernel=negative_at_two)
+    for call in (model.predict, model.attention_weights):
+        with pytest.raises(ValueError, match="negative or not finite"):
+            call([[0.0]])
+    with pytest.raises(ValueError, match="negative or not finite"):
+        loo_error(X, y, 1.0, kernel=negative_at_two)
+
+
 def test_profile_that_is_bad_only_where_the_data_are():
     model = fit(1.0, X=[[0.0], [2.0**0.5]], y=[1.0, 2.0], kernel=negative_at_two)
     with pytest.raises(ValueError, match="negative or not finite"):
@@ -229,3 +243,12 @@ def test_loo_error(options, message):
 def test_make_sine(options, name):
     with pytest.raises(ValueError, match=name):
         make_sine(**options)
+
+
+def test_matrices_of_features_in_other_units_are_positive_definite():
+    H = np.diag([1e-10, 1e10])
+    assert_array_equal(fit(H, bandwidth_type="full").bandwidth_, H)
+    rng = np.random.default_rng(0)
+    wild = rng.normal(size=(30, 2)) * [1e-9, 1e9]
+    found = fit(X=wild, y=rng.normal(size=30), bandwidth_type="full").bandwidth_
+    assert_array_equal(fit(found, X=wild, y=rng.normal(size=30), bandwidth_type="full").bandwidth_, found)

@@ -13,12 +13,13 @@ Nothing here knows a parameter of the estimator, a warning, or scikit-learn, and
 """
 
 from ._profiles import PROFILES, canonical_factor
-from ._rows import Derivatives, Rows, State, read_only
+from ._rows import SMALLEST_MASS, Derivatives, Rows, State, read_only
 from ._sums import kernel_sums, kernel_weights
 from ._threads import available_threads
 
 __all__ = [
     "PROFILES",
+    "SMALLEST_MASS",
     "Derivatives",
     "Rows",
     "State",

@@ -20,6 +20,7 @@ import math
 import numpy as np
 
 from ._jit import EXP2_LOWEST, exp2, jit, jit_entry, jit_min, jit_sum, not_inlined
+from ._rows import SMALLEST_MASS
 
 _LOG2_E = math.log2(math.e)
 
@@ -161,7 +162,8 @@ def weigh(kernel, profile, s, shift, w, v):
             v[j] = w[j] if s[j] == shift else 0.0
     elif profile is not None:
         for j in range(n):  # a row that is left out is at s = inf, of which a user's function need know nothing
-            v[j] = w[j] * profile(s[j]) if s[j] < np.inf else 0.0
+            t = profile(s[j]) if s[j] < np.inf else 0.0
+            v[j] = w[j] * t if t >= 0.0 else np.nan  # which no sum can hide
 
 
 @jit
@@ -319,8 +321,8 @@ def fill_weights(kernel, profile, Zq, own, g, rows, out):
             weigh(kernel, profile, s, low, w, out[i])
             sums[0] = 0.0
             add_up(out[i], nothing, 0, sums)
-            if sums[0] != 0.0:
-                scale(out[i], 1.0 / sums[0])
+            for j in range(n):
+                out[i, j] = out[i, j] / sums[0] if not sums[0] < SMALLEST_MASS else 0.0
         else:
             for j in range(n):
                 out[i, j] = 0.0

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+#: Below the smallest normal number a mass has lost its digits: nobody is in reach.
+SMALLEST_MASS = float(np.finfo(np.float64).tiny)
+
 
 class Derivatives(enum.IntEnum):
     """With respect to what the sums are differentiated besides."""
