@@ -127,7 +127,9 @@ class AttentionDisplay(_Display):
             Itself.
         """
         ax = self._axes(ax)
-        options = {"cmap": cmap, "aspect": "auto", "interpolation": "nearest", "vmin": 0} | (im_kw or {})
+        options = {"cmap": cmap, "aspect": "auto", "interpolation": "nearest"} | (im_kw or {})
+        if "norm" not in options:  # which brings limits of its own
+            options.setdefault("vmin", 0)
         self.im_ = ax.imshow(self.attention, **options)
         self.colorbar_ = self.figure_.colorbar(self.im_, ax=ax, label="attention weight") if colorbar else None
         by = "" if self.feature_name is None else f", by {self.feature_name}"

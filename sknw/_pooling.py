@@ -65,6 +65,12 @@ class Sample(NamedTuple):
             return np.asarray(value) * self.unit * self.unit
 
     @property
+    def counts(self):
+        """Whether all weights are whole numbers."""
+        w = self.weight_unit * self.w
+        return bool((w == np.floor(w)).all())
+
+    @property
     def is_constant(self):
         """Whether all targets are the same."""
         return not self.Y.any()

@@ -50,13 +50,15 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         A bandwidth in (0, inf], one per feature, or a matrix H of shape (n_features, n_features); or how to choose one:
 
         - "loo": the smallest leave-one-out error over all multiples of the spread of the features, by a global search;
-        - "gradient": a minimum of the leave-one-out error within the family `bandwidth_type`, one number per feature
-          for "diag", by descent along its gradient from the result of "loo"; never above the error there, and not
-          always the lowest minimum of all. Not for the family "full";
+        - "gradient": a minimum of the leave-one-out error with one bandwidth per feature (or one for all, if
+          `bandwidth_type` is "spherical"), by descent along its gradient from the result of "loo"; never above the
+          error there, and not always the lowest minimum of all. Not for the family "full", the kernel "tophat" and a
+          profile of your own;
         - "scott", "silverman": rules of thumb, the spread of each feature times :math:`n^{-1/(d+4)}` or
           :math:`(n (d+2)/4)^{-1/(d+4)}`, n the number of observations and d that of features that are not constant, and
-          times the canonical factor of the kernel.
+          times the canonical factor of the kernel. Not for a profile of your own.
 
+        The spread of a feature is its standard deviation, or its interquartile range over 1.349 if that is smaller.
         `inf` is a bandwidth: average pooling for all features, or one feature that does not count. A matrix has the
         units of a standard deviation, not of a variance.
     bandwidth_type : {"spherical", "diag", "full"}, default="diag"
@@ -206,6 +208,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self._n_threads()  # raises for n_jobs=0
         sample = Sample.of(X, y.reshape(len(y), -1), sample_weight)
         self.bandwidth_ = self._choose_bandwidth(sample)
+        self._kernel = self.kernel  # to which the bandwidth belongs, whatever becomes of the parameter
         self.X_fit_, self.y_fit_, self.n_outputs_ = X, y, len(sample.Y)
         self._row_of = np.where(sample_weight > 0, np.cumsum(sample_weight > 0) - 1, -1)
         self._metric = Metric.of(self.bandwidth_, sample.X)
@@ -229,6 +232,14 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 )
             rule = rule_of_thumb(sample, self.bandwidth_type, self.kernel, self.bandwidth)
             return in_family(rule.h, self.bandwidth_type, d)
+        if sample.w_rest.any() and not sample.counts:
+            warnings.warn(
+                "Some sample weights are above 1 but not whole numbers. Weights count observations: of a row of weight w "
+                "leave-one-out keeps w - 1, and so predicts it from itself, which asks for too narrow a bandwidth. If "
+                "they are precisions, divide them by their maximum.",
+                UserWarning,
+                stacklevel=4,
+            )
         common = {"n_threads": self._n_threads(), "log": print if self.verbose else None}
         if self.bandwidth == "loo":
             found = search(sample, self.bandwidth_type, self.kernel, self.empty, **common)
@@ -367,7 +378,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _arguments(self, X, own):
         """What `average` and `weights` ask for."""
         return (
-            (self.kernel, self._rows, self._metric.g, self._metric.coordinates(X), own),
+            (self._kernel, self._rows, self._metric.g, self._metric.coordinates(X), own),
             {"empty": self._empty(own), "n_threads": self._n_threads()},
         )
 
@@ -398,7 +409,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         if not n_empty:
             return
         found = (
-            f"No training row is in reach of {n_empty} of {m} queries with kernel={self.kernel!r} and "
+            f"No training row is in reach of {n_empty} of {m} queries with kernel={self._kernel!r} and "
             f"bandwidth_={brief(self.bandwidth_)}"
         )
         cure = "Widen the bandwidth, or use kernel='gaussian', which reaches everywhere."

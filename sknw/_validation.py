@@ -47,8 +47,11 @@ def check_profile(kernel):
     s = np.concatenate([[0.0], np.geomspace(1e-12, 1e12, 97)])
     try:
         k = np.array([kernel(value) for value in s], dtype=np.float64)
-    except ArithmeticError as error:
-        raise ValueError(f"The profile {kernel!r} is not finite for every s >= 0: {error}.") from error
+    except Exception as error:  # whatever a user's function may do
+        raise ValueError(
+            f"kernel={kernel!r} must be a function k(s) of one float that returns a float for every s >= 0; calling it "
+            f"raised {type(error).__name__}: {error}."
+        ) from error
     bad = ~(np.isfinite(k) & (k >= 0))
     bad[0] |= k[0] == 0
     if bad.any():

@@ -8,7 +8,10 @@ from sknw import NadarayaWatsonRegressor, loo_error
 from sknw._core import PROFILES
 from sknw._core import _sums as sums_module
 
-pytestmark = pytest.mark.filterwarnings("ignore::sknw.EmptyNeighborhoodWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sknw.EmptyNeighborhoodWarning"),
+    pytest.mark.filterwarnings("ignore:Some sample weights are above 1"),
+]
 
 CHOICES = ["loo", "gradient", "scott", "silverman", 0.8]
 # A chosen bandwidth is a root found to 1e-9 in its logarithm ("loo"), or the end of a descent ("gradient"), whose steps

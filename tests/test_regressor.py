@@ -463,3 +463,23 @@ def test_warnings_point_to_the_line_of_the_user():
     with pytest.warns(ConvergenceWarning) as caught:
         NadarayaWatsonRegressor("gradient", max_iter=1).fit(X, np.sin(6 * X[:, 0]) + X[:, 1])
     assert caught[0].filename == __file__
+
+
+def test_the_fitted_kernel_stays_with_its_bandwidth():
+    model = NadarayaWatsonRegressor(1.0).fit([[0.0], [1.0]], [1.0, 2.0])
+    before = model.predict([[0.3]])
+    assert_array_equal(model.set_params(kernel="tophat", bandwidth=9.0).predict([[0.3]]), before)
+
+
+def test_weights_that_look_like_precisions_warn(rng):
+    X, y, _ = make(rng, 40, 1)
+    w = rng.uniform(0.5, 1.5, size=40)
+    for bandwidth in ("loo", "gradient"):
+        with pytest.warns(UserWarning, match=r"above 1 but not whole numbers.*divide them by their maximum") as caught:
+            NadarayaWatsonRegressor(bandwidth).fit(X, y, w)
+        assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        NadarayaWatsonRegressor().fit(X, y, w / w.max())
+        NadarayaWatsonRegressor().fit(X, y, np.ceil(w))
+        NadarayaWatsonRegressor(1.0).fit(X, y, w)

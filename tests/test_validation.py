@@ -168,6 +168,16 @@ def nan_far_away(s):
 
 
 @numba.njit
+def two_arguments(s, a):
+    return s + a
+
+
+@numba.njit
+def text(s):
+    return "a"
+
+
+@numba.njit
 def zero(s):
     return 0.0 * s
 
@@ -183,9 +193,11 @@ def negative_at_two(s):
         (lambda s: 1.0, "is not compiled.*numba.njit"),
         (math.exp, "is not compiled"),
         (negative, "gave -.*non-negative"),
-        (not_finite, "not finite for every s >= 0: division by zero"),
+        (not_finite, "for every s >= 0; calling it raised ZeroDivisionError"),
         (infinite, "gave inf at s=0"),
         (nan_far_away, "gave nan at s=1"),
+        (two_arguments, "function k.s. of one float.*raised TypeError"),
+        (text, "function k.s. of one float.*raised ValueError"),
         (zero, "gave 0.0 at s=0.*positive at 0"),
     ],
 )
