@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench docs clean
 
 $(BIN)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -26,6 +26,13 @@ lint: $(BIN)/.ready
 
 bench: $(BIN)/.ready  ## This package beside its peers, in one run
 	$(BIN)/python benchmarks/compare.py
+
+$(BIN)/.docs-ready: $(BIN)/.ready
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	touch $@
+
+docs: $(BIN)/.docs-ready  ## The site, in docs/_build/html; SPHINXOPTS="-D plot_gallery=0" leaves the examples unexecuted
+	$(BIN)/sphinx-build -W --keep-going -b html $(SPHINXOPTS) docs docs/_build/html
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

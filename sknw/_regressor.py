@@ -234,8 +234,8 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             return in_family(rule.h, self.bandwidth_type, d)
         if sample.w_rest.any() and not sample.counts:
             warnings.warn(
-                "Some sample weights are above 1 but not whole numbers. Weights count observations: of a row of weight w "
-                "leave-one-out keeps w - 1, and so predicts it from itself, which asks for too narrow a bandwidth. If "
+                "Some sample weights are above 1 but not whole numbers. They count observations: leave-one-out keeps "
+                "w - 1 of a row of weight w, and so predicts it from itself, which asks for too narrow a bandwidth. If "
                 "they are precisions, divide them by their maximum.",
                 UserWarning,
                 stacklevel=4,
