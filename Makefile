@@ -35,4 +35,4 @@ docs: $(BIN)/.docs-ready  ## The site, in docs/_build/html; SPHINXOPTS="-D plot_
 	$(BIN)/sphinx-build -W --keep-going -b html $(SPHINXOPTS) docs docs/_build/html
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist *.egg-info docs/_build docs/auto_examples docs/generated

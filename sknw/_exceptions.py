@@ -38,8 +38,12 @@ class InconsistentVersionWarning(UserWarning):
 
     Examples
     --------
-    >>> import pickle
+    >>> import pickle, warnings
     >>> from sknw import InconsistentVersionWarning, NadarayaWatsonRegressor
-    >>> issubclass(InconsistentVersionWarning, UserWarning)
+    >>> state = NadarayaWatsonRegressor().__getstate__() | {"_sknw_version": "0.0"}
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     NadarayaWatsonRegressor().__setstate__(state)
+    >>> caught[0].category is InconsistentVersionWarning
     True
     """

@@ -71,7 +71,8 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     empty : {"nearest", "mean", "nan", "raise"}, default="nearest"
         The answer to a query that no training row is in reach of, for kernels that vanish: the nearest training rows,
         the mean of all, NaN, or an `EmptyNeighborhoodError`. The first three warn, with the number of such queries. The
-        Gaussian and the exponential kernel never vanish; far from the data they tend to the nearest training rows.
+        Gaussian and the exponential kernel never vanish; far from the data the Gaussian tends to the nearest training
+        row, the exponential to an average of those at the edge.
     shrinkage : float, default=0.0
         For ``bandwidth="gradient"``: the weight of the squared distance, in the logarithm, of the bandwidths from those
         of "loo", against a leave-one-out error in units of that of "loo".
@@ -109,7 +110,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Number of outputs.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, if X had any.
 
     See Also

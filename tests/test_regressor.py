@@ -483,3 +483,11 @@ def test_weights_that_look_like_precisions_warn(rng):
         NadarayaWatsonRegressor().fit(X, y, w / w.max())
         NadarayaWatsonRegressor().fit(X, y, np.ceil(w))
         NadarayaWatsonRegressor(1.0).fit(X, y, w)
+
+
+def test_far_away_the_exponential_kernel_keeps_its_ratios():
+    """Differences of distances stay finite, unlike those of their squares."""
+    X, y = np.array([[0.0], [1.0], [2.0]]), np.array([3.0, 5.0, 4.0])
+    a = np.exp(X[:, 0] - 2)
+    model = NadarayaWatsonRegressor(1.0, kernel="exponential").fit(X, y)
+    assert_allclose(model.predict([[1e3], [2.0**20]]), a @ y / a.sum(), rtol=1e-12)
