@@ -181,7 +181,7 @@ def test_a_batch_in_whitened_coordinates(rng):
 
 @pytest.mark.parametrize("bandwidth", ["loo", "gradient", 0.3])
 def test_threads_do_not_change_a_bit(rng, bandwidth, monkeypatch):
-    monkeypatch.setattr(sums_module, "_PAIRS_PER_BLOCK", 1)  # blocks of 64 queries
+    monkeypatch.setattr(sums_module, "_WORK_PER_BLOCK", 1)  # blocks of 64 queries
     X, y = make(rng, n=300)
     models = [fit(X, y, bandwidth=bandwidth, n_jobs=n_jobs) for n_jobs in (1, 2, 5)]
     for model in models[1:]:

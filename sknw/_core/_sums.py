@@ -9,8 +9,8 @@ from ._rows import Derivatives, Rows, State, read_only
 from ._threads import run_blocks
 
 #: A block of queries is what one thread does without asking: some milliseconds of work, so that it can be interrupted,
-#: and enough queries for a tile of rows to be worth fetching.
-_PAIRS_PER_BLOCK = 2**21
+#: and enough queries for a tile of rows to be worth fetching. The unit is a pair with one feature and one output.
+_WORK_PER_BLOCK = 2**21
 _FEWEST_QUERIES = 64
 
 #: Coordinates and targets of a tile of rows fill half of a common second-level cache at the most.
@@ -60,7 +60,7 @@ def kernel_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHIN
         part = slice(start, stop)
         add_rows(compiled, profile, int(derivatives), Zq[part], own[part], g, rows, tile, state.part(part))
 
-    run_blocks(add, _blocks(m, n), n_threads)
+    run_blocks(add, _blocks(m, n * (d + p) * (1 + derivatives.count(d)) / 2), n_threads)
     return state
 
 
@@ -87,7 +87,7 @@ def kernel_weights(kernel, rows, g, Zq, own=None, *, n_threads=1):
         part = slice(start, stop)
         fill_weights(compiled, profile, Zq[part], own[part], g, rows, out[part])
 
-    run_blocks(fill, _blocks(m, n), n_threads)
+    run_blocks(fill, _blocks(m, n * (1 + len(g)) / 2), n_threads)
     return out
 
 
@@ -111,7 +111,7 @@ def _uncached(entry):
     return jit_entry(entry.py_func, cache=False)
 
 
-def _blocks(m, n):
-    """Ranges of queries; they depend on nothing but the sizes."""
-    step = max(_FEWEST_QUERIES, _PAIRS_PER_BLOCK // max(n, 1))
+def _blocks(m, work):
+    """Ranges of queries, each of which takes some work; they depend on nothing but the sizes."""
+    step = max(_FEWEST_QUERIES, int(_WORK_PER_BLOCK // max(work, 1)))
     return [(start, min(start + step, m)) for start in range(0, m, step)]

@@ -141,7 +141,7 @@ def test_weights_match_plain_python(rng, kernel, left_out):
 
 @pytest.mark.parametrize("kernel", ["gaussian", "linear"])
 def test_any_number_of_threads_gives_the_same_bits(rng, kernel, monkeypatch):
-    monkeypatch.setattr(sums_module, "_PAIRS_PER_BLOCK", 1)  # blocks of 64 queries
+    monkeypatch.setattr(sums_module, "_WORK_PER_BLOCK", 1)  # blocks of 64 queries
     X, _, _, rows = make_rows(rng, 700, 2, 2)
     for own in (None, np.arange(700)):
         one, three = (
@@ -154,7 +154,7 @@ def test_any_number_of_threads_gives_the_same_bits(rng, kernel, monkeypatch):
 def test_block_size_changes_rounding_only(rng, monkeypatch):
     X, _, _, rows = make_rows(rng, 700, 2, 1)
     expected = kernel_sums("gaussian", rows, np.ones(2), X).sums
-    monkeypatch.setattr(sums_module, "_PAIRS_PER_BLOCK", 1)
+    monkeypatch.setattr(sums_module, "_WORK_PER_BLOCK", 1)
     assert_array_equal(kernel_sums("gaussian", rows, np.ones(2), X).sums, expected)
     monkeypatch.setattr(sums_module, "_TILE_NUMBERS", 1)  # tiles of 64 rows
     assert_allclose(
