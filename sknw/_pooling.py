@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 from ._core import PROFILES, SMALLEST_MASS, Derivatives, Rows, State, kernel_sums, kernel_weights, read_only
 
@@ -191,6 +192,18 @@ def weights(kernel, rows, g, Zq, own=None, *, empty="nearest", n_threads=1):
     void = ~out.any(axis=1)
     _fill_void(_weights, out, void, kernel, rows, g, Zq, own, empty, n_threads)
     return out, void & can_be_empty(kernel)
+
+
+def largest(dense, k):
+    """The k largest entries of each line as a CSR array; of equal ones the first, none that are zero."""
+    # A stable sort of all n would cost more than the sums: take what exceeds the k-th largest, then fill up from
+    # the left.
+    smallest = np.partition(dense, dense.shape[1] - k, axis=1)[:, dense.shape[1] - k, None]
+    above, equal = dense > smallest, dense == smallest
+    room = k - above.sum(axis=1, keepdims=True)
+    keep = above | (equal & (np.cumsum(equal, axis=1) <= room))
+    keep |= np.isnan(dense) & (np.arange(dense.shape[1]) < k)  # a query without an answer stays without one
+    return sparse.csr_array(np.where(keep, dense, 0.0))
 
 
 def can_leave_out(rows):

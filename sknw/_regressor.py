@@ -13,7 +13,7 @@ from ._compat import Interval, StrOptions, _fit_context, check_is_fitted, in_job
 from ._core import available_threads
 from ._criterion import check_can_leave_out, left_out
 from ._exceptions import EmptyNeighborhoodError, EmptyNeighborhoodWarning, InconsistentVersionWarning
-from ._pooling import Metric, Sample, average, weights
+from ._pooling import Metric, Sample, average, largest, weights
 from ._validation import (
     BANDWIDTH,
     EMPTY,
@@ -362,7 +362,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             part = slice(start, start + step)
             dense, n_void = self._weights(X[part], None if own is None else own[part])
             n_empty += n_void
-            parts.append(_largest(dense, min(top_k, dense.shape[1])))
+            parts.append(largest(dense, min(top_k, dense.shape[1])))
         self._warn_if_empty(n_empty, len(X), self._empty(own), stacklevel=3)
         return sparse.vstack(parts, format="csr")
 
@@ -443,18 +443,6 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 stacklevel=2,
             )
         super().__setstate__(state)
-
-
-def _largest(dense, k):
-    """The k largest entries of each line as a CSR array; of equal ones the first, none that are zero."""
-    # A stable sort of all n would cost more than the sums: take what exceeds the k-th largest, then fill up from the
-    # left.
-    smallest = np.partition(dense, dense.shape[1] - k, axis=1)[:, dense.shape[1] - k, None]
-    above, equal = dense > smallest, dense == smallest
-    room = k - above.sum(axis=1, keepdims=True)
-    keep = above | (equal & (np.cumsum(equal, axis=1) <= room))
-    keep |= np.isnan(dense) & (np.arange(dense.shape[1]) < k)  # a query without an answer stays without one
-    return sparse.csr_array(np.where(keep, dense, 0.0))
 
 
 def _physical_memory():
