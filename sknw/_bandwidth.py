@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import brentq, minimize, minimize_scalar
 from sklearn.exceptions import ConvergenceWarning
 
-from ._core import PROFILES, Derivatives, canonical_factor, kernel_sums
+from ._core import MOST_FEATURES_IN_ORDER, PROFILES, Derivatives, Rows, canonical_factor, kernel_sums, spatial_order
 from ._criterion import check_differentiable, leave_one_out
 from ._pooling import Metric, can_leave_out
 
@@ -115,16 +115,25 @@ def brief(bandwidth):
     return np.array2string(np.asarray(bandwidth), precision=4, threshold=6, separator=", ").replace("\n", "")
 
 
+#: A rough criterion is the mean over about that many of the rows, each predicted from all others.
+_ENOUGH = 50_000
+
+
 class _Objective:
     """The leave-one-out error of a sample as a function of the bandwidth, which tells its log of each evaluation."""
 
-    def __init__(self, sample, kernel, empty, n_threads, log):
+    def __init__(self, sample, kernel, empty, how, log):
         self.sample, self.kernel, self.log = sample, kernel, log
-        self.options = {"empty": empty, "n_threads": n_threads}
+        self.options = {"empty": empty, **how}
+        # Differences between criteria count, so the last steps are taken with more digits than an average needs.
+        rtol = how.get("rtol", 0.0)
+        self.rough = {"rtol": min(rtol, 1e-6), "every": max(1, len(sample.w) // _ENOUGH)}
+        self.fine = {"rtol": min(rtol, 1e-12)}
 
-    def __call__(self, h, derivatives=Derivatives.NOTHING):
+    def __call__(self, h, derivatives=Derivatives.NOTHING, *, rough=False):
         metric = Metric.of(h, self.sample.X)
-        value, gradient = leave_one_out(self.sample, metric, self.kernel, derivatives=derivatives, **self.options)
+        options = {**self.options, "derivatives": derivatives, **(self.rough if rough else self.fine)}
+        value, gradient = leave_one_out(self.sample, metric, self.kernel, **options)
         if self.log is not None:
             self.log(f"leave-one-out error {self.sample.squared(value):.6g} at bandwidth {brief(h)}")
         return value, gradient
@@ -136,9 +145,10 @@ class _Point(NamedTuple):
     t: float
     value: float
     slope: float
+    rough: bool = False
 
 
-def search(sample, bandwidth_type, kernel, empty, *, n_threads=1, log=None):
+def search(sample, bandwidth_type, kernel, empty, *, log=None, **how):
     """The factor of the reference shape with the smallest leave-one-out error, among all.
 
     The error is computed, with its derivative, on a grid of log c that reaches from windows that hold nobody to
@@ -152,9 +162,10 @@ def search(sample, bandwidth_type, kernel, empty, *, n_threads=1, log=None):
     bandwidth_type : str
     kernel : str or jitted function
     empty : str
-    n_threads : int
     log : callable, default=None
         Called with a line of text for each evaluation.
+    **how
+        How the sums are formed: `algorithm`, `rtol` and `n_threads` of `kernel_sums`.
 
     Returns
     -------
@@ -164,7 +175,7 @@ def search(sample, bandwidth_type, kernel, empty, *, n_threads=1, log=None):
     infinite = shape * math.inf
     if not can_leave_out(sample):  # there is no criterion, but only one answer either
         return Selection(infinite, math.nan, (np.array([infinite]), np.array([math.nan])))
-    objective = _Objective(sample, kernel, empty, n_threads, log)
+    objective = _Objective(sample, kernel, empty, how, log)
     everyone = objective(infinite)[0]
     if sample.is_constant or np.isinf(shape).all():
         return Selection(infinite, everyone, (np.array([infinite]), np.array([everyone])))
@@ -172,14 +183,15 @@ def search(sample, bandwidth_type, kernel, empty, *, n_threads=1, log=None):
     smooth = not callable(kernel) and PROFILES[kernel].differentiable
     points = {}
 
-    def evaluate(t):
-        if t not in points:
-            value, gradient = objective(math.exp(t) * shape, Derivatives.SCALE if smooth else Derivatives.NOTHING)
-            points[t] = _Point(t, value, gradient[0] if smooth else math.nan)
+    def evaluate(t, *, rough=False):
+        if t not in points or (points[t].rough and not rough):
+            derivatives = Derivatives.SCALE if smooth else Derivatives.NOTHING
+            value, gradient = objective(math.exp(t) * shape, derivatives, rough=rough)
+            points[t] = _Point(t, value, gradient[0] if smooth else math.nan, rough)
         return points[t]
 
-    for t in _grid(sample, shape, kernel, smooth, n_threads):
-        evaluate(t)
+    for t in _grid(sample, shape, kernel, smooth, how):
+        evaluate(t, rough=True)
     if smooth:
         _extend(points, evaluate, everyone)
         _bisect_contradictions(points, evaluate)
@@ -197,17 +209,10 @@ def search(sample, bandwidth_type, kernel, empty, *, n_threads=1, log=None):
     )
 
 
-def _grid(sample, shape, kernel, smooth, n_threads):
+def _grid(sample, shape, kernel, smooth, how):
     """Values of log c: fine where windows hold a few rows to all of them, coarse on both sides of that."""
-    metric = Metric.of(shape, sample.X)
-    Z = np.unique(metric.coordinates(sample.X) * metric.g, axis=0)
+    Z, to_neighbor = _neighbors(Metric.of(shape, sample.X), sample, kernel, how)
     n = len(Z)
-    ones = np.ones(n)
-    rows = metric.rows(sample)._replace(Z=np.ascontiguousarray(Z.T), Y=np.empty((0, n)), w=ones, w_rest=np.zeros(n))
-    # The sums of any kernel know the nearest row; those of this one are compiled anyway.
-    state = kernel_sums(kernel, rows, np.ones(Z.shape[1]), Z, np.arange(n), n_threads=n_threads)
-    to_neighbor = np.sqrt(state.shift)
-    to_neighbor = to_neighbor[to_neighbor > 0]
     # No two rows are further apart than this. The center is that of the data, whatever their axes.
     diameter = 2 * np.sqrt(np.max(np.sum((Z - Z.mean(axis=0)) ** 2, axis=1)))
     # Narrower than the smallest gap a window holds nobody; a softmax has become the nearest neighbor at exp(-40).
@@ -218,13 +223,42 @@ def _grid(sample, shape, kernel, smooth, n_threads):
     if compact or callable(kernel):
         per_octave = 16 if n <= 200 else 8 if n <= 2000 or not smooth else 2
     else:
-        per_octave = 4 if n <= 200 else 3 if n <= 1000 else 2
-    marks = np.log([lowest, max(lowest, 0.25 * np.median(to_neighbor)), 2 * diameter, 32 * diameter])
-    parts = [
-        np.linspace(start, stop, 1 + math.ceil((stop - start) / step - 1e-9))
-        for start, stop, step in zip(marks[:-1], marks[1:], (octave, octave / per_octave, 2 * octave), strict=True)
-    ]
-    return sorted(set(np.concatenate(parts).tolist()))
+        per_octave = 4 if n <= 200 else 3 if n <= 1000 else 2 if n <= _ENOUGH else 1
+    start = max(lowest, (0.25 if n <= _ENOUGH else 16) * np.median(to_neighbor))
+    narrow, start, stop, wide = np.log([lowest, start, 2 * diameter, 32 * diameter]).tolist()
+    main = np.linspace(start, stop, 1 + math.ceil((stop - start) * per_octave / octave - 1e-9))
+    # Narrower than that, fewer and fewer rows see anybody; of many rows, the more of them the steps may cover.
+    narrower, step = [start], octave if n <= _ENOUGH else 2 * octave
+    while narrower[-1] - step > narrow:
+        narrower.append(narrower[-1] - step)
+        step *= 1 if n <= _ENOUGH else 2
+    return sorted({narrow, *narrower, *main.tolist(), wide})
+
+
+def _neighbors(metric, sample, kernel, how):
+    """The places that hold rows, in units of the reference shape, and how far each is from the nearest other one."""
+    Z = metric.coordinates(sample.X) * metric.g
+    if Z.shape[1] == 1:
+        Z = np.unique(Z)
+        gaps = np.diff(Z)
+        return Z[:, None], np.minimum(np.append(np.inf, gaps), np.append(gaps, np.inf))
+    order = np.lexsort(Z.T)
+    Z = Z[order]
+    Z = Z[np.append(True, (Z[1:] != Z[:-1]).any(axis=1))]
+    if Z.shape[1] <= MOST_FEATURES_IN_ORDER:
+        Z = Z[spatial_order(Z.T)]
+    n = len(Z)
+    rows = Rows(Z.T, np.empty((0, n)), np.ones(n), np.zeros(n))
+    if n <= _FEW:  # the sums of any kernel know the nearest row; those of this one are compiled anyway
+        how = {**how, "algorithm": "dense"}
+    else:
+        kernel = "nearest"
+    state = kernel_sums(kernel, rows, np.ones(Z.shape[1]), Z, np.arange(n), **how)
+    return Z, np.sqrt(state.shift)
+
+
+#: Where every pair is quickly visited.
+_FEW = 5000
 
 
 def _extend(points, evaluate, everyone):
@@ -258,29 +292,47 @@ def _refine(points, evaluate, smooth, kernel, most=8):
     spread = max(point.value for point in ordered) - min(point.value for point in ordered)
     if smooth:
         brackets = [(a, b) for a, b in itertools.pairwise(ordered) if a.slope < 0 < b.slope]
-        promise = [_lowest_of_cubic(a, b) for a, b in brackets]
+        promise = [_cubic(a, b).min() for a, b in brackets]
     elif callable(kernel):
         triples = zip(ordered, ordered[1:], ordered[2:], strict=False)
         brackets = [(a, c) for a, b, c in triples if b.value < a.value and b.value <= c.value]
         promise = [min(point.value for point in ordered if a.t <= point.t <= c.t) for a, c in brackets]
     else:  # piecewise constant: the best of the grid
-        return
+        brackets = promise = []
     order = np.argsort(promise)[:most]
+    lowest = min(ordered, key=lambda point: point.value)
+    if not any(a.t <= lowest.t <= b.t for a, b in brackets):  # at an end, or among steps
+        evaluate(lowest.t)
     for i in order:
-        if promise[i] > min(promise[order[0]], min(point.value for point in ordered)) + 0.05 * spread:
+        if promise[i] > min(promise[order[0]], lowest.value) + 0.05 * spread:
             break
         a, b = brackets[i]
         if smooth:
+            a, b = _bracket(evaluate, a, b) if a.rough else (a, b)
             evaluate(brentq(lambda t: evaluate(t).slope, a.t, b.t, xtol=1e-9))
         else:
             minimize_scalar(lambda t: evaluate(t).value, bounds=(a.t, b.t), method="bounded", options={"xatol": 1e-9})
 
 
-def _lowest_of_cubic(a, b):
-    """The least value of the cubic with the values and slopes of two points, between them."""
-    x = np.linspace(0, 1, 33)
+def _bracket(evaluate, a, b, step=0.05):
+    """Two points with slopes of opposite sign around a minimum that is roughly known to be between two others."""
+    start = evaluate(a.t + (b.t - a.t) * _SHARES[_cubic(a, b).argmin()])
+    outward = -math.copysign(1.0, start.slope)
+    while True:
+        end = evaluate(start.t + outward * step)
+        if end.slope * outward >= 0 or step > 100:
+            return sorted((start, end))
+        start, step = end, 4 * step
+
+
+_SHARES = np.linspace(0, 1, 33)
+
+
+def _cubic(a, b):
+    """The cubic with the values and slopes of two points, between them."""
+    x = _SHARES
     width = b.t - a.t
-    return np.min(
+    return (
         a.value * (1 + 2 * x) * (1 - x) ** 2
         + b.value * x**2 * (3 - 2 * x)
         + width * (a.slope * x * (1 - x) ** 2 - b.slope * x**2 * (1 - x))
@@ -289,7 +341,7 @@ def _lowest_of_cubic(a, b):
 
 def _widest_of_best(points, evaluate, everyone):
     """The best point; of ties the widest, and the right end of a plateau."""
-    ordered = sorted(points.values())
+    ordered = sorted(point for point in points.values() if not point.rough)
     ordered.append(_Point(math.inf, everyone, 0.0))
     level = min(point.value for point in ordered)
     level += _TIE * level + 1e-28 * everyone  # the last is the square of rounding, should the error be zero
@@ -307,7 +359,7 @@ def _widest_of_best(points, evaluate, everyone):
     return low
 
 
-def descend(sample, bandwidth_type, kernel, empty, *, shrinkage, max_iter, tol, n_threads=1, log=None):
+def descend(sample, bandwidth_type, kernel, empty, *, shrinkage, max_iter, tol, log=None, **how):
     """The bandwidths of a family with the smallest leave-one-out error near the best of the global search.
 
     L-BFGS-B in the logarithms, from the best factor of the reference shape, with the exact gradient, on the error
@@ -321,11 +373,11 @@ def descend(sample, bandwidth_type, kernel, empty, *, shrinkage, max_iter, tol, 
     Selection
     """
     check_differentiable(kernel)
-    start = search(sample, bandwidth_type, kernel, empty, n_threads=n_threads, log=log)
+    start = search(sample, bandwidth_type, kernel, empty, log=log, **how)
     finite = np.isfinite(start.h)
     if not np.any(finite) or not start.criterion > 0:
         return start._replace(losses=[start.criterion])
-    objective = _Objective(sample, kernel, empty, n_threads, log)
+    objective = _Objective(sample, kernel, empty, how, log)
     single = np.ndim(start.h) == 0
     h_loo = np.atleast_1d(np.asarray(start.h, dtype=np.float64))
     theta_loo = np.log(h_loo[np.atleast_1d(finite)])

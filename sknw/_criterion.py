@@ -13,11 +13,14 @@ def left_out(empty):
     return "nearest" if empty == "nearest" else "mean"
 
 
-#: Derivatives of this many sums are held at a time (32 MiB).
-_SUMS_AT_A_TIME = 2**22
+#: Derivatives of this many sums are held at a time (128 MiB).
+_SUMS_AT_A_TIME = 2**24
+
+#: Rows whose averages are formed at a time.
+_IN_CACHE = 2**14
 
 
-def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTHING, n_threads=1):
+def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTHING, every=1, **how):
     r"""Mean squared leave-one-out error, in the sample's units, with derivatives.
 
     .. math:: C = \frac{1}{\sum_i w_i} \sum_i w_i \frac{1}{p} \sum_c (m_{-i,c}(x_i) - y_{ic})^2
@@ -35,7 +38,10 @@ def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTH
         gives none: it is never left out of the criterion.
     derivatives : Derivatives
         Which ones.
-    n_threads : int
+    every : int
+        Leave out only each so-many-th row, an estimate: rows next to each other are alike.
+    **how
+        How the sums are formed: `algorithm`, `rtol` and `n_threads` of `kernel_sums`.
 
     Returns
     -------
@@ -44,32 +50,27 @@ def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTH
 
     Notes
     -----
-    O(n² (d + p)) time; q derivatives cost O(n² q p) more. O(n (d + p)) memory.
+    With the dense algorithm O(n² (d + p)) time; q derivatives cost O(n² q p) more. O(n (d + p)) memory.
     """
-    rows, Z = metric.rows(sample), metric.coordinates(sample.X)
+    rows = metric.rows(sample)
     (p, n), q = rows.Y.shape, derivatives.count(len(metric.g))
-    value, gradient = 0.0, np.zeros(q)
-    step = max(64, _SUMS_AT_A_TIME // ((1 + q) * (1 + p)))
+    value, gradient, total = 0.0, np.zeros(q), 0.0
+    step = max(64, _SUMS_AT_A_TIME // ((1 + q) * (1 + p))) * every
     for start in range(0, n, step):
-        own = np.arange(start, min(start + step, n))
-        means, _, state = average(
-            kernel,
-            rows,
-            metric.g,
-            Z[own],
-            own,
-            empty=left_out(empty),
-            derivatives=derivatives,
-            n_threads=n_threads,
-        )
-        residuals = means - rows.Y.T[own]
-        value += np.sum(rows.w[own] * np.mean(residuals**2, axis=1))
-        if q:
-            mass = state.sums[:, 0]
-            coefficients = np.divide(2 / p * rows.w[own], mass, out=np.zeros_like(mass), where=mass >= SMALLEST_MASS)
-            dmeans = state.dsums[:, :, 1:] - means[:, None, :] * state.dsums[:, :, :1]
-            gradient += np.einsum("i,ic,iqc->q", coefficients, residuals, dmeans)
-    return value / rows.w.sum(), gradient / rows.w.sum()
+        part = slice(start, start + step, every)
+        Z, own = rows.Z.T[part], np.arange(n)[part]
+        means, _, state = average(kernel, rows, metric.g, Z, own, empty=left_out(empty), derivatives=derivatives, **how)
+        for first in range(0, len(own), _IN_CACHE):
+            part = slice(first, first + _IN_CACHE)
+            w, residuals = rows.w[own[part]], means[part] - rows.Y.T[own[part]]
+            total += w.sum()
+            value += np.sum(w * np.mean(residuals**2, axis=1))
+            if q:
+                mass, dsums = state.sums[part, 0], state.dsums[part]
+                factors = np.divide(2 / p * w, mass, out=np.zeros_like(mass), where=mass >= SMALLEST_MASS)
+                dmeans = dsums[:, :, 1:] - means[part, None, :] * dsums[:, :, :1]
+                gradient += np.einsum("i,ic,iqc->q", factors, residuals, dmeans)
+    return value / total, gradient / total
 
 
 def check_differentiable(kernel):

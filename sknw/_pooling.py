@@ -6,19 +6,32 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from ._core import PROFILES, SMALLEST_MASS, Derivatives, Rows, State, kernel_sums, kernel_weights, read_only
+from ._core import (
+    MOST_FEATURES_IN_ORDER,
+    PROFILES,
+    SMALLEST_MASS,
+    Derivatives,
+    Rows,
+    State,
+    kernel_sums,
+    kernel_weights,
+    read_only,
+    spatial_order,
+)
 
 
 class Sample(NamedTuple):
-    """Training data as every sum needs it: rows of positive weight, numbers near one.
+    """Training data as every sum needs it: rows of positive weight, neighbours next to each other, numbers near one.
 
     Scaling is by powers of two and thus exact; y is centred first, so that averages of large numbers that hardly
     differ keep their digits.
 
     Attributes
     ----------
+    given : ndarray of shape (n,), int64
+        Which of the rows that were given each one is.
     X : ndarray of shape (n, d)
-        Rows of positive weight.
+        Rows of positive weight, one feature after the other in memory.
     Y : ndarray of shape (p, n)
         Targets of these, minus `center`, over `unit`; one output after the other.
     w, w_rest : ndarray of shape (n,)
@@ -29,6 +42,7 @@ class Sample(NamedTuple):
         Powers of two.
     """
 
+    given: np.ndarray
     X: np.ndarray
     Y: np.ndarray
     w: np.ndarray
@@ -40,13 +54,16 @@ class Sample(NamedTuple):
     @classmethod
     def of(cls, X, y, w):
         """From data as given: X of shape (n, d), y of shape (n, p), w of shape (n,), not negative, not all zero."""
-        positive = w > 0
-        X, y, w = X[positive], y[positive], w[positive]
+        given = np.flatnonzero(w > 0)
+        if X.shape[1] <= MOST_FEATURES_IN_ORDER:
+            given = given[spatial_order(X[given].T)]
+        X, y, w = np.asfortranarray(X[given]), y[given], w[given]
         center = 0.5 * y.min(axis=0) + 0.5 * y.max(axis=0)
         y = y - center
         unit, weight_unit = _power_of_two(np.abs(y).max()), _power_of_two(w.max())
         return cls(
-            X,
+            given,
+            read_only(X.T).T,
             read_only((y / unit).T),
             read_only(w / weight_unit),
             read_only(np.maximum(w - 1, 0) / weight_unit),
@@ -116,7 +133,7 @@ class Metric(NamedTuple):
 
     def coordinates(self, X):
         """Coordinates of some points, of shape (m, d')."""
-        Z = X[:, self.features]
+        Z = X if len(self.features) == X.shape[1] else X[:, self.features]
         if self.G is None:
             return Z
         Z = Z - self.origin
@@ -153,10 +170,11 @@ class Averages(NamedTuple):
     state: State
 
 
-def average(kernel, rows, g, Zq, own=None, *, empty="nearest", derivatives=Derivatives.NOTHING, n_threads=1):
+def average(kernel, rows, g, Zq, own=None, *, empty="nearest", derivatives=Derivatives.NOTHING, **how):
     """Weighted averages of the targets for each query.
 
-    Parameters as in `kernel_sums`; `empty` is "nearest", "mean" or "nan".
+    Parameters, and how the sums are formed (`algorithm`, `rtol`, `n_threads`), as in `kernel_sums`; `empty` is
+    "nearest", "mean" or "nan".
 
     Returns
     -------
@@ -164,13 +182,13 @@ def average(kernel, rows, g, Zq, own=None, *, empty="nearest", derivatives=Deriv
     """
     if not len(g):  # every row has the same weight
         state = State.empty(len(Zq), len(rows.Y), derivatives.count(0))
-        return Averages(_means(None, rows, g, Zq, own, n_threads), np.zeros(len(Zq), dtype=bool), state)
-    state = kernel_sums(kernel, rows, g, Zq, own, derivatives=derivatives, n_threads=n_threads)
+        return Averages(_means(None, rows, g, Zq, own, how), np.zeros(len(Zq), dtype=bool), state)
+    state = kernel_sums(kernel, rows, g, Zq, own, derivatives=derivatives, **how)
     mass = state.sums[:, 0]
     _check_profile(kernel, mass)
     void = mass < SMALLEST_MASS
     means = state.sums[:, 1:] / np.where(void, 1, mass)[:, None]
-    _fill_void(_means, means, void, kernel, rows, g, Zq, own, empty, n_threads)
+    _fill_void(_means, means, void, kernel, rows, g, Zq, own, empty, how)
     return Averages(means, void & can_be_empty(kernel), state)
 
 
@@ -186,11 +204,11 @@ def weights(kernel, rows, g, Zq, own=None, *, empty="nearest", n_threads=1):
     void : ndarray of shape (m,), bool
     """
     if not len(g):
-        return _weights(None, rows, g, Zq, own, n_threads), np.zeros(len(Zq), dtype=bool)
+        return _weights(None, rows, g, Zq, own, {"n_threads": n_threads}), np.zeros(len(Zq), dtype=bool)
     out = kernel_weights(kernel, rows, g, Zq, own, n_threads=n_threads)
     _check_profile(kernel, out)
     void = ~out.any(axis=1)
-    _fill_void(_weights, out, void, kernel, rows, g, Zq, own, empty, n_threads)
+    _fill_void(_weights, out, void, kernel, rows, g, Zq, own, empty, {"n_threads": n_threads})
     return out, void & can_be_empty(kernel)
 
 
@@ -216,25 +234,25 @@ def can_be_empty(kernel):
     return callable(kernel) or math.isfinite(PROFILES[kernel].reach)
 
 
-def _fill_void(compute, out, void, kernel, rows, g, Zq, own, empty, n_threads):
+def _fill_void(compute, out, void, kernel, rows, g, Zq, own, empty, how):
     """Answer the queries that no row is in reach of. A kernel that never vanishes has its limit there."""
     if not void.any():
         return
     own = None if own is None else own[void]
     if empty == "nearest" or not can_be_empty(kernel):
-        out[void] = compute("nearest", rows, g, Zq[void], own, n_threads)
+        out[void] = compute("nearest", rows, g, Zq[void], own, how)
     else:
-        out[void] = compute(None, rows, g, Zq[void], own, n_threads) if empty == "mean" else np.nan
+        out[void] = compute(None, rows, g, Zq[void], own, how) if empty == "mean" else np.nan
 
 
-def _means(kernel, rows, g, Zq, own, n_threads):
+def _means(kernel, rows, g, Zq, own, how):
     """Averages over the nearest rows, or over all (`kernel` None); O(m + n) for the latter."""
     if kernel is not None:
-        state = kernel_sums(kernel, rows, g, Zq, own, n_threads=n_threads)
+        state = kernel_sums(kernel, rows, g, Zq, own, **how)
         lost = np.isinf(state.shift)
         if lost.any():
             rows, g, Zq = _without_overflow(rows, g, Zq[lost])
-            again = kernel_sums(kernel, rows, g, Zq, None if own is None else own[lost], n_threads=n_threads)
+            again = kernel_sums(kernel, rows, g, Zq, None if own is None else own[lost], **how)
             state.sums[lost] = again.sums
         return state.sums[:, 1:] / state.sums[:, :1]
     ones_and_Y = np.vstack([np.ones_like(rows.w), rows.Y])
@@ -243,23 +261,22 @@ def _means(kernel, rows, g, Zq, own, n_threads):
     if own is None:
         return np.repeat(total[None, 1:] / total[0], len(Zq), axis=0)
     # Without row i: what stands before it and what stands behind it, for a difference from the total might cancel.
-    edge = np.zeros((len(v), 1))
-    before = np.hstack([edge, np.cumsum(v, axis=1)[:, :-1]])
-    behind = np.hstack([np.cumsum(v[:, ::-1], axis=1)[:, -2::-1], edge])
-    rest = (before + behind + ones_and_Y * rows.w_rest).T
-    out = np.where(own[:, None] >= 0, rest[own], total)
-    return out[:, 1:] / out[:, :1]
+    rest = ones_and_Y * rows.w_rest
+    rest[:, 1:] += np.cumsum(v[:, :-1], axis=1)
+    rest[:, :-1] += np.cumsum(v[:, :0:-1], axis=1)[:, ::-1]
+    out = np.where(own >= 0, rest[:, own], total[:, None])
+    return (out[1:] / out[0]).T
 
 
-def _weights(kernel, rows, g, Zq, own, n_threads):
+def _weights(kernel, rows, g, Zq, own, how):
     """Weights for averages over the nearest rows, or over all (`kernel` None)."""
     if kernel is None:  # no coordinates, hence no distances
         rows, g, Zq, kernel = rows._replace(Z=rows.Z[:0]), g[:0], Zq[:, :0], "tophat"
-    out = kernel_weights(kernel, rows, g, Zq, own, n_threads=n_threads)
+    out = kernel_weights(kernel, rows, g, Zq, own, **how)
     lost = ~out.any(axis=1)
     if lost.any():
         rows, g, Zq = _without_overflow(rows, g, Zq[lost])
-        out[lost] = kernel_weights(kernel, rows, g, Zq, None if own is None else own[lost], n_threads=n_threads)
+        out[lost] = kernel_weights(kernel, rows, g, Zq, None if own is None else own[lost], **how)
     return out
 
 

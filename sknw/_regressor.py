@@ -10,14 +10,16 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 
 from ._bandwidth import brief, descend, rule_of_thumb, search
 from ._compat import Interval, StrOptions, _fit_context, check_is_fitted, in_joblib_worker, validate_data
-from ._core import available_threads
+from ._core import Rows, available_threads, check_applies, chosen_algorithm
 from ._criterion import check_can_leave_out, left_out
 from ._exceptions import EmptyNeighborhoodError, EmptyNeighborhoodWarning, InconsistentVersionWarning
 from ._pooling import Metric, Sample, average, largest, weights
 from ._validation import (
+    ALGORITHM,
     BANDWIDTH,
     EMPTY,
     KERNEL,
+    RTOL,
     check_bandwidth,
     check_profile,
     check_targets,
@@ -73,6 +75,15 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         the mean of all, NaN, or an `EmptyNeighborhoodError`. The first three warn, with the number of such queries. The
         Gaussian and the exponential kernel never vanish; far from the data the Gaussian tends to the nearest training
         row, the exponential to an average of those at the edge.
+    algorithm : {"auto", "dense", "sliding", "window", "fast_gauss"}, default="auto"
+        How sums over the training rows are formed: "dense" visits every pair, "window" the pairs within reach (up to
+        eight features), "sliding" (one feature, all kernels but the Gaussian) and "fast_gauss" (the Gaussian, one to
+        three features) take a time in proportion to the number of rows. "auto" chooses for each call; a profile of your
+        own is always dense.
+    rtol : float, default=1e-10
+        What a prediction may be wrong by, besides rounding, in units of the range of the targets: the algorithms "window"
+        and "fast_gauss" neglect that much where a kernel never vanishes. It holds for each query. 0 admits only what is
+        exact to rounding.
     shrinkage : float, default=0.0
         For ``bandwidth="gradient"``: the weight of the squared distance, in the logarithm, of the bandwidths from those
         of "loo", against a leave-one-out error in units of that of "loo".
@@ -100,6 +111,8 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         error. Only for "loo" and "gradient".
     loss_curve_ : list of float
         The leave-one-out error before the first and after each iteration; only for "gradient".
+    algorithm_ : str
+        The algorithm that leave-one-out at `bandwidth_` takes; "mean" if all bandwidths are infinite.
     n_iter_ : int
         Iterations of the descent ("gradient"), evaluations that refined the search ("loo"), else 1.
     X_fit_ : ndarray of shape (n_samples, n_features)
@@ -121,8 +134,9 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     Notes
     -----
-    With n training rows, m queries, d features and p outputs, `predict` costs O(m n (d + p)) time, and an evaluation of
-    the leave-one-out error O(n² (d + p)), of which "loo" needs some dozens; memory is O((n + m) (d + p)).
+    With n training rows, m queries, d features and p outputs, `predict` costs O((n + m) (1 + p)) time where "sliding" or
+    "fast_gauss" apply, O(m n (d + p)) at the most, and an evaluation of the leave-one-out error the same with m = n, of
+    which "loo" needs some dozens; memory is O((n + m) (d + p)).
 
     Weights count observations, exactly as repeated rows do: leave-one-out takes one observation out of a row. Weights
     that are not counts should be scaled to at most 1; then the whole row is left out, and their common scale does not
@@ -150,6 +164,8 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         "bandwidth_type": [StrOptions({"spherical", "diag", "full"})],
         "kernel": KERNEL,
         "empty": EMPTY,
+        "algorithm": ALGORITHM,
+        "rtol": RTOL,
         "shrinkage": [Interval(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
@@ -164,6 +180,8 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         bandwidth_type="diag",
         kernel="gaussian",
         empty="nearest",
+        algorithm="auto",
+        rtol=1e-10,
         shrinkage=0.0,
         max_iter=500,
         tol=1e-5,
@@ -174,6 +192,8 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.bandwidth_type = bandwidth_type
         self.kernel = kernel
         self.empty = empty
+        self.algorithm = algorithm
+        self.rtol = rtol
         self.shrinkage = shrinkage
         self.max_iter = max_iter
         self.tol = tol
@@ -206,14 +226,19 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         X, y = validate_data(self, X, y, dtype=np.float64, order="C", multi_output=True, y_numeric=True)
         y, sample_weight = check_targets(y), check_weights(sample_weight, X)
         check_profile(self.kernel)
-        self._n_threads()  # raises for n_jobs=0
+        check_applies(self.algorithm, self.kernel, X.shape[1])
+        self._how()  # raises for n_jobs=0
         sample = Sample.of(X, y.reshape(len(y), -1), sample_weight)
         self.bandwidth_ = self._choose_bandwidth(sample)
         self._kernel = self.kernel  # to which the bandwidth belongs, whatever becomes of the parameter
         self.X_fit_, self.y_fit_, self.n_outputs_ = X, y, len(sample.Y)
-        self._row_of = np.where(sample_weight > 0, np.cumsum(sample_weight > 0) - 1, -1)
+        self._row_of = np.full(len(X), -1)
+        self._row_of[sample.given] = np.arange(len(sample.given))
         self._metric = Metric.of(self.bandwidth_, sample.X)
         self._rows = self._metric.rows(sample)
+        self.algorithm_ = chosen_algorithm(
+            self.kernel, self._rows, self._metric.g, algorithm=self.algorithm, rtol=self.rtol
+        )
         self._center, self._unit = sample.center, sample.unit
         return self
 
@@ -241,7 +266,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 UserWarning,
                 stacklevel=4,
             )
-        common = {"n_threads": self._n_threads(), "log": print if self.verbose else None}
+        common = {"log": print if self.verbose else None, **self._how()}
         if self.bandwidth == "loo":
             found = search(sample, self.bandwidth_type, self.kernel, self.empty, **common)
         elif self.bandwidth_type == "full":
@@ -376,32 +401,31 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         check_can_leave_out(self._rows)
         return self._row_of
 
-    def _arguments(self, X, own):
-        """What `average` and `weights` ask for."""
-        return (
-            (self._kernel, self._rows, self._metric.g, self._metric.coordinates(X), own),
-            {"empty": self._empty(own), "n_threads": self._n_threads()},
-        )
-
     def _empty(self, own):
         """What answers where nobody is in reach, of queries or of rows that are left out."""
         return self.empty if own is None else left_out(self.empty)
 
     def _predict(self, X, own=None):
         """Predictions for validated queries."""
-        args, options = self._arguments(X, own)
-        means, void, _ = average(*args, **options)
-        self._warn_if_empty(np.count_nonzero(void), len(X), self._empty(own), stacklevel=4)
+        Zq, empty = self._metric.coordinates(X), self._empty(own)
+        means, void, _ = average(self._kernel, self._rows, self._metric.g, Zq, own, empty=empty, **self._how())
+        self._warn_if_empty(np.count_nonzero(void), len(X), empty, stacklevel=4)
         means = self._center + self._unit * means
         return means if self.y_fit_.ndim == 2 else means[:, 0]
 
     def _weights(self, X, own):
         """Weights on all rows given to `fit`, for validated queries, and how many of these had nobody in reach."""
-        args, options = self._arguments(X, own)
-        out, void = weights(*args, **options)
-        if out.shape[1] < len(self._row_of):
+        Zq, empty, n_threads = self._metric.coordinates(X), self._empty(own), self._how()["n_threads"]
+        # The columns, and which of equal weights is the first, follow the rows as they were given.
+        there = np.flatnonzero(self._row_of >= 0)
+        order = self._row_of[there]
+        rows = Rows(*(a[..., order] for a in self._rows))
+        if own is not None:
+            own = np.where(own >= 0, np.argsort(order)[own], -1)
+        out, void = weights(self._kernel, rows, self._metric.g, Zq, own, empty=empty, n_threads=n_threads)
+        if len(there) < len(self._row_of):
             complete = np.zeros((len(X), len(self._row_of)))
-            complete[:, self._row_of >= 0] = out
+            complete[:, there] = out
             out = complete
         return out, np.count_nonzero(void)
 
@@ -418,6 +442,10 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             raise EmptyNeighborhoodError(f"{found}. {cure}")
         answer = {"nearest": "the nearest training rows", "mean": "the mean of all", "nan": "NaN"}[empty]
         warnings.warn(f"{found}; they get {answer}. {cure}", EmptyNeighborhoodWarning, stacklevel=stacklevel)
+
+    def _how(self):
+        """How sums are to be formed."""
+        return {"algorithm": self.algorithm, "rtol": self.rtol, "n_threads": self._n_threads()}
 
     def _n_threads(self):
         """Number of threads that `n_jobs` stands for."""

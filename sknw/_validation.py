@@ -7,12 +7,14 @@ import numpy as np
 from scipy import sparse
 
 from ._compat import Interval, StrOptions, _check_sample_weight
-from ._core import PROFILES
+from ._core import ALGORITHMS, PROFILES
 
 # Constraints of parameters, in scikit-learn's form. With "right" an interval without an end takes infinity in.
 BANDWIDTH = [Interval(Real, 0, None, closed="right"), "array-like"]
 KERNEL = [StrOptions(set(PROFILES)), callable]
 EMPTY = [StrOptions({"nearest", "mean", "nan", "raise"})]
+ALGORITHM = [StrOptions({"auto", *ALGORITHMS})]
+RTOL = [Interval(Real, 0, 1, closed="left")]
 
 
 def check_targets(y):

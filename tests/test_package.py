@@ -23,9 +23,19 @@ MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"
 
 # Each module may import those of the layers below it.
 LAYERS = [
-    {"_core/_profiles.py", "_core/_rows.py", "_core/_threads.py", "_core/_jit.py", "_exceptions.py", "_version.py"},
-    {"_core/_dense.py", "_compat.py"},
-    {"_core/_sums.py", "datasets.py"},
+    {
+        "_core/_jit.py",
+        "_core/_order.py",
+        "_core/_profiles.py",
+        "_core/_rows.py",
+        "_core/_threads.py",
+        "_exceptions.py",
+        "_version.py",
+    },
+    {"_core/_dense.py", "_core/_expansions.py", "_compat.py"},
+    {"_core/_fast_gauss.py", "_core/_sliding.py", "_core/_window.py", "datasets.py"},
+    {"_core/_plan.py"},
+    {"_core/_sums.py"},
     {"_core/__init__.py"},
     {"_display.py", "_pooling.py", "_validation.py"},
     {"_criterion.py"},

@@ -2,22 +2,29 @@
 
 Nothing here knows a parameter of the estimator, a warning, or scikit-learn, and importing it does not import numba::
 
-    kernel_sums, kernel_weights        _sums.py      all queries, by blocks on threads
-        |             |
-        |             +-- run_blocks   _threads.py   our own threads
-        +-- add_rows, fill_weights     _dense.py     every pair, compiled
-                |             |
-                |             +-- exp2 _jit.py       numba's options, the exponential
-                +-- Rows, State        _rows.py      what goes in, what comes out
-                +-- PROFILES           _profiles.py  the kernels
+    kernel_sums, kernel_weights   _sums.py        one door for all sums
+        |-- plan                  _plan.py        which algorithm
+        |-- dense                 _dense.py       every pair
+        |-- sliding               _sliding.py     one feature: sums that move along with the query
+        |-- window                _window.py      pairs within reach, by boxes around rows in spatial_order (_order.py)
+        +-- fast Gauss            _fast_gauss.py  series on a grid of cells, compiled in _expansions.py
+    all of them on
+        run_blocks                _threads.py     our own threads
+        exp2, jit                 _jit.py         the exponential, numba's options
+        Rows, State               _rows.py        what goes in, what comes out
+        PROFILES                  _profiles.py    the kernels
 """
 
+from ._order import MOST_FEATURES_IN_ORDER, spatial_order
+from ._plan import ALGORITHMS, check_applies
 from ._profiles import PROFILES, canonical_factor
 from ._rows import SMALLEST_MASS, Derivatives, Rows, State, read_only
-from ._sums import kernel_sums, kernel_weights
+from ._sums import chosen_algorithm, kernel_sums, kernel_weights
 from ._threads import available_threads
 
 __all__ = [
+    "ALGORITHMS",
+    "MOST_FEATURES_IN_ORDER",
     "PROFILES",
     "SMALLEST_MASS",
     "Derivatives",
@@ -25,7 +32,10 @@ __all__ = [
     "State",
     "available_threads",
     "canonical_factor",
+    "check_applies",
+    "chosen_algorithm",
     "kernel_sums",
     "kernel_weights",
     "read_only",
+    "spatial_order",
 ]

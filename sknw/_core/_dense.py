@@ -18,6 +18,7 @@ one output after the other; n rows, m queries, d features, p outputs.
 import math
 
 import numpy as np
+from numba import njit
 
 from ._jit import EXP2_LOWEST, exp2, jit, jit_entry, jit_min, jit_sum, not_inlined
 from ._rows import SMALLEST_MASS
@@ -244,6 +245,37 @@ def add_derivatives(with_respect_to, z, g, rows, start, s, v, f, dsums):
             i += 1
 
 
+@njit(inline="always")  # as a function of its own it would double the time to compile its callers
+def merge(kernel, profile, with_respect_to, z, own, g, rows, start, stop, buffers, i, state):
+    """Merge the training rows from `start` to `stop` into the state of query i, which is z.
+
+    Parameters as in `add_rows`; `buffers` is float64[:, ::1] of shape (4, at least stop - start).
+    """
+    width = stop - start
+    s, v, f, w = buffers[0, :width], buffers[1, :width], buffers[2, :width], rows.w[start:stop]
+    squared_distances(z, rows.Z, start, g, s)
+    if start <= own < stop:  # the weights are shared by all threads: what is left of this one goes to a copy
+        w = buffers[3, :width]
+        copy(rows.w, start, w)
+        w[own - start] = rows.w_rest[own]
+        if w[own - start] == 0.0:
+            s[own - start] = np.inf
+    low = lowest(s)
+    if low < state.shift[i]:
+        if is_shifted(kernel):
+            factor = rescale(kernel, state.shift[i], low)
+            scale(state.sums[i], factor)
+            for k in range(state.dsums.shape[1]):
+                scale(state.dsums[i, k], factor)
+        state.shift[i] = low
+    if low < np.inf and not out_of_reach(kernel, low, state.shift[i]):
+        weigh(kernel, profile, s, state.shift[i], w, v)
+        add_up(v, rows.Y, start, state.sums[i])
+        if with_respect_to != _NOTHING:
+            weigh_slope(kernel, s, w, v)
+            add_derivatives(with_respect_to, z, g, rows, start, s, v, f, state.dsums[i])
+
+
 @jit_entry
 def add_rows(kernel, profile, with_respect_to, Zq, own, g, rows, tile, state):
     """Merge all training rows into the states of some queries.
@@ -268,35 +300,12 @@ def add_rows(kernel, profile, with_respect_to, Zq, own, g, rows, tile, state):
     state : State
         Updated.
     """
-    m, n = Zq.shape[0], rows.w.shape[0]
-    s_buffer, v_buffer, f_buffer, w_buffer = np.empty(tile), np.empty(tile), np.empty(tile), np.empty(tile)
+    n = rows.w.shape[0]
+    buffers = np.empty((4, tile))
     for start in range(0, n, tile):
-        width = min(tile, n - start)
-        s, v, f, w = s_buffer[:width], v_buffer[:width], f_buffer[:width], w_buffer[:width]
-        copy(rows.w, start, w)
-        for i in range(m):
-            squared_distances(Zq[i], rows.Z, start, g, s)
-            here = own[i] - start  # where the query's own row stands in this tile
-            if 0 <= here < width:
-                w[here] = rows.w_rest[own[i]]
-                if w[here] == 0.0:
-                    s[here] = np.inf
-            low = lowest(s)
-            if low < state.shift[i]:
-                if is_shifted(kernel):
-                    factor = rescale(kernel, state.shift[i], low)
-                    scale(state.sums[i], factor)
-                    for k in range(state.dsums.shape[1]):
-                        scale(state.dsums[i, k], factor)
-                state.shift[i] = low
-            if low < np.inf and not out_of_reach(kernel, low, state.shift[i]):
-                weigh(kernel, profile, s, state.shift[i], w, v)
-                add_up(v, rows.Y, start, state.sums[i])
-                if with_respect_to != _NOTHING:
-                    weigh_slope(kernel, s, w, v)
-                    add_derivatives(with_respect_to, Zq[i], g, rows, start, s, v, f, state.dsums[i])
-            if 0 <= here < width:
-                w[here] = rows.w[own[i]]
+        stop = min(start + tile, n)
+        for i in range(Zq.shape[0]):
+            merge(kernel, profile, with_respect_to, Zq[i], own[i], g, rows, start, stop, buffers, i, state)
 
 
 @jit_entry

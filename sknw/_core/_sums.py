@@ -4,6 +4,9 @@ import functools
 
 import numpy as np
 
+from ._fast_gauss import fast_gauss_sums
+from ._order import spatial_order
+from ._plan import plan
 from ._profiles import CUSTOM, NEAREST, PROFILES
 from ._rows import Derivatives, Rows, State, read_only
 from ._threads import run_blocks
@@ -17,7 +20,9 @@ _FEWEST_QUERIES = 64
 _TILE_NUMBERS = 2**14
 
 
-def kernel_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING, n_threads=1):
+def kernel_sums(
+    kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING, algorithm="dense", rtol=0.0, n_threads=1
+):
     """Mass and moments of every query, over all training rows.
 
     Parameters
@@ -34,6 +39,11 @@ def kernel_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHIN
         For leave-one-out: which training row each query is, or -1 if none. Of that row's weight `rows.w_rest` counts.
     derivatives : Derivatives
         Which derivatives to add up besides.
+    algorithm : str
+        One of `ALGORITHMS`, or "auto". All but "dense" count on rows in `spatial_order`, for speed.
+    rtol : float
+        What the averages that follow may be wrong by, besides rounding, over the range of the targets, if these are
+        centered at the middle of it.
     n_threads : int
         Threads. The result does not depend on it, to the last bit.
 
@@ -41,6 +51,62 @@ def kernel_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHIN
     -------
     State
         Where `shift` is `inf`, all squared distances overflow.
+    """
+    all_rows = _are_rows(own, rows)
+    asked = {"derivatives": derivatives, "algorithm": algorithm, "rtol": rtol}
+    chosen = plan(kernel, rows, g, None if all_rows else Zq, **asked)
+    rows, g, Zq, how = Rows(*map(read_only, rows)), read_only(g), read_only(Zq), {"n_threads": n_threads}
+    if chosen.algorithm == "dense":
+        return dense_sums(kernel, rows, g, Zq, own, derivatives=derivatives, **how)
+    if len(rows.Z) == 1 and not _is_sorted(rows.Z[0]):  # the only feature of several with a finite bandwidth
+        rows, own = _sorted(rows, own)
+        all_rows = False
+    if chosen.algorithm == "sliding":
+        from ._sliding import sliding_sums
+
+        return sliding_sums(kernel, rows, g, Zq, own, derivatives=derivatives, **how)
+    from ._window import window_sums
+
+    if chosen.algorithm == "window":
+        return window_sums(kernel, rows, g, Zq, own, derivatives=derivatives, rtol=rtol, **how)
+    state, error = fast_gauss_sums(rows, g, Zq, own, all_rows, derivatives=derivatives, layout=chosen.layout, **how)
+    # A mass M and moments N that are wrong by e and e |y| at most, |y| <= R / 2, give an average N / M that is wrong by
+    # R e / (M - e): certainly no more than rtol R, or else the query is summed up once more.
+    mass = state.sums[:, 0]
+    rest = np.flatnonzero(~(rtol * (mass - error) >= error))
+    if len(rest):
+        own = None if own is None else own[rest]
+        exact = window_sums(kernel, rows, g, Zq[rest], own, derivatives=derivatives, rtol=rtol, **how)
+        for whole, part in zip(state, exact, strict=True):
+            whole[rest] = part
+    return state
+
+
+def chosen_algorithm(kernel, rows, g, *, algorithm, rtol):
+    """Name of the algorithm that leaves each row out in turn."""
+    return plan(kernel, rows, g, None, algorithm=algorithm, rtol=rtol).algorithm if len(g) else "mean"
+
+
+def _are_rows(own, rows):
+    """Whether the queries are all rows, in their order."""
+    return own is not None and len(own) == len(rows.w) and np.array_equal(own, np.arange(len(own)))
+
+
+def _is_sorted(z):
+    return bool((z[1:] >= z[:-1]).all())
+
+
+def _sorted(rows, own):
+    """Rows of one feature in order, and the places of the queries' own rows there."""
+    order = spatial_order(rows.Z)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    rows = Rows(*(read_only(a[..., order]) for a in rows))
+    return rows, None if own is None else np.where(own >= 0, place[own], -1)
+
+
+def dense_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING, n_threads=1):
+    """`kernel_sums` over every pair.
 
     Notes
     -----

@@ -1,0 +1,576 @@
+r"""Gaussian sums in one to three features in O(n + m): the fast Gauss transform on a uniform grid of cells.
+
+With :math:`\tau` and t the distances of a query and a row from the centres of their cells, over :math:`\sqrt2 h`, and
+:math:`\Delta` that between the centres, the Gaussian is a power series in both,
+
+.. math:: e^{-(\Delta + \tau - t)^2} = \sum_{\alpha, \beta} \frac{t^\alpha}{\alpha!} \frac{(-\tau)^\beta}{\beta!}
+          h_{\alpha + \beta}(\Delta), \qquad h_n(z) = (-1)^n \frac{d^n}{dz^n} e^{-z^2},
+
+and a product of such series with more features. Three steps follow, the second of which does not know n:
+
+    add_moments   per cell of rows the moments sum_j v_j t_j**alpha, for v = w and v = w y
+    translate     one feature at a time, turns them into the polynomials in tau of all cells nearby
+    evaluate      the polynomial of its cell at each query, and its derivatives
+
+Of all series the terms of total degree below P are kept. The Gaussian solves a heat equation, so that the derivatives
+of the sums in the logarithms of the bandwidths are second derivatives of the same polynomials:
+:math:`\partial k / \partial \log h_a = k + \tfrac12 \partial^2 k / \partial \tau_a^2`.
+
+What is left out is bounded per cell, from the weights around it; see `_Accuracy`.
+
+References
+----------
+L. Greengard and J. Strain, "The fast Gauss transform", SIAM J. Sci. Stat. Comput. 12 (1991), 79-94: the expansions.
+"""
+
+import functools
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from ._rows import Derivatives, State
+from ._threads import run_blocks
+
+#: Cells of more features hold too few rows each.
+MOST_FEATURES = 3
+
+_EPS = float(np.finfo(np.float64).eps)
+
+#: Rounding of a sum of products, in units of eps times the sum of their absolute values: of moments (some thousand
+#: numbers in 4 lanes each), of the coefficients of a translation, of Horner's rule. What tests see is a tenth of it.
+_ROUNDING = 32
+
+#: Points of a block of work: a few milliseconds.
+_POINTS_PER_BLOCK = 2**15
+
+
+def hermite_functions(z, n):
+    r"""The functions :math:`h_0(z), \dots, h_{n-1}(z)`, of shape (n, len(z))."""
+    h = np.empty((n, len(z)))
+    h[0] = np.exp(-z * z)
+    h[1:2] = 2 * z * h[0]
+    for i in range(1, n - 1):
+        h[i + 1] = 2 * z * h[i] - 2 * i * h[i - 1]
+    return h
+
+
+def _absolute(width, offsets):
+    r"""Sum of the absolute values of all terms between cells so many cells apart, to which rounding is proportional.
+
+    It is :math:`\sum_n |h_n(\Delta)| (2 r)^n / n!`, with r the largest of the distances t and tau from a centre.
+    """
+    r = 0.5 * width / math.sqrt(2)
+    n = np.arange(100)
+    factors = np.exp(n * math.log(2 * r) - np.array([math.lgamma(i + 1) for i in n]))
+    return factors @ np.abs(hermite_functions(offsets * (width / math.sqrt(2)), len(n)))
+
+
+def _remainders(width, offsets, n):
+    r"""Bounds :math:`\max |h_a| r^a / a!` of the remainder of order a, for a < n, of shape (n, len(offsets)).
+
+    The maximum is that over all distances between points of two cells so many cells apart: Taylor's theorem. It is
+    taken from 33 samples; between two of them the fastest of the functions turns by less than 0.3.
+    """
+    r = 0.5 * width / math.sqrt(2)
+    ends = np.linspace(-2 * r, 2 * r, 33)
+    h = hermite_functions((offsets[:, None] * (width / math.sqrt(2)) + ends).ravel(), n).reshape(n, len(offsets), 33)
+    a = np.arange(n)
+    factors = np.exp(a * math.log(r) - np.array([math.lgamma(i + 1) for i in a]))
+    return factors[:, None] * np.abs(h).max(axis=2)
+
+
+class _Accuracy(NamedTuple):
+    """How wide cells may be, and how many terms it then takes.
+
+    Attributes
+    ----------
+    width : float
+        Largest width of a cell, in bandwidths.
+    n_terms : int
+        Terms of total degree below that are kept.
+    reach : float
+        Distance, in bandwidths, beyond which cells are left out.
+    """
+
+    width: float
+    n_terms: int
+    reach: float
+
+
+@functools.lru_cache(maxsize=64)
+def _accuracies(d, rtol, n):
+    """What gives the accuracy `rtol` where rows lie evenly, for a range of widths of cells.
+
+    Elsewhere the bound is compared with the mass of each query: aiming at a share `_MARGIN` leaves most certified.
+    """
+    reach = math.sqrt(2 * math.log(1e3 * n / rtol))
+    found = []
+    for width in _WIDTHS:
+        offsets = np.arange(-math.ceil(reach / width), math.ceil(reach / width) + 1)
+        mass = np.exp(-0.5 * (offsets * width) ** 2).sum()
+        one = _remainders(width, offsets, _MOST_TERMS).sum(axis=1) / mass
+        by_degree = functools.reduce(lambda a, b: np.convolve(a, b)[:_MOST_TERMS], [one] * d)
+        enough = np.flatnonzero(_stages(d) * by_degree <= _MARGIN * rtol)
+        if len(enough):
+            found.append(_Accuracy(width, max(2, int(enough[0])), reach))
+    return found
+
+
+_WIDTHS = [0.1 * 1.2**i for i in range(16)]
+_MOST_TERMS = 40
+_MARGIN = 0.3
+
+
+def _stages(d):
+    """How often a series is cut off, once per translation and before them all; half as much again for the second cuts.
+
+    A second cut meets what the first has left, which is smaller than the whole by some factor below 1.5.
+    """
+    return 1.5 * (d + 1)
+
+
+class Cells(NamedTuple):
+    """A grid of cells, as the loops read it. Along each feature, cells far from any point are left out.
+
+    Attributes
+    ----------
+    g : ndarray of shape (d,)
+        Factor of each feature: one over its bandwidth.
+    sizes : ndarray of shape (d,)
+        Width of a cell: a few bits times a power of two, so that all edges are exact.
+    lengths : ndarray of shape (d,), int64
+        Number of cells along each feature.
+    numbers : ndarray, float64
+        Left edge of each of them over the width; those of feature k from ``begins[k]`` on.
+    begins : ndarray of shape (d,), int64
+    """
+
+    g: np.ndarray
+    sizes: np.ndarray
+    lengths: np.ndarray
+    numbers: np.ndarray
+    begins: np.ndarray
+
+    @classmethod
+    def of(cls, axes, g):
+        """The product of some axes."""
+        lengths = np.array([axis.length for axis in axes])
+        begins = np.cumsum([0, *lengths[:-1]])
+        numbers = np.concatenate([axis.numbers for axis in axes])
+        return cls(np.asarray(g, dtype=float), np.array([axis.size for axis in axes]), lengths, numbers, begins)
+
+
+class _Axis(NamedTuple):
+    """Cells along one feature.
+
+    Attributes
+    ----------
+    size : float
+        Width of a cell.
+    first : int
+        Number of the cell at the left end.
+    places : ndarray of int64
+        Where each cell stands, from the first on, once longer gaps than a reach are shortened to one.
+    here : ndarray of int64
+        Which of these cells hold points.
+    """
+
+    size: float
+    first: int
+    places: np.ndarray
+    here: np.ndarray
+
+    @classmethod
+    def over(cls, columns, size, reach):
+        """Cells for the points of some arrays; None if there are too many."""
+        first = math.floor(min(z.min() for z in columns) / size)
+        last = math.floor(max(z.max() for z in columns) / size)
+        if max(abs(first), abs(last)) > 2**50 or last - first >= _MOST_CELLS:
+            return None
+        occupied = np.zeros(last - first + 1, dtype=bool)
+        for z in columns:
+            _mark(z, size, first, occupied)
+        here = np.flatnonzero(occupied)
+        places = np.zeros(len(occupied), dtype=np.int64)
+        places[here[1:]] = np.cumsum(np.minimum(np.diff(here), math.ceil(reach / size) + 1))
+        return cls(size, first, places, here)
+
+    @property
+    def length(self):
+        """Number of cells that are kept."""
+        return int(self.places[-1]) + 1
+
+    @property
+    def numbers(self):
+        """The numbers of the cells that are kept; of those that hold no points, any."""
+        numbers = np.zeros(self.length)
+        numbers[self.places[self.here]] = self.first + self.here
+        return numbers
+
+
+def _mark(z, size, first, occupied):
+    """Mark the cells that hold points."""
+    from ._expansions import mark
+
+    if _by_edges(z, len(occupied)):
+        occupied |= np.diff(_edges(z, size, first + np.arange(len(occupied)))) > 0
+    else:
+        mark(z, size, float(first), occupied)
+
+
+def _by_edges(z, n_cells):
+    """Whether it is quicker to look for edges among points than for points among edges."""
+    return 16 * n_cells < len(z) and bool((z[1:] >= z[:-1]).all())
+
+
+def _edges(z, size, numbers):
+    """Where the points of each cell begin in a sorted list, and where those of the last one end."""
+    return np.searchsorted(z, np.append(numbers, numbers[-1] + 1) * size)
+
+
+class _Points(NamedTuple):
+    """Points in lists, one per cell, as the loops read them.
+
+    Attributes
+    ----------
+    Z : ndarray of shape (d, n)
+    order, starts : ndarray of int64
+        The points of cell c are ``order[starts[c] : starts[c + 1]]``.
+    """
+
+    Z: np.ndarray
+    order: np.ndarray
+    starts: np.ndarray
+
+    @classmethod
+    def of(cls, Z, axes, cells):
+        """The points of an array in the cells of some axes."""
+        from ._expansions import group
+
+        n_cells = int(cells.lengths.prod())
+        starts = np.zeros(n_cells + 1, dtype=np.int64)
+        if len(axes) == 1 and _by_edges(Z[0], len(axes[0].places)):
+            here = axes[0].here
+            begin = _edges(Z[0], axes[0].size, axes[0].first + np.arange(len(axes[0].places)))
+            starts[1 + axes[0].places[here]] = begin[here + 1] - begin[here]
+            return cls(Z, np.arange(Z.shape[1]), np.cumsum(starts))
+        order = np.empty(Z.shape[1], dtype=np.int64)
+        group(
+            Z,
+            cells.sizes,
+            np.array([float(axis.first) for axis in axes]),
+            np.concatenate([axis.places for axis in axes]),
+            np.cumsum([0, *(len(axis.places) for axis in axes[:-1])]),
+            cells.lengths,
+            starts,
+            order,
+        )
+        return cls(Z, order, starts)
+
+    def blocks(self):
+        """Ranges of cells of some thousand points each."""
+        marks = np.arange(0, self.starts[-1] + _POINTS_PER_BLOCK, _POINTS_PER_BLOCK)
+        ends = np.unique(np.append(np.searchsorted(self.starts, marks), len(self.starts) - 1))
+        ends = ends[ends < len(self.starts)]
+        return list(zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)) if ends[0] == 0 else []
+
+
+#: So many cells along one feature, or in all, at the most.
+_MOST_CELLS = 2**22
+
+
+class _Terms(NamedTuple):
+    """Which products of powers a series keeps, as the loops read them.
+
+    Attributes
+    ----------
+    powers : ndarray of shape (n_coefficients, 3), int64
+        Exponents of each feature, of total degree below P; the last feature's run fastest. With fewer features the
+        first exponents are 0.
+    runs : ndarray of shape (n_runs, 4), int64
+        First two exponents, first coefficient and number of coefficients of each run of the last exponent.
+    """
+
+    powers: np.ndarray
+    runs: np.ndarray
+
+    def along(self, axis):
+        """For a translation along one axis: exponents there, sources, and where each coefficient's list begins."""
+        index = {tuple(power): i for i, power in enumerate(self.powers.tolist())}
+        sources, begin = [], [0]
+        top = self.powers.sum(axis=1).max()
+        for power in self.powers.tolist():
+            for exponent in range(top + 1 - sum(power) + power[axis]):
+                power[axis] = exponent
+                sources.append(index[tuple(power)])
+            begin.append(len(sources))
+        return np.ascontiguousarray(self.powers[:, axis]), np.array(sources), np.array(begin)
+
+    def polynomials(self, derivatives, d):
+        """The polynomials to evaluate, value first, as a sparse matrix: polynomial, coefficient, source, factor."""
+        index = {tuple(power): i for i, power in enumerate(self.powers.tolist())}
+        axes = range(3 - d, 3)
+        pairs = {
+            Derivatives.NOTHING: [],
+            Derivatives.SCALE: [[(a, a) for a in axes]],
+            Derivatives.FEATURES: [[(a, a)] for a in axes],
+            Derivatives.PAIRS: [[(a, b)] for a in axes for b in axes if a <= b],
+        }[derivatives]
+        entries = [(0, i, i, 1.0) for i in index.values()]
+        for q, summands in enumerate(pairs, 1):
+            for a, b in summands:
+                for power, i in index.items():
+                    if a == b:
+                        entries.append((q, i, i, 1.0))
+                    raised = list(power)
+                    raised[a] += 1
+                    factor = 0.5 * raised[a]
+                    raised[b] += 1
+                    factor *= raised[b]
+                    if tuple(raised) in index:
+                        entries.append((q, i, index[tuple(raised)], factor))
+        return np.array([entry[:3] for entry in entries]), np.array([entry[3] for entry in entries])
+
+
+@functools.lru_cache(maxsize=64)
+def _terms(d, n_terms):
+    """The powers of d features of total degree below `n_terms`."""
+    most = [n_terms if axis >= 3 - d else 1 for axis in range(3)]
+    powers, runs = [], []
+    for a in range(most[0]):
+        for b in range(min(most[1], n_terms - a)):
+            runs.append((a, b, len(powers), n_terms - a - b))
+            powers += [(a, b, c) for c in range(n_terms - a - b)]
+    return _Terms(np.array(powers), np.array(runs))
+
+
+class Layout(NamedTuple):
+    """How some sums are to be formed, and what it costs.
+
+    Attributes
+    ----------
+    accuracy : _Accuracy
+    axes : list of three _Axis
+        The first of them of one cell, if there are fewer features.
+    cost : float
+        Estimated time, in units of a multiplication with addition.
+    """
+
+    accuracy: _Accuracy
+    axes: list
+    cost: float
+
+
+def lay_out(rows, g, Zq, *, derivatives=Derivatives.NOTHING, rtol):
+    """Choose cells for some sums; None if these rows are not a case for cells.
+
+    Parameters
+    ----------
+    rows : Rows
+    g : ndarray of shape (d,)
+    Zq : ndarray of shape (m, d), or None
+        None if the queries are the rows.
+    derivatives : Derivatives
+    rtol : float
+        Relative error of the mass, and error of the averages over the range of the targets, where rows lie evenly.
+
+    Returns
+    -------
+    Layout or None
+    """
+    d, n = rows.Z.shape
+    m = n if Zq is None else len(Zq)
+    if not 1 <= d <= MOST_FEATURES or rtol < _LEAST_RTOL:
+        return None
+    choices = _accuracies(d, rtol, 2 ** math.ceil(math.log2(n)))
+    columns = [(z,) if Zq is None else (z, np.ascontiguousarray(Zq[:, k])) for k, z in enumerate(rows.Z)]
+    reach = choices[0].reach
+    probes = [_Axis.over(column, 1 / g_k, reach / g_k) for column, g_k in zip(columns, g, strict=True)]
+    if None in probes:
+        return None
+    lengths = [probe.length for probe in probes]
+    costs = [_cost(choice, lengths, n, m, len(rows.Y), derivatives) for choice in choices]
+    best = int(np.argmin(costs))
+    if math.isinf(costs[best]):
+        return None
+    sizes = [_round_down(choices[best].width / g_k) for g_k in g]
+    axes = [_Axis.over(column, size, reach / g_k) for column, size, g_k in zip(columns, sizes, g, strict=True)]
+    return None if None in axes else Layout(choices[best], axes, costs[best])
+
+
+#: Rounding alone takes more than that of a mass.
+_LEAST_RTOL = 1e-13
+
+
+def _round_down(x):
+    """A number of four bits, so that its multiples are exact."""
+    mantissa, exponent = math.frexp(x)
+    return math.ldexp(math.floor(16 * mantissa), exponent - 4)
+
+
+def _cost(accuracy, lengths, n, m, p, derivatives):
+    """Multiplications with addition that the sums take; `inf` if the cells do not fit."""
+    d, P = len(lengths), accuracy.n_terms
+    n_coefficients = math.comb(P + d - 1, d)
+    n_cells = math.prod(math.ceil(length / accuracy.width) + 1 for length in lengths)
+    if n_cells * n_coefficients > _MOST_NUMBERS or n_cells > min(_MOST_CELLS, 1000 + 4 * (n + m)):
+        return math.inf
+    products = n_coefficients * P / d
+    offsets = 2 * accuracy.reach / accuracy.width + 3
+    q = derivatives.count(d)
+    return (1 + p) * (
+        n * (2 * n_coefficients + 40) + m * ((1 + q) * n_coefficients + 40) + d * n_cells * offsets * products
+    )
+
+
+#: Coefficients of all cells, twice, are at most that many: 256 MiB.
+_MOST_NUMBERS = 2**24
+
+
+def fast_gauss_sums(rows, g, Zq, own, all_rows, *, derivatives=Derivatives.NOTHING, layout, n_threads=1):
+    """Gaussian mass and moments of every query, and how wrong they may be.
+
+    Parameters
+    ----------
+    rows, g, Zq, own, derivatives, n_threads
+        As in `kernel_sums`.
+    all_rows : bool
+        Whether the queries are all rows, in their order.
+    layout : Layout
+        From `lay_out`, which was told how accurate the sums are to be.
+
+    Returns
+    -------
+    state : State
+        With a shift of 0.
+    error : ndarray of shape (m,)
+        Bound of the error of the mass; times the largest target, of that of a moment.
+
+    Notes
+    -----
+    O((n + m) P**d / d!) time, plus O(P**(d + 1) / d!) per cell and cell within reach along one feature.
+    """
+    from ._expansions import add_moments, evaluate, fill
+
+    accuracy, axes, _ = layout
+    m, p = len(Zq), len(rows.Y)
+    terms = _terms(len(g), accuracy.n_terms)
+    cells = Cells.of(axes, g)
+    points = _Points.of(rows.Z, axes, cells)
+    queries = points if all_rows else _Points.of(np.ascontiguousarray(Zq.T), axes, cells)
+    entries, factors = terms.polynomials(derivatives, len(g))
+    out = np.empty((1 + p, 1 + derivatives.count(len(g)), m))
+    error = np.empty(m)
+    for c in range(1 + p):
+        v = rows.w if c == 0 else rows.w * rows.Y[c - 1]
+        series = np.empty((len(terms.powers), len(points.starts) - 1))
+
+        def gather(first, last, v=v, moments=series):
+            add_moments(rows.Z, v, cells, points.order, points.starts, terms.runs, first, last, moments)
+
+        run_blocks(gather, points.blocks(), n_threads)
+        if c == 0:
+            translations, bounds = _translations(accuracy, terms, cells, series[:1], n_threads)
+        for translation in translations:
+            series = translation.of(series, n_threads)
+
+        def spread(first, last, series=series, out=out[c]):
+            lists = queries.order, queries.starts
+            evaluate(queries.Z, cells, *lists, terms.runs, entries, factors, first, last, series, out)
+
+        run_blocks(spread, queries.blocks(), n_threads)
+
+    def bound(first, last):
+        fill(bounds, queries.order, queries.starts, first, last, error)
+
+    run_blocks(bound, queries.blocks(), n_threads)
+
+    def leave_out(start, stop):
+        part = slice(start, stop)
+        mine = part if all_rows else np.maximum(own[part], 0)
+        v = rows.w[mine] - rows.w_rest[mine]
+        if not all_rows:
+            v[own[part] < 0] = 0
+        out[0, 0, part] -= v
+        out[1:, 0, part] -= v * rows.Y[:, mine]
+
+    if own is not None:
+        run_blocks(leave_out, [(start, start + _IN_CACHE) for start in range(0, m, _IN_CACHE)], n_threads)
+    return State(np.zeros(m), out[:, 0].T, out[:, 1:].transpose(2, 1, 0)), error
+
+
+#: Queries that simple arithmetic is done for at a time.
+_IN_CACHE = 2**14
+
+
+def _translations(accuracy, terms, cells, weights, n_threads):
+    """The translations along each feature, and a bound of the error of the mass of each cell."""
+    lengths = cells.lengths.tolist()
+    d = len(lengths)
+    absolute, remainder, found = weights, weights, []
+    for k, (length, width) in enumerate(zip(lengths, (cells.sizes * cells.g).tolist(), strict=True)):
+        most = math.ceil(accuracy.reach / width)
+        offsets = np.arange(-most, most + 1)
+        filled = np.concatenate([[0], np.cumsum(absolute[0] > 0)])
+        place = math.prod(lengths[k + 1 :]), length, filled
+        found.append(_Translation(_factors(width, offsets, accuracy.n_terms), *terms.along(3 - d + k), *place))
+        absolute = _Translation(_absolute(width, offsets)[:, None, None], *_ONE, *place).of(absolute, n_threads)
+        table = _remainders(width, offsets, accuracy.n_terms + 1)
+        remainder = _remainder_step(table, remainder, last=k == d - 1, place=place).of(remainder, n_threads)
+    beyond = weights.sum() * math.exp(-0.5 * accuracy.reach**2)
+    return found, _stages(d) * remainder[0] + _ROUNDING * _EPS * absolute[0] + beyond
+
+
+def _factors(width, offsets, n_terms):
+    """Coefficients of a translation along one feature: by offset, exponent of the target and of the source."""
+    h = hermite_functions(offsets * (width / math.sqrt(2)), 2 * n_terms - 1)
+    i = np.arange(n_terms)
+    factorial = np.array([math.factorial(a) for a in range(n_terms)], dtype=float)
+    sign = np.where(i % 2, -1.0, 1.0)
+    factors = h[i[:, None] + i] * (sign / factorial)[:, None, None] / factorial[:, None]
+    return np.ascontiguousarray(np.moveaxis(factors, 2, 0))
+
+
+class _Translation(NamedTuple):
+    """Series around other cells, along one axis; the attributes are the parameters of `_expansions.translate`."""
+
+    factors: np.ndarray
+    exponents: np.ndarray
+    sources: np.ndarray
+    begin: np.ndarray
+    stride: int
+    length: int
+    filled: np.ndarray
+
+    def of(self, source, n_threads):
+        """The translated series."""
+        from ._expansions import translate
+
+        n_cells = source.shape[1]
+        target = np.empty((len(self.exponents), n_cells))
+        step = max(256, _WORK_PER_BLOCK // (len(self.sources) * len(self.factors)))
+        run_blocks(
+            lambda first, last: translate(*self, source, first, last, target),
+            [(first, min(first + step, n_cells)) for first in range(0, n_cells, step)],
+            n_threads,
+        )
+        return target
+
+
+#: One coefficient, and the one it comes from.
+_ONE = np.array([0]), np.array([0]), np.array([0, 1])
+
+
+def _remainder_step(table, source, *, last, place):
+    """One factor of the sum over all exponents of degree P of the products of remainders."""
+    P = len(table) - 1
+    exponents = np.array([P]) if last else np.arange(P + 1)
+    sources = [range(min(e + 1, len(source))) for e in exponents]
+    degrees = np.arange(P + 1)[:, None] - np.arange(P + 1)
+    factors = np.moveaxis(np.where((degrees >= 0)[:, :, None], table[np.maximum(degrees, 0)], 0.0), 2, 0)
+    begin = np.concatenate([[0], np.cumsum([len(s) for s in sources])])
+    return _Translation(np.ascontiguousarray(factors), exponents, np.concatenate(sources), begin, *place)
+
+
+_WORK_PER_BLOCK = 2**24

@@ -1,0 +1,116 @@
+r"""Which algorithm forms a sum: one function, to be read as a table.
+
+==============  =====================================================  ============================================
+algorithm       applies to                                             time, with n rows, m queries, d features
+==============  =====================================================  ============================================
+"dense"         any kernel, any number of features                     O(n m d)
+"sliding"       one feature; all kernels but the Gaussian              O((n + m) log (n + m)), exact
+"window"        up to eight features; all kernels but a user's         O(pairs within reach); exact where the kernel
+                                                                       ends, to `rtol` where it never vanishes
+"fast_gauss"    the Gaussian, one to three features, `rtol` >= 1e-13   O(n + m), to `rtol`
+==============  =====================================================  ============================================
+
+Costs are estimated in nanoseconds of one thread; the constants were fitted to measurements, and only their ratios
+matter.
+"""
+
+from typing import NamedTuple
+
+from . import _fast_gauss
+from ._order import MOST_FEATURES_IN_ORDER
+from ._rows import Derivatives
+
+ALGORITHMS = ("dense", "sliding", "window", "fast_gauss")
+
+# In nanoseconds: what a call costs before the first pair, a query that looks up its boxes, and a product of a series.
+_START, _START_CELLS, _PER_QUERY, _PRODUCT = 1e4, 2e6, 200.0, 0.25
+
+#: Fewer pairs than these take less time than choosing.
+_FEW_PAIRS = 2**18
+
+
+class Plan(NamedTuple):
+    """A choice of algorithm.
+
+    Attributes
+    ----------
+    algorithm : str
+    cost : float
+        Estimated nanoseconds on one thread.
+    layout : _fast_gauss.Layout or None
+        The cells of "fast_gauss".
+    """
+
+    algorithm: str
+    cost: float
+    layout: object = None
+
+
+def check_applies(algorithm, kernel, d):
+    """Raise if an algorithm that was asked for cannot form sums with a kernel in d features."""
+    if algorithm == "sliding" and (d != 1 or callable(kernel) or kernel == "gaussian"):
+        raise ValueError(
+            "algorithm='sliding' needs a single feature and a kernel other than 'gaussian' or a profile of your own; "
+            f"got {d} features and kernel={kernel!r}. Use algorithm='auto'."
+        )
+    if algorithm == "window" and (d > MOST_FEATURES_IN_ORDER or callable(kernel)):
+        raise ValueError(
+            f"algorithm='window' needs at most {MOST_FEATURES_IN_ORDER} features and a kernel of the package; got {d} "
+            f"features and kernel={kernel!r}. Use algorithm='auto'."
+        )
+    if algorithm == "fast_gauss" and (d > _fast_gauss.MOST_FEATURES or kernel != "gaussian"):
+        raise ValueError(
+            f"algorithm='fast_gauss' needs kernel='gaussian' and at most {_fast_gauss.MOST_FEATURES} features; got "
+            f"kernel={kernel!r} and {d} features. Use algorithm='auto'."
+        )
+
+
+def plan(kernel, rows, g, Zq, *, derivatives=Derivatives.NOTHING, algorithm="auto", rtol=0.0):
+    """Choose how to form some sums.
+
+    Parameters
+    ----------
+    kernel, rows, g, derivatives
+        As in `kernel_sums`.
+    Zq : ndarray of shape (m, d), or None
+        None if the queries are the rows.
+    algorithm : str
+        One of `ALGORITHMS`, or "auto" for the one with the least estimated time.
+    rtol : float
+
+    Returns
+    -------
+    Plan
+
+    Notes
+    -----
+    O(n + m) time, and less than the sums themselves.
+    """
+    (d, n), p = rows.Z.shape, len(rows.Y)
+    m = n if Zq is None else len(Zq)
+    dense = Plan("dense", _START + n * m * _pair(d, p, derivatives))
+    if algorithm == "dense" or callable(kernel) or (n * m <= _FEW_PAIRS and algorithm == "auto"):
+        return dense
+    if kernel == "nearest":  # a question of the package's own, whatever the algorithm for the user's
+        algorithm = "auto"
+    candidates = [dense]
+    if algorithm in ("auto", "sliding") and d == 1 and kernel not in ("gaussian", "nearest"):
+        candidates.append(Plan("sliding", _START + (n + m) * (20 + 30 * (1 + p) * (1 + derivatives.count(1)))))
+    if algorithm in ("auto", "fast_gauss") and kernel == "gaussian":
+        layout = _fast_gauss.lay_out(rows, g, Zq, derivatives=derivatives, rtol=rtol)
+        if layout is not None:
+            candidates.append(Plan("fast_gauss", _START_CELLS + _PRODUCT * layout.cost, layout))
+    if algorithm in ("auto", "window", "fast_gauss") and d <= MOST_FEATURES_IN_ORDER:
+        from ._window import expected_pairs
+
+        pairs = expected_pairs(kernel, rows, g, Zq, rtol=rtol)
+        candidates.append(Plan("window", 2 * _START + m * _PER_QUERY + pairs * 1.2 * _pair(d, p, derivatives)))
+    if algorithm != "auto":
+        asked = [candidate for candidate in candidates if candidate.algorithm == algorithm]
+        return asked[0] if asked else candidates[-1]
+    return min(candidates, key=lambda candidate: candidate.cost)
+
+
+def _pair(d, p, derivatives):
+    """Nanoseconds per pair."""
+    return 1.2 + 0.2 * d + 0.25 * p + derivatives.count(d) * (0.5 + 0.4 * p)

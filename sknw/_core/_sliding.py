@@ -1,0 +1,434 @@
+r"""One feature: exact sums in linear time, for every kernel with a reach and for the exponential.
+
+The rows within reach on one side of a query are a window of the sorted rows, which slides as the query moves. A sum
+over it must not take back what it has added: no digits are left for small terms once large ones have come and gone. So
+rows are cut into blocks as wide as a window, and each window is a suffix of one block and a prefix of the next::
+
+    rows     [ .   . . ..    . [ . .. .   .   . ..  .[ . .
+    window              |suffix|prefix |
+                        edge           query
+
+Suffixes are summed up backwards, prefixes forwards. A sum is held as its moments: sums of powers of each row's scaled
+distance from a reference, which is the outermost of the rows. The sum of a profile is read off them by the profile's
+Taylor series there. References only ever move outwards, away from the query, which adds positive terms to positive
+ones. For the cosine, sines and cosines take the place of powers. The exponential has no edge: all rows on one side are
+one prefix, whose reference is its innermost row, and which decays as that moves on.
+
+The other side of the query is the same, with rows and queries in reverse order.
+
+Notation: u scaled distance from the query to a reference, d from the reference to a row, Z coordinates, g their factor,
+y one output, w weights; a sum has two channels, the mass and the moment of that output.
+"""
+
+import math
+
+import numpy as np
+
+from ._jit import exp2, jit, jit_entry, not_inlined
+from ._profiles import PROFILES
+from ._rows import Derivatives, Rows, State, read_only
+from ._threads import run_blocks
+
+_LOG2_E = math.log2(math.e)
+_QUARTER = 0.5 * math.pi
+
+_EXPONENTIAL, _COSINE = PROFILES["exponential"].code, PROFILES["cosine"].code
+
+# The exponents of the polynomial profiles (1 - u**b)**a, in the order of their codes.
+_B, _A = zip(*(profile.powers or (0, 0) for profile in PROFILES.values()), strict=True)
+
+# What `expand` writes, then its own.
+_VALUE, _SLOPE, _BASE, _POWER = range(4)
+
+#: Long sums are taken by segments of so many rows, so that rounding errors do not grow with the number of rows.
+_SEGMENT = 1024
+
+#: How many rows and queries one call takes at least: some milliseconds of work, so that it can be interrupted.
+_CALL = 2**16
+
+
+@jit
+def n_moments(kernel):
+    """Number of moments that a sum is held as."""
+    if len(kernel) == _EXPONENTIAL:
+        return 2
+    if len(kernel) == _COSINE:
+        return 4
+    return _A[len(kernel)] * _B[len(kernel)] + 1
+
+
+# M holds one sum after the other; moment k of channel c stands in column 2 k + c.
+@jit
+def clear(kernel, M, i):
+    """Set sum i to that over no rows."""
+    for k in range(2 * n_moments(kernel)):
+        M[i, k] = 0.0
+
+
+@jit
+def copy(kernel, M, i, j):
+    """Copy sum i to j."""
+    for k in range(2 * n_moments(kernel)):
+        M[j, k] = M[i, k]
+
+
+@jit
+def add_row(kernel, d, v, vy, M, i):
+    """Add a row of weight v at scaled distance d to sum i."""
+    if len(kernel) == _COSINE:
+        cosine, sine = math.cos(_QUARTER * d), math.sin(_QUARTER * d)
+        M[i, 0] += v * cosine
+        M[i, 1] += vy * cosine
+        M[i, 2] += v * sine
+        M[i, 3] += vy * sine
+        M[i, 4] += v * d * cosine
+        M[i, 5] += vy * d * cosine
+        M[i, 6] += v * d * sine
+        M[i, 7] += vy * d * sine
+    else:  # of the exponential, d is 0
+        for k in range(n_moments(kernel)):
+            M[i, 2 * k] += v
+            M[i, 2 * k + 1] += vy
+            v *= d
+            vy *= d
+
+
+@jit
+def shift(kernel, d, M, i):
+    """Move the reference of sum i by the scaled distance d."""
+    if len(kernel) == _EXPONENTIAL:
+        decay = exp2(-_LOG2_E * d)
+        for c in range(2):
+            M[i, 2 + c] = (M[i, 2 + c] + d * M[i, c]) * decay if decay > 0.0 else 0.0
+            M[i, c] *= decay
+    elif len(kernel) == _COSINE:
+        cosine, sine = math.cos(_QUARTER * d), math.sin(_QUARTER * d)
+        for c in range(2):
+            x, y = M[i, c], M[i, 2 + c]
+            M[i, c], M[i, 2 + c] = cosine * x - sine * y, cosine * y + sine * x
+            x, y = M[i, 4 + c] + d * x, M[i, 6 + c] + d * y
+            M[i, 4 + c], M[i, 6 + c] = cosine * x - sine * y, cosine * y + sine * x
+    else:  # Pascal's triangle: sum v (d + t)**k from all sums v t**l with l <= k
+        top = n_moments(kernel) - 1
+        for i_row in range(top):
+            for k in range(top - i_row):
+                for c in range(2):
+                    M[i, 2 * (top - k) + c] += d * M[i, 2 * (top - k - 1) + c]
+
+
+@jit
+def merge(kernel, d, M, i, j):
+    """Move the reference of sum j by d, to that of sum i, and add this to it."""
+    not_inlined()
+    shift(kernel, d, M, j)
+    for k in range(2 * n_moments(kernel)):
+        M[j, k] += M[i, k]
+
+
+@jit
+def multiply(kernel, W, a, b, product):
+    """Write the product of the polynomials in rows a and b of W, the second no longer than `base`; it may replace a."""
+    for i in range(n_moments(kernel)):
+        k = n_moments(kernel) - 1 - i
+        total = 0.0
+        for j in range(min(k, _B[len(kernel)]) + 1):
+            total += W[a, k - j] * W[b, j]
+        W[product, k] = total
+
+
+@jit
+def expand(kernel, u, near, W):
+    """Write the factors of moments in the sum of profiles, and in that of their derivatives in log h.
+
+    The reference is at scaled distance u from the query. The exponential is relative to its value at distance `near`.
+    """
+    if len(kernel) == _EXPONENTIAL:
+        decay = exp2(_LOG2_E * (near - u))
+        W[_VALUE, 0], W[_VALUE, 1] = decay, 0.0
+        W[_SLOPE, 0], W[_SLOPE, 1] = u * decay if decay > 0.0 else 0.0, decay
+    elif len(kernel) == _COSINE:
+        cosine, sine = math.sin(_QUARTER * (1.0 - u)), math.sin(_QUARTER * u)  # digits are kept towards the edge
+        W[_VALUE, 0], W[_VALUE, 1], W[_VALUE, 2], W[_VALUE, 3] = cosine, sine, 0.0, 0.0
+        W[_SLOPE, 0], W[_SLOPE, 1] = _QUARTER * u * sine, -_QUARTER * u * cosine
+        W[_SLOPE, 2], W[_SLOPE, 3] = -_QUARTER * sine, _QUARTER * cosine
+    else:
+        a, b = _A[len(kernel)], _B[len(kernel)]
+        for k in range(n_moments(kernel)):
+            W[_VALUE, k] = W[_SLOPE, k] = 0.0
+        for k in range(b + 1):
+            W[_POWER, k] = 0.0
+        # A row is at distance u - d. power = (u - d)**b, and base = 1 - power, whose first term 1 - u**b is had as a
+        # product, which keeps its digits towards the edge.
+        W[_VALUE, 0] = W[_POWER, 0] = 1.0
+        edge = 0.0
+        for _ in range(b):
+            edge = 1.0 + u * edge
+            for k in range(b):
+                W[_POWER, b - k] = u * W[_POWER, b - k] - W[_POWER, b - k - 1]
+            W[_POWER, 0] *= u
+        for k in range(b + 1):
+            W[_BASE, k] = -W[_POWER, k]
+        W[_BASE, 0] = (1.0 - u) * edge
+        # The profile base**a, and its derivative a b power base**(a - 1).
+        for _ in range(a - 1):
+            multiply(kernel, W, _VALUE, _BASE, _VALUE)
+        for _ in range(min(a, 1)):
+            multiply(kernel, W, _VALUE, _POWER, _SLOPE)
+            multiply(kernel, W, _VALUE, _BASE, _VALUE)
+        for k in range(n_moments(kernel)):
+            W[_SLOPE, k] *= a * b
+
+
+@jit
+def distance(x, Z, g):
+    """Scaled distance, formed as in the dense engine: the difference first."""
+    return abs((x - Z) * g)
+
+
+@jit
+def reaches(kernel, x, Z, g):
+    """Whether a row is within reach: the predicate of the dense engine, which never comes back in sorted rows."""
+    t = (x - Z) * g
+    return len(kernel) == _EXPONENTIAL or t * t <= 1.0
+
+
+@jit
+def sum_suffixes(kernel, Z, y, w, g, origin, step, start, stop, M, suffix, beyond):
+    """Sum up rows backwards from `stop` to `start`, the end of a block.
+
+    Sum `suffix + k` is that from row k to the end of its segment, with reference k; sum `beyond + i` that of all rows
+    that follow segment i, with the first of them as reference.
+    """
+    not_inlined()
+    end = stop - 1
+    for k in range(stop - 1, start - 1, -1):
+        here, rest, j = suffix + k, beyond + k // _SEGMENT, origin + step * k
+        if k == stop - 1:
+            clear(kernel, M, here)
+            clear(kernel, M, rest)
+        elif (k + 1) % _SEGMENT == 0:
+            clear(kernel, M, here)
+            copy(kernel, M, rest + 1, rest)
+            merge(kernel, distance(Z[origin + step * end], Z[j + step], g), M, here + 1, rest)
+            end = k + 1
+        else:
+            copy(kernel, M, here + 1, here)
+            shift(kernel, distance(Z[j + step], Z[j], g), M, here)
+        M[here, 0] += w[j]
+        M[here, 1] += w[j] * y[j]
+
+
+@jit_entry
+def add_side(kernel, rows, output, g, origin, step, length, x, below, above, first, last, state):
+    """Add one output of the rows on one side of some queries.
+
+    Parameters
+    ----------
+    kernel : tuple of as many zeros as the code of the kernel
+    rows : Rows
+        Training rows, sorted.
+    output : int
+        Which output to add. The mass goes with the first.
+    g : float64[::1] of shape (1,)
+        Factor of the feature.
+    origin, step, length : int
+        The rows to look at: `length` of them from row `origin` on, upwards (`step` 1) or downwards (-1). They start
+        with a block, before that of the first query's nearest.
+    x : float64[::1] of shape (m,)
+        Queries, sorted.
+    below, above : int64[::1] of shape (m,)
+        How many rows are below each query; and the first of those above.
+    first, last : int
+        The queries, in steps of `step`.
+    state : State
+        Updated, but for `shift`, to which the exponential is relative.
+    """
+    Z, y, w, g = rows.Z[0], rows.Y[output], rows.w, g[0]
+    lowest, sums, dsums = state.shift, state.sums, state.dsums
+    # Sum 0 is the prefix, of the rows in its last segment; 1 of those before.
+    beyond = 2
+    suffix = beyond + length // _SEGMENT + 1
+    M = np.empty((suffix + length, 2 * n_moments(kernel)))
+    W = np.empty((4, n_moments(kernel) + 1))
+    reference = before = near = 0.0
+    # From here on rows are counted from `origin`. The prefix is that of rows start..j-1 in the block start..end-1; the
+    # window of a query is a..j-1; suffixes are summed up for rows below `ready`.
+    a = j = start = end = ready = 0
+    for i in range(first, last, step):
+        stop = below[i] - origin if step > 0 else origin + 1 - above[i]
+        while j < stop:
+            z, v = Z[origin + step * j], w[origin + step * j]
+            if j == end:
+                start, end = j, j + 1
+                while end < length and reaches(kernel, Z[origin + step * end], z, g):
+                    end += 1
+                reference = before = z
+                clear(kernel, M, 0)
+                clear(kernel, M, 1)
+            elif (j - start) % _SEGMENT == 0:
+                merge(kernel, distance(reference, before, g), M, 0, 1)
+                before = reference
+                clear(kernel, M, 0)
+            if len(kernel) == _EXPONENTIAL:
+                shift(kernel, distance(z, reference, g), M, 0)
+                reference = z
+            add_row(kernel, distance(z, reference, g), v, v * y[origin + step * j], M, 0)
+            j += 1
+        while a < stop and not reaches(kernel, x[i], Z[origin + step * a], g):
+            a += 1
+        if a == stop or lowest[i] == np.inf:
+            continue
+        if a != start and a >= ready:
+            ready = start if a < start else end
+            sum_suffixes(kernel, Z, y, w, g, origin, step, a, ready, M, suffix, beyond)
+        if len(kernel) == _EXPONENTIAL:
+            near = math.sqrt(lowest[i])
+        following = (a // _SEGMENT + 1) * _SEGMENT
+        mass = moment = dmass = dmoment = 0.0
+        for piece in range(4):
+            if piece < 2:
+                if a > start or (piece == 1 and j - start <= _SEGMENT):
+                    continue
+                part, z = piece, reference if piece == 0 else before
+            elif a == start or (piece == 3 and following >= ready):
+                continue
+            elif piece == 2:
+                part, z = suffix + a, Z[origin + step * a]
+            else:
+                part, z = beyond + a // _SEGMENT, Z[origin + step * following]
+            expand(kernel, distance(x[i], z, g), near, W)
+            for k in range(n_moments(kernel)):
+                mass += W[_VALUE, k] * M[part, 2 * k]
+                moment += W[_VALUE, k] * M[part, 2 * k + 1]
+            if dsums.shape[1] > 0:
+                for k in range(n_moments(kernel)):
+                    dmass += W[_SLOPE, k] * M[part, 2 * k]
+                    dmoment += W[_SLOPE, k] * M[part, 2 * k + 1]
+        if output == 0:
+            sums[i, 0] += mass
+        sums[i, 1 + output] += moment
+        if dsums.shape[1] > 0:
+            if output == 0:
+                dsums[i, 0, 0] += dmass
+            dsums[i, 0, 1 + output] += dmoment
+
+
+@jit_entry
+def cut(kernel, Z, g, step, starts):
+    """Write where blocks start, counted from the first row upwards or from the last one downwards; their number."""
+    origin = 0 if step > 0 else Z.shape[1] - 1
+    start = count = 0
+    for k in range(Z.shape[1]):
+        if k == 0 or not reaches(kernel, Z[0, origin + step * k], Z[0, origin + step * start], g[0]):
+            start = starts[count] = k
+            count += 1
+    return count
+
+
+def sliding_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING, n_threads=1):
+    """Mass and moments of every query, over all training rows, in one feature.
+
+    Parameters
+    ----------
+    kernel : str
+        A key of `PROFILES` with a reach, or "exponential".
+    rows : Rows
+        Training rows with one feature, in ascending order, and at least one output.
+    g : ndarray of shape (1,)
+        Factor of the feature: one over its bandwidth.
+    Zq : ndarray of shape (m, 1)
+        Queries. In ascending order they are not copied.
+    own : ndarray of shape (m,), int64, default=None
+        For leave-one-out: which training row each query is, or -1 if none. Of that row's weight `rows.w_rest` counts.
+    derivatives : Derivatives
+        Which derivatives to add up besides. In one feature they are all the same.
+    n_threads : int
+        Threads. The result does not depend on it, to the last bit.
+
+    Returns
+    -------
+    State
+        As `kernel_sums` gives it; the derivatives of the tophat mean nothing.
+
+    Notes
+    -----
+    Takes O((n + m) p) time, and O(n + m p) memory besides the result: for each row in the longest four blocks twice as
+    many numbers as there are moments, which are 1 (tophat), 2 (linear, exponential), 3, 5, 7 (epanechnikov, biweight,
+    triweight), 4 (cosine) or 10 (tricube). A query whose own row is elsewhere takes O(n) time.
+    """
+    compiled = (0,) * PROFILES[kernel].code
+    rows, g, Zq = Rows(*map(read_only, rows)), read_only(g), read_only(Zq)
+    (p, n), m, z, x = rows.Y.shape, len(Zq), rows.Z[0], Zq[:, 0]
+    own = read_only(np.full(m, -1) if own is None else own, np.int64)
+    here = (own >= 0) & (z[own] == x)
+    below = own if here.all() else np.where(here, own, np.searchsorted(z, x))
+    above = below + here
+    if not all((a[1:] >= a[:-1]).all() for a in (x, below, above)):
+        order = np.lexsort((above, below, x))
+        state = sliding_sums(kernel, rows, g, Zq[order], own[order], derivatives=derivatives, n_threads=n_threads)
+        back = np.argsort(order)
+        return State(*(a[back] for a in state))
+
+    state = State.empty(m, p, derivatives.count(1))
+    if rows.w_rest.any():
+        rest = np.where(here, rows.w_rest[own], 0.0)
+        state.shift[rest > 0] = 0.0
+        state.sums[:, 0] = rest
+        state.sums[:, 1:] = (rest * rows.Y[:, own]).T
+    beside = np.r_[-math.inf, z, math.inf]
+    with np.errstate(over="ignore", invalid="ignore"):
+        for neighbour in (beside[below], beside[above + 1]):
+            np.fmin(state.shift, np.square((x - neighbour) * g), out=state.shift)
+    for step, stop in ((1, below), (-1, n - above[::-1])):
+        starts = np.empty(n + 1, dtype=np.int64)
+        n_blocks = cut(compiled, rows.Z, g, step, starts)
+        starts[n_blocks] = n
+        calls = _calls(starts[: n_blocks + 1], stop)
+
+        def add(start, length, first, last, output, step=step):
+            first, last = (first, last) if step > 0 else (m - 1 - first, m - 1 - last)
+            origin = start if step > 0 else n - 1 - start
+            add_side(compiled, rows, output, g, origin, step, length, x, below, above, first, last, state)
+
+        if calls:
+            run_blocks(add, [(*call, output) for output in range(p) for call in calls], n_threads)
+
+    elsewhere = np.flatnonzero((own >= 0) & ~here)
+    if len(elsewhere):  # the row to leave out is amid a window: every pair
+        from ._sums import kernel_sums
+
+        part = kernel_sums(kernel, rows, g, Zq[elsewhere], own[elsewhere], derivatives=derivatives, n_threads=n_threads)
+        for a, a_part in zip(state, part, strict=True):
+            a[elsewhere] = a_part
+    return state
+
+
+def _calls(starts, stop):
+    """Cut blocks of rows, and the queries next to them, into parts that can be summed up independently.
+
+    Each part also needs the block before. Parts of at least four times the longest block, and no fewer queries than
+    rows if there are more parts than one to the same rows, keep the sum of all parts linear.
+
+    Parameters
+    ----------
+    starts : ndarray of shape (n_blocks + 1,)
+        First row of each block, and the number of rows.
+    stop : ndarray of shape (m,)
+        How many rows are before each query, in ascending order.
+
+    Returns
+    -------
+    list of tuples (start, length, first, last)
+        Rows, and queries.
+    """
+    size = max(_CALL, 4 * int(np.diff(starts).max()))
+    cuts = np.append(np.unique(np.searchsorted(starts, np.arange(0, starts[-1], size))), len(starts) - 1)
+    queries = np.searchsorted(stop, starts[cuts], side="right")
+    calls = []
+    for i in range(len(cuts) - 1):
+        start = int(starts[max(cuts[i] - 1, 0)])
+        length = int(starts[cuts[i + 1]]) - start
+        step = max(_CALL, length)
+        for first in range(queries[i], queries[i + 1], step):
+            calls.append((start, length, first, min(first + step, int(queries[i + 1]))))
+    return calls

@@ -1,0 +1,163 @@
+"""The fast Gauss transform: its series, its bounds, and sums of every pair beside it."""
+
+import math
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from sknw._core import Derivatives, Rows, kernel_sums, read_only, spatial_order
+from sknw._core import _fast_gauss as fast_gauss
+from sknw._core._fast_gauss import fast_gauss_sums, lay_out
+
+EPS = np.finfo(np.float64).eps
+
+
+def make_rows(rng, X, p=1, weights=False):
+    """Rows in spatial order, with their coordinates; targets within [-1, 1]."""
+    X = X[spatial_order(X.T)]
+    n = len(X)
+    w = rng.integers(1, 4, size=n).astype(float) if weights else np.ones(n)
+    return X, Rows(
+        read_only(X.T), read_only(rng.uniform(-1, 1, size=(p, n))), read_only(w), read_only(np.maximum(w - 1, 0))
+    )
+
+
+def unshifted(state):
+    """Mass, moments and derivatives relative to a weight of 1 at distance 0."""
+    factor = np.exp(-0.5 * state.shift)
+    return state.sums * factor[:, None], state.dsums * factor[:, None, None]
+
+
+def test_hermite_functions():
+    z = np.linspace(-5, 5, 41)
+    h = fast_gauss.hermite_functions(z, 30)
+    for n in range(30):
+        exact = np.polynomial.hermite.Hermite.basis(n)(z) * np.exp(-z * z)
+        # Cramer's inequality gives their size; the recurrence loses some eps of that a step.
+        assert_allclose(h[n], exact, rtol=0, atol=20 * n * EPS * math.sqrt(2.0**n * math.factorial(n)) + 1e-300)
+
+
+@pytest.mark.parametrize("width", [0.1, 0.5, 1.5])
+@pytest.mark.parametrize("n_terms", [1, 4, 9, 16])
+def test_remainders_are_bounds(rng, width, n_terms):
+    """What Taylor's polynomial of one variable leaves, for points anywhere in two cells."""
+    offsets = np.arange(-8, 9)
+    r = 0.5 * width / math.sqrt(2)
+    bound = fast_gauss._remainders(width, offsets, n_terms + 1)[n_terms]
+    h = fast_gauss.hermite_functions
+    largest = np.zeros(len(offsets))
+    for t in np.append(rng.uniform(-r, r, size=10), [r, -r]):
+        for tau in np.append(rng.uniform(-r, r, size=10), [r, -r]):
+            here = offsets * (width / math.sqrt(2)) + tau
+            series = sum(t**a / math.factorial(a) * f for a, f in enumerate(h(here, n_terms)))
+            largest = np.maximum(largest, np.abs(np.exp(-((here - t) ** 2)) - series))
+    assert (largest <= 1.02 * bound + 8 * EPS).all()  # 33 samples of a function miss less than 2 % of its peak
+    assert (bound <= 300 * largest + 1e-14).all()  # nor is the bound far off
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("rtol", [1e-3, 1e-6, 1e-10, 1e-12])
+@pytest.mark.parametrize("own", ["none", "all", "some"])
+def test_error_is_within_its_bound(rng, d, rtol, own):
+    """For every query, in the tails and in gaps too; and most are as good as asked for."""
+    n = 1500
+    X, rows = make_rows(rng, rng.normal(size=(n, d)), p=2, weights=True)
+    g = 1 / rng.uniform(0.3, 0.6, size=d) / (1 if d < 3 else 2)
+    if own == "none":
+        mine, Zq = None, np.vstack([rng.normal(size=(300, d)), rng.normal(size=(30, d)) * (5 if d < 3 else 2)])
+    else:
+        mine = np.arange(n) if own == "all" else rng.permutation(n)[:400]
+        Zq = X[mine]
+    layout = lay_out(rows, g, Zq, rtol=rtol)
+    state, error = fast_gauss_sums(rows, g, Zq, mine, own == "all", layout=layout)
+    exact, _ = unshifted(kernel_sums("gaussian", rows, g, Zq, mine))
+    # The exact sums are good to some hundred eps of their terms.
+    assert (np.abs(state.sums[:, 0] - exact[:, 0]) <= error + 300 * EPS * exact[:, 0]).all()
+    assert (np.abs(state.sums[:, 1:] - exact[:, 1:]) <= error[:, None] + 300 * EPS * exact[:, :1]).all()
+    certified = rtol * (exact[:, 0] - error) >= error
+    assert certified[: len(Zq) - 30 if own == "none" else None].mean() > 0.75  # tails of three features hold few rows
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("derivatives", [Derivatives.SCALE, Derivatives.FEATURES, Derivatives.PAIRS])
+def test_derivatives(rng, d, derivatives):
+    """The heat equation gives the derivatives of the sums over every pair."""
+    X, rows = make_rows(rng, rng.uniform(size=(1200, d)), p=2, weights=True)
+    g = 1 / rng.uniform(0.1, 0.3, size=d)
+    own = np.arange(len(X))
+    layout = lay_out(rows, g, None, derivatives=derivatives, rtol=1e-12)
+    state, _ = fast_gauss_sums(rows, g, X, own, True, derivatives=derivatives, layout=layout)
+    sums, dsums = unshifted(kernel_sums("gaussian", rows, g, X, own, derivatives=derivatives))
+    assert_allclose(state.sums, sums, rtol=0, atol=1e-12 * sums[:, 0].max())
+    # A second derivative of a polynomial of degree P - 1 in cells of half width r loses (P / r)**2 / 2, below 2000.
+    assert_allclose(state.dsums, dsums, rtol=0, atol=2000 * 1e-12 * sums[:, 0].max())
+    assert np.abs(dsums).max() > 0.1 * sums[:, 0].max()
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e8])
+def test_coordinates_far_from_the_origin(rng, offset):
+    """Cells have exact edges: no digits are lost but those that the data have not."""
+    x = np.sort(rng.integers(0, 2**20, size=2000)) / 2**20  # exact, with the offset too
+    _, there = make_rows(rng, x[:, None])
+    here = there._replace(Z=read_only(there.Z + offset))
+    g, own = np.full(1, 50.0), np.arange(2000)
+    states = []
+    for rows in (there, here):
+        layout = lay_out(rows, g, None, rtol=1e-12)
+        states.append(fast_gauss_sums(rows, g, rows.Z.T, own, True, layout=layout)[0])
+    assert_allclose(states[1].sums, states[0].sums, rtol=0, atol=1e-12 * states[0].sums[:, 0].max())
+
+
+@pytest.mark.parametrize("d", [1, 2])
+def test_gaps_take_no_cells(rng, d):
+    """Clusters a million bandwidths apart: memory is that of the clusters."""
+    parts = [rng.normal(size=(300, d)) + 1e6 * i for i in range(3)]
+    X, rows = make_rows(rng, np.vstack(parts))
+    g, own = np.ones(d), np.arange(len(X))
+    layout = lay_out(rows, g, None, rtol=1e-10)
+    assert layout is not None
+    n_cells = math.prod(axis.length for axis in layout.axes)
+    one = lay_out(make_rows(rng, parts[0])[1], g, None, rtol=1e-10)
+    # Along each feature three clusters and two gaps of a reach, about twice as long as a cluster.
+    assert (
+        n_cells
+        <= 10**d * math.prod(axis.length for axis in one.axes) * (one.accuracy.width / layout.accuracy.width) ** d
+    )
+    state, error = fast_gauss_sums(rows, g, X, own, True, layout=layout)
+    exact, _ = unshifted(kernel_sums("gaussian", rows, g, X, own))
+    assert (np.abs(state.sums[:, 0] - exact[:, 0]) <= error + 300 * EPS * exact[:, 0]).all()
+
+
+def test_all_rows_in_one_cell(rng):
+    X, rows = make_rows(rng, np.full((10_000, 2), 3.7))
+    own = np.arange(len(X))
+    state, error = fast_gauss_sums(rows, np.ones(2), X, own, True, layout=lay_out(rows, np.ones(2), None, rtol=1e-10))
+    assert_allclose(state.sums[:, 0], len(X) - 1, rtol=1e-12)
+    assert (error <= 1e-10 * len(X)).all()
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_any_number_of_threads_gives_the_same_bits(rng, d, monkeypatch):
+    monkeypatch.setattr(fast_gauss, "_POINTS_PER_BLOCK", 100)
+    monkeypatch.setattr(fast_gauss, "_WORK_PER_BLOCK", 1)
+    monkeypatch.setattr(fast_gauss, "_IN_CACHE", 64)
+    X, rows = make_rows(rng, rng.uniform(size=(1500, d)), p=2)
+    g, own = np.full(d, 8.0), np.arange(len(X))
+    layout = lay_out(rows, g, None, derivatives=Derivatives.FEATURES, rtol=1e-8)
+    one, three = (
+        fast_gauss_sums(rows, g, X, own, True, derivatives=Derivatives.FEATURES, layout=layout, n_threads=n)
+        for n in (1, 3)
+    )
+    assert_array_equal(one[0].sums, three[0].sums)
+    assert_array_equal(one[0].dsums, three[0].dsums)
+    assert_array_equal(one[1], three[1])
+
+
+def test_not_a_case_for_cells(rng):
+    _X, rows = make_rows(rng, rng.uniform(size=(50, 2)))
+    assert lay_out(rows, np.full(2, 1e12), None, rtol=1e-10) is None  # a cell per row and ever so many between them
+    assert lay_out(rows, np.ones(2), None, rtol=1e-15) is None  # more than rounding allows
+    assert lay_out(rows, np.ones(2), None, rtol=0.0) is None
+    _, rows = make_rows(rng, rng.uniform(size=(50, 4)))
+    assert lay_out(rows, np.ones(4), None, rtol=1e-10) is None

@@ -1,0 +1,197 @@
+"""One promise for all algorithms: averages within `rtol` of the range of the targets, wherever the query is."""
+
+import math
+
+import numpy as np
+import pytest
+
+from sknw._core import (
+    ALGORITHMS,
+    PROFILES,
+    SMALLEST_MASS,
+    Derivatives,
+    Rows,
+    check_applies,
+    chosen_algorithm,
+    kernel_sums,
+    read_only,
+    spatial_order,
+)
+from sknw._core._plan import plan
+
+EPS = np.finfo(np.float64).eps
+
+
+def clusters(rng, n, d):
+    """A million bandwidths apart."""
+    return rng.normal(size=(n, d)) + 1e6 * rng.integers(3, size=(n, 1)), 1.0
+
+
+def outlier(rng, n, d):
+    X = rng.normal(size=(n, d))
+    X[0] = 1e6
+    return X, 0.3
+
+
+def equal(rng, n, d):
+    return np.full((n, d), math.pi), 1.0
+
+
+def ties(rng, n, d):
+    return rng.integers(4, size=(n, d)).astype(float), 0.7
+
+
+def tiny(rng, n, d):
+    """A bandwidth of 1e-9 of the range."""
+    return rng.uniform(size=(n, d)), 1e-9
+
+
+def huge(rng, n, d):
+    return rng.uniform(size=(n, d)), 1e9
+
+
+def shifted(rng, n, d):
+    return 1e8 + rng.integers(2**20, size=(n, d)) / 2**20, 0.05
+
+
+def cauchy(rng, n, d):
+    return rng.standard_cauchy(size=(n, d)), 0.3
+
+
+DESIGNS = [clusters, outlier, equal, ties, tiny, huge, shifted, cauchy]
+
+
+def make_problem(rng, design, n, d, weights="one", targets="plain"):
+    X, h = design(rng, n, d)
+    X = X[spatial_order(X.T)]
+    y = rng.normal(size=n) if targets == "plain" else rng.choice([-1, 1], size=n) * 10.0 ** rng.uniform(-12, 0, size=n)
+    y = (y - 0.5 * (y.min() + y.max())) / np.ptp(y)  # within a range of 1, as the package hands it down
+    w = np.ones(n) if weights == "one" else 10.0 ** rng.uniform(-12, 0, size=n)
+    rows = Rows(read_only(X.T), read_only(y[None]), read_only(w), read_only(np.zeros(n)))
+    return X, rows, np.full(d, 1 / h)
+
+
+def averages(state):
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(state.sums[:, 0] >= SMALLEST_MASS, state.sums[:, 1] / state.sums[:, 0], np.nan)
+
+
+def cases():
+    for algorithm in ALGORITHMS[1:]:
+        for d in (1, 2, 3, 5):
+            for kernel in ("gaussian", "exponential", "epanechnikov", "triweight", "tricube", "linear", "tophat"):
+                try:
+                    check_applies(algorithm, kernel, d)
+                except ValueError:
+                    continue
+                yield algorithm, d, kernel
+
+
+@pytest.mark.parametrize(("algorithm", "d", "kernel"), list(cases()))
+@pytest.mark.parametrize("design", DESIGNS, ids=lambda design: design.__name__)
+def test_promise(rng, algorithm, d, kernel, design):
+    """Against every pair, with one row left out and without."""
+    for weights, targets in (("one", "plain"), ("decades", "decades")):
+        X, rows, g = make_problem(rng, design, 700, d, weights, targets)
+        far = np.concatenate([X[:30] + 3 / g, X[:30] - 40 / g, X.mean(axis=0)[None]])
+        for Zq, own in ((X, np.arange(len(X))), (far, None)):
+            exact_state = kernel_sums(kernel, rows, g, Zq, own)
+            exact = averages(exact_state)
+            for rtol in (1e-3, 1e-10):
+                state = kernel_sums(kernel, rows, g, Zq, own, algorithm=algorithm, rtol=rtol)
+                # Rounding of s, times what a profile makes of it, and that of sums, on both sides: see
+                # `naive.error_bound`. A weight near the edge of a window is small, and so may be the mass.
+                s_min = np.where(np.isfinite(exact_state.shift), exact_state.shift, 0)
+                rounding = 50 * (d / 2 + 3) * EPS * (4 + s_min) + 300 * EPS
+                if kernel not in ("gaussian", "exponential"):
+                    with np.errstate(divide="ignore"):
+                        total = kernel_sums("tophat", rows, g, Zq, own).sums[:, 0]
+                        rounding = rounding * np.maximum(1, total / np.maximum(exact_state.sums[:, 0], 1e-300))
+                error = np.abs(averages(state) - exact)
+                assert (np.isnan(averages(state)) == np.isnan(exact))[rounding < 1e-3].all()
+                there = ~np.isnan(exact) & ~np.isnan(error)
+                assert (error <= rtol * np.isin(kernel, ("gaussian", "exponential")) + rounding)[there].all()
+
+
+@pytest.mark.parametrize("algorithm", ["auto", *ALGORITHMS])
+@pytest.mark.parametrize("d", [1, 2])
+def test_any_number_of_threads_gives_the_same_bits(rng, algorithm, d):
+    kernel = "gaussian" if algorithm == "fast_gauss" else "epanechnikov"
+    if algorithm == "sliding" and d > 1:
+        return
+    X, rows, g = make_problem(rng, huge, 5000, d)
+    g = np.full(d, 20.0)
+    how = {"derivatives": Derivatives.FEATURES, "algorithm": algorithm, "rtol": 1e-8}
+    one, two = (kernel_sums(kernel, rows, g, X, np.arange(len(X)), n_threads=n, **how) for n in (1, 2))
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_rows_of_one_feature_need_not_be_sorted(rng):
+    """Of several features only one may have a finite bandwidth."""
+    X, rows, _ = make_problem(rng, huge, 900, 2)
+    one = rows._replace(Z=rows.Z[1:])
+    g, own = np.full(1, 30.0), rng.permutation(900)
+    for kernel, algorithm in (("gaussian", "window"), ("gaussian", "fast_gauss"), ("biweight", "sliding")):
+        exact = kernel_sums(kernel, one, g, X[own, 1:], own)
+        state = kernel_sums(kernel, one, g, X[own, 1:], own, algorithm=algorithm, rtol=1e-10)
+        assert np.abs(averages(state) - averages(exact)).max() < 1e-9
+
+
+@pytest.mark.parametrize("name", ["sliding", "window", "fast_gauss"])
+def test_an_algorithm_that_does_not_apply_says_so(name):
+    with pytest.raises(ValueError, match=f"algorithm='{name}' needs .* Use algorithm='auto'"):
+        check_applies(name, "gaussian" if name == "sliding" else "cosine", 9)
+    check_applies("dense", "gaussian", 9)
+    check_applies("auto", "gaussian", 9)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "n", "d", "h", "expected"),
+    [
+        ("gaussian", 200, 1, 0.1, "dense"),
+        ("gaussian", 200_000, 1, 0.05, "fast_gauss"),
+        ("gaussian", 200_000, 1, 1e-7, "window"),
+        ("gaussian", 200_000, 2, 0.05, "fast_gauss"),
+        ("gaussian", 100_000, 3, 0.1, "fast_gauss"),
+        ("gaussian", 50_000, 5, 0.001, "window"),
+        ("gaussian", 50_000, 5, 10.0, "dense"),
+        ("epanechnikov", 200_000, 1, 0.1, "sliding"),
+        ("exponential", 200_000, 1, 0.1, "sliding"),
+        ("epanechnikov", 200_000, 2, 0.01, "window"),
+        ("epanechnikov", 20_000, 2, 10.0, "dense"),
+        ("gaussian", 20_000, 30, 1.0, "dense"),
+    ],
+)
+def test_choice(rng, kernel, n, d, h, expected):
+    """Where one algorithm is several times faster than the others, it is chosen."""
+    X = rng.uniform(size=(n, d))
+    if d <= 8:
+        X = X[spatial_order(X.T)]
+    rows = Rows(read_only(X.T), np.zeros((1, n)), np.ones(n), np.zeros(n))
+    assert chosen_algorithm(kernel, rows, np.full(d, 1 / h), algorithm="auto", rtol=1e-10) == expected
+    asked = plan(kernel, rows, np.full(d, 1 / h), None, algorithm="dense", rtol=1e-10)
+    assert asked.algorithm == "dense"
+
+
+def test_every_kernel_has_an_answer_from_each_algorithm(rng):
+    """No algorithm is asked for a kernel that it does not know."""
+    X, rows, _ = make_problem(rng, huge, 600, 1)
+    g, own = np.full(1, 10.0), np.arange(600)
+    for kernel, profile in PROFILES.items():
+        derivatives = Derivatives.SCALE if profile.differentiable else Derivatives.NOTHING
+        exact = kernel_sums(kernel, rows, g, X, own, derivatives=derivatives)
+        for algorithm in ALGORITHMS[1:]:
+            try:
+                check_applies(algorithm, kernel, 1)
+            except ValueError:
+                continue
+            how = {"algorithm": algorithm, "rtol": 1e-12, "derivatives": derivatives}
+            state = kernel_sums(kernel, rows, g, X, own, **how)
+            assert np.abs(averages(state) - averages(exact)).max() < 1e-11
+            if profile.differentiable:
+                slope, expected = (
+                    (s.dsums[:, 0, 1] - averages(s) * s.dsums[:, 0, 0]) / s.sums[:, 0] for s in (state, exact)
+                )
+                # (P / r)**2 / 2 < 2000 times the error of the average, see test_fast_gauss.
+                assert np.abs(slope - expected).max() < 2000 * 1e-12
