@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from ._bandwidth import brief, descend, rule_of_thumb, search
 from ._compat import Interval, StrOptions, _fit_context, check_is_fitted, in_joblib_worker, validate_data
 from ._core import available_threads
-from ._criterion import check_can_leave_out, left_out
+from ._criterion import check_can_leave_out, in_units, left_out
 from ._exceptions import EmptyNeighborhoodError, EmptyNeighborhoodWarning, InconsistentVersionWarning
 from ._pooling import Metric, Sample, average, largest, weights
 from ._validation import (
@@ -46,7 +46,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     Parameters
     ----------
-    bandwidth : float, array-like or {"loo", "gradient", "scott", "silverman"}, default="loo"
+    bandwidth : float, array-like or {"loo", "gradient", "aicc", "gcv", "scott", "silverman"}, default="loo"
         A bandwidth in (0, inf], one per feature, or a matrix H of shape (n_features, n_features); or how to choose one:
 
         - "loo": the smallest leave-one-out error over all multiples of the spread of the features, by a global search;
@@ -54,6 +54,10 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
           `bandwidth_type` is "spherical"), by descent along its gradient from the result of "loo"; never above the
           error there, and not always the lowest minimum of all. Not for the family "full", the kernel "tophat" and a
           profile of your own;
+        - "aicc", "gcv": the same search with the corrected Akaike information criterion, or with generalized
+          cross-validation: the error of the fit with each row among its own neighbours, and a penalty for its degrees
+          of freedom. GCV is searched where there is at most one of these for two observations, and AICc where it is
+          defined, with at least two fewer of these than observations;
         - "scott", "silverman": rules of thumb, the spread of each feature times :math:`n^{-1/(d+4)}` or
           :math:`(n (d+2)/4)^{-1/(d+4)}`, n the number of observations and d that of features that are not constant, and
           times the canonical factor of the kernel. Not for a profile of your own.
@@ -94,14 +98,15 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     bandwidth_ : float, ndarray of shape (n_features,) or (n_features, n_features)
         The bandwidth in use, in the units of X and in the form of its family.
     best_score_ : float
-        Minus the leave-one-out error at `bandwidth_`; only if that was chosen by "loo" or "gradient".
+        Minus the criterion at `bandwidth_`, that is the leave-one-out error, AICc or GCV; only if that was chosen by
+        one of these.
     cv_results_ : dict of ndarrays
-        "bandwidth" and "criterion": the bandwidths of the global search, from narrow to wide, and their leave-one-out
-        error. Only for "loo" and "gradient".
+        "bandwidth" and "criterion": the bandwidths of the global search, from narrow to wide, and their criterion. Not
+        for rules of thumb and a bandwidth that was given.
     loss_curve_ : list of float
         The leave-one-out error before the first and after each iteration; only for "gradient".
     n_iter_ : int
-        Iterations of the descent ("gradient"), evaluations that refined the search ("loo"), else 1.
+        Iterations of the descent ("gradient"), evaluations that refined the search ("loo", "aicc", "gcv"), else 1.
     X_fit_ : ndarray of shape (n_samples, n_features)
         Training points. The model holds its training data, and so does each copy that is saved of it.
     y_fit_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
@@ -146,7 +151,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     """
 
     _parameter_constraints = {
-        "bandwidth": [*BANDWIDTH, StrOptions({"loo", "gradient", "scott", "silverman"})],
+        "bandwidth": [*BANDWIDTH, StrOptions({"loo", "gradient", "aicc", "gcv", "scott", "silverman"})],
         "bandwidth_type": [StrOptions({"spherical", "diag", "full"})],
         "kernel": KERNEL,
         "empty": EMPTY,
@@ -242,8 +247,9 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 stacklevel=4,
             )
         common = {"n_threads": self._n_threads(), "log": print if self.verbose else None}
-        if self.bandwidth == "loo":
-            found = search(sample, self.bandwidth_type, self.kernel, self.empty, **common)
+        criterion = "loo" if self.bandwidth == "gradient" else self.bandwidth
+        if self.bandwidth != "gradient":
+            found = search(sample, self.bandwidth_type, self.kernel, self.empty, criterion=criterion, **common)
         elif self.bandwidth_type == "full":
             raise ValueError(
                 "bandwidth='gradient' finds one number per feature (bandwidth_type='diag') or one for all "
@@ -254,11 +260,15 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             found = descend(sample, self.bandwidth_type, self.kernel, self.empty, **options, **common)
             self.loss_curve_ = sample.squared(found.losses).tolist()
         self.n_iter_ = found.n_iter
-        self.best_score_ = float(-sample.squared(found.criterion))
+        self.best_score_ = float(-in_units(criterion, sample, found.criterion))
         searched = [in_family(h, self.bandwidth_type, d) for h in found.searched[0]]
-        self.cv_results_ = {"bandwidth": np.array(searched), "criterion": sample.squared(found.searched[1])}
+        self.cv_results_ = {
+            "bandwidth": np.array(searched),
+            "criterion": in_units(criterion, sample, found.searched[1]),
+        }
         if self.verbose:
-            print(f"chosen: leave-one-out error {-self.best_score_:.6g} at bandwidth {brief(found.h)}")
+            name = "leave-one-out error" if criterion == "loo" else criterion
+            print(f"chosen: {name} {-self.best_score_:.6g} at bandwidth {brief(found.h)}")
         return in_family(found.h, self.bandwidth_type, d)
 
     def predict(self, X):

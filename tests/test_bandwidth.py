@@ -12,7 +12,8 @@ import naive
 from sknw import NadarayaWatsonRegressor, loo_error
 from sknw._bandwidth import spreads
 from sknw._core import PROFILES, canonical_factor
-from sknw._pooling import Sample
+from sknw._criterion import in_units, penalized_fit
+from sknw._pooling import Metric, Sample
 
 SMOOTH = [name for name in PROFILES if name != "tophat"]
 
@@ -121,6 +122,67 @@ def test_report_of_the_search(rng, kernel):
     # Ties go to the wider one, within 1e-12 of the level.
     assert -model.best_score_ <= criterion.min() * (1 + 1e-12)
     assert_array_equal(model.bandwidth_, h[np.flatnonzero(criterion == -model.best_score_)[-1]])
+
+
+@pytest.mark.parametrize("kernel", ["epanechnikov", "linear"])
+def test_no_grid_finds_a_smaller_error_where_windows_have_edges(kernel):
+    """Data sets in which the minimum stands between two rows that enter a window at an angle."""
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        X = rng.uniform(size=(50, 1 + seed % 2))
+        y = np.sin(30 * X[:, 0]) + 0.3 * rng.normal(size=50)
+        model = NadarayaWatsonRegressor(kernel=kernel).fit(X, y)
+        best = min(loo_error(X, y, c * spread(X), kernel=kernel) for c in np.geomspace(0.01, 10, 700))
+        assert -model.best_score_ <= best + 1e-6 * max(loo_error(X, y, np.inf) - best, 0) + 1e-14
+
+
+@pytest.mark.parametrize("criterion", ["gcv", "aicc"])
+@pytest.mark.parametrize("kernel", PROFILES)
+@pytest.mark.parametrize("curve", CURVES)
+def test_no_grid_finds_a_smaller_penalized_fit(rng, criterion, kernel, curve):
+    x = rng.uniform(size=40)
+    y = CURVES[curve](x) + 0.3 * rng.normal(size=40)
+    model = NadarayaWatsonRegressor(criterion, kernel=kernel).fit(x[:, None], y)
+    sample = Sample.of(x[:, None], y[:, None], np.ones(40))
+
+    def value(h):
+        found = penalized_fit(sample, Metric.of(h, sample.X), kernel, criterion)[0]
+        return in_units(criterion, sample, found)
+
+    best = min(value(h) for h in np.geomspace(1e-3, 1e2, 600))
+    depth = max(value(np.inf) - best, 0)
+    assert_allclose(-model.best_score_, value(model.bandwidth_), rtol=1e-12)
+    # A tophat's is the best of a grid of 8 per octave.
+    assert -model.best_score_ <= best + (0.1 if kernel == "tophat" else 1e-6) * depth + 1e-14
+
+
+def test_criteria_with_too_few_rows():
+    """AICc needs more observations than three; of three rows, everyone is averaged."""
+    X, y = np.arange(3.0)[:, None], np.array([0.0, 1.0, 5.0])
+    model = NadarayaWatsonRegressor("aicc").fit(X, y)
+    assert_array_equal(model.bandwidth_, np.inf)
+    assert model.best_score_ == -np.inf
+    one = NadarayaWatsonRegressor("gcv").fit(X[:1], y[:1])
+    assert_array_equal(one.bandwidth_, np.inf)
+    constant = NadarayaWatsonRegressor("aicc").fit(np.arange(9.0)[:, None], np.ones(9))
+    assert_array_equal(constant.bandwidth_, np.inf)
+    assert constant.best_score_ == np.inf  # the logarithm of no error at all
+
+
+def test_criterion_at_the_edge_of_its_domain():
+    """Without noise GCV falls towards interpolation; it is searched down to one degree of freedom for two rows."""
+    x = np.linspace(0, 1, 40)
+    model = NadarayaWatsonRegressor("gcv").fit(x[:, None], np.sin(20 * x))
+    trace = model.attention_weights(x[:, None]).trace()
+    assert trace == pytest.approx(20, abs=1e-6)
+
+
+def test_aicc_in_other_units(rng):
+    X, y = rng.uniform(size=(40, 1)), rng.normal(size=40)
+    y += np.sin(6 * X[:, 0])
+    plain, moved = (NadarayaWatsonRegressor("aicc").fit(X, b * y) for b in (1, 1e3))
+    assert_allclose(moved.best_score_, plain.best_score_ - 2 * np.log(1e3), rtol=1e-12)
+    assert_allclose(moved.cv_results_["criterion"], plain.cv_results_["criterion"] + 2 * np.log(1e3), rtol=1e-10)
 
 
 def test_attributes_of_an_earlier_fit_do_not_stay(rng):

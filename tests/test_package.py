@@ -29,7 +29,11 @@ LAYERS = [
     {"_core/__init__.py"},
     {"_display.py", "_pooling.py", "_validation.py"},
     {"_criterion.py"},
-    {"_bandwidth.py"},
+    {"_bandwidth/_selection.py"},
+    {"_bandwidth/_rules.py"},
+    {"_bandwidth/_search.py"},
+    {"_bandwidth/_descent.py"},
+    {"_bandwidth/__init__.py"},
     {"_regressor.py"},
     {"__init__.py"},
 ]
@@ -45,9 +49,10 @@ def imports(module):
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             others.add(node.module.split(".")[0])
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 1, f"{module} reaches up"
+            assert node.level == 1 or (node.level == 2 and folder.name == "_bandwidth"), f"{module} reaches up"
+            base = folder if node.level == 1 else folder.parent
             for name in [node.module] if node.module else [alias.name for alias in node.names]:
-                path = (folder / name).as_posix()
+                path = (base / name).as_posix()
                 ours.add(f"{path}/__init__.py" if (ROOT / path).is_dir() else f"{path}.py")
     return ours, others
 

@@ -28,7 +28,7 @@ from sknw._core import PROFILES
 # features, and yet fit better than the mean.
 ESTIMATORS = [
     NadarayaWatsonRegressor(),
-    *(NadarayaWatsonRegressor(h) for h in ("gradient", "scott", "silverman", 1.0)),
+    *(NadarayaWatsonRegressor(h) for h in ("gradient", "aicc", "gcv", "scott", "silverman", 1.0)),
     *(NadarayaWatsonRegressor(bandwidth_type=family) for family in ("spherical", "full")),
     NadarayaWatsonRegressor("gradient", bandwidth_type="spherical"),
     NadarayaWatsonRegressor("gradient", shrinkage=0.1),

@@ -1,0 +1,20 @@
+"""Choosing a bandwidth: rules of thumb, a global search of one factor, and descent along the gradient.
+
+Plain functions that return a `Selection`. All of them start from a reference shape, the spread of each feature (or
+their root mean square), and speak of the factor c that it is multiplied by::
+
+    descend                _descent.py     one bandwidth per feature, along the gradient
+       |
+    search                 _search.py      one factor, among all
+       |
+    rule_of_thumb          _rules.py       spreads, and what follows from them alone
+       |
+    Selection, Objective   _selection.py   a criterion as a function of the bandwidth, and what comes of it
+"""
+
+from ._descent import descend
+from ._rules import rule_of_thumb, spreads
+from ._search import search
+from ._selection import Selection, brief
+
+__all__ = ["Selection", "brief", "descend", "rule_of_thumb", "search", "spreads"]
