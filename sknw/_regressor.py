@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 
-from ._bandwidth import brief, descend, rule_of_thumb, search
+from ._bandwidth import Objective, brief, descend, local_minima, rule_of_thumb, search
 from ._compat import Interval, StrOptions, _fit_context, check_is_fitted, in_joblib_worker, validate_data
 from ._core import available_threads
 from ._criterion import check_can_leave_out, in_units, left_out
@@ -50,9 +50,9 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         A bandwidth in (0, inf], one per feature, or a matrix H of shape (n_features, n_features); or how to choose one:
 
         - "loo": the smallest leave-one-out error over all multiples of the spread of the features, by a global search;
-        - "gradient": a minimum of the leave-one-out error with one bandwidth per feature (or one for all, if
-          `bandwidth_type` is "spherical"), by descent along its gradient from the result of "loo"; never above the
-          error there, and not always the lowest minimum of all. Not for the family "full", the kernel "tophat" and a
+        - "gradient": the smallest leave-one-out error with one bandwidth per feature, or with a matrix if
+          `bandwidth_type` is "full", that descents along its gradient meet. They start from the result of "loo" and
+          from several other shapes, and are shrunk towards "loo" as `shrinkage` says. Not for the kernel "tophat" and a
           profile of your own;
         - "aicc", "gcv": the same search with the corrected Akaike information criterion, or with generalized
           cross-validation: the error of the fit with each row among its own neighbours, and a penalty for its degrees
@@ -77,11 +77,20 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         the mean of all, NaN, or an `EmptyNeighborhoodError`. The first three warn, with the number of such queries. The
         Gaussian and the exponential kernel never vanish; far from the data the Gaussian tends to the nearest training
         row, the exponential to an average of those at the edge.
-    shrinkage : float, default=0.0
+    shrinkage : float or "cv", default="cv"
         For ``bandwidth="gradient"``: the weight of the squared distance, in the logarithm, of the bandwidths from those
-        of "loo", against a leave-one-out error in units of that of "loo".
+        of "loo", against a leave-one-out error in units of that of "loo". 0 gives the plain minimum, which a few
+        hundred rows make look better than it is; `inf` stays with "loo". "cv" chooses from both and what lies between
+        by 5-fold cross-validation, and takes 0 where there are at least 200 observations for each parameter.
+    drop_irrelevant : bool, default=False
+        For ``bandwidth="gradient"``: give an infinite bandwidth to features that do not matter. One at a time is
+        dropped, and the others are optimised again, while the leave-one-out error stays within two standard errors of
+        the difference to that with all features. With few rows a feature that matters little is dropped, too.
     max_iter : int, default=500
         For ``bandwidth="gradient"``: the largest number of iterations.
+    max_time : float, default=inf
+        For ``bandwidth="gradient"``: seconds after which descents stop with the best so far, and a warning. The global
+        search before them is never cut short.
     tol : float, default=1e-5
         For ``bandwidth="gradient"``: the descent ends where no component of the gradient of the leave-one-out error, in
         units of that of "loo", in the logarithm of the bandwidths is larger, or where a step lowers the error by less
@@ -101,10 +110,13 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Minus the criterion at `bandwidth_`, that is the leave-one-out error, AICc or GCV; only if that was chosen by
         one of these.
     cv_results_ : dict of ndarrays
-        "bandwidth" and "criterion": the bandwidths of the global search, from narrow to wide, and their criterion. Not
-        for rules of thumb and a bandwidth that was given.
+        "bandwidth" and "criterion": the bandwidths of the global search, from narrow to wide, and their criterion;
+        "local_minimum" marks the lowest of their neighbours. Not for rules of thumb and a bandwidth that was given.
     loss_curve_ : list of float
-        The leave-one-out error before the first and after each iteration; only for "gradient".
+        The leave-one-out error at the best of the global search, then after each iteration of the best descent; only
+        for "gradient".
+    shrinkage_ : float
+        The shrinkage in use; only for "gradient".
     n_iter_ : int
         Iterations of the descent ("gradient"), evaluations that refined the search ("loo", "aicc", "gcv"), else 1.
     X_fit_ : ndarray of shape (n_samples, n_features)
@@ -155,8 +167,10 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         "bandwidth_type": [StrOptions({"spherical", "diag", "full"})],
         "kernel": KERNEL,
         "empty": EMPTY,
-        "shrinkage": [Interval(Real, 0, None, closed="left")],
+        "shrinkage": [Interval(Real, 0, None, closed="both"), StrOptions({"cv"})],
+        "drop_irrelevant": ["boolean"],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "max_time": [Interval(Real, 0, None, closed="right")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "n_jobs": [Integral, None],
         "verbose": ["verbose"],
@@ -169,8 +183,10 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         bandwidth_type="diag",
         kernel="gaussian",
         empty="nearest",
-        shrinkage=0.0,
+        shrinkage="cv",
+        drop_irrelevant=False,
         max_iter=500,
+        max_time=float("inf"),
         tol=1e-5,
         n_jobs=None,
         verbose=0,
@@ -180,7 +196,9 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.kernel = kernel
         self.empty = empty
         self.shrinkage = shrinkage
+        self.drop_irrelevant = drop_irrelevant
         self.max_iter = max_iter
+        self.max_time = max_time
         self.tol = tol
         self.n_jobs = n_jobs
         self.verbose = verbose
@@ -224,7 +242,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _choose_bandwidth(self, sample):
         """The bandwidth, in the form of its family; sets the attributes that tell how it was found."""
-        for name in ("best_score_", "cv_results_", "loss_curve_"):  # of an earlier fit
+        for name in ("best_score_", "cv_results_", "loss_curve_", "shrinkage_"):  # of an earlier fit
             vars(self).pop(name, None)
         self.n_iter_ = 1
         d = sample.X.shape[1]
@@ -246,30 +264,35 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 UserWarning,
                 stacklevel=4,
             )
-        common = {"n_threads": self._n_threads(), "log": print if self.verbose else None}
         criterion = "loo" if self.bandwidth == "gradient" else self.bandwidth
-        if self.bandwidth != "gradient":
-            found = search(sample, self.bandwidth_type, self.kernel, self.empty, criterion=criterion, **common)
-        elif self.bandwidth_type == "full":
-            raise ValueError(
-                "bandwidth='gradient' finds one number per feature (bandwidth_type='diag') or one for all "
-                "('spherical'), not yet a matrix (bandwidth_type='full')."
+        options = {"empty": self.empty, "n_threads": self._n_threads()}
+        objective = Objective(sample, self.kernel, options, criterion=criterion, log=print if self.verbose else None)
+        if self.bandwidth == "gradient":
+            found = descend(
+                objective,
+                self.bandwidth_type,
+                shrinkage=self.shrinkage,
+                drop_irrelevant=self.drop_irrelevant,
+                max_iter=self.max_iter,
+                tol=self.tol,
+                max_time=self.max_time,
             )
-        else:
-            options = {"shrinkage": self.shrinkage, "max_iter": self.max_iter, "tol": self.tol}
-            found = descend(sample, self.bandwidth_type, self.kernel, self.empty, **options, **common)
             self.loss_curve_ = sample.squared(found.losses).tolist()
+            self.shrinkage_ = float(found.shrinkage)
+        else:
+            found = search(objective, self.bandwidth_type)
         self.n_iter_ = found.n_iter
         self.best_score_ = float(-in_units(criterion, sample, found.criterion))
         searched = [in_family(h, self.bandwidth_type, d) for h in found.searched[0]]
         self.cv_results_ = {
             "bandwidth": np.array(searched),
             "criterion": in_units(criterion, sample, found.searched[1]),
+            "local_minimum": local_minima(found.searched[1]),
         }
         if self.verbose:
             name = "leave-one-out error" if criterion == "loo" else criterion
             print(f"chosen: {name} {-self.best_score_:.6g} at bandwidth {brief(found.h)}")
-        return in_family(found.h, self.bandwidth_type, d)
+        return found.h if np.ndim(found.h) == 2 else in_family(found.h, self.bandwidth_type, d)
 
     def predict(self, X):
         """Average the training targets around each query.

@@ -3,18 +3,24 @@
 Plain functions that return a `Selection`. All of them start from a reference shape, the spread of each feature (or
 their root mean square), and speak of the factor c that it is multiplied by::
 
-    descend                _descent.py     one bandwidth per feature, along the gradient
+    descend                 _descent.py      within a family, along the gradient, from several starts
        |
-    search                 _search.py      one factor, among all
+       +-- eliminate        _elimination.py  features that do not matter
+       +-- cross_validate   _shrinkage.py    how far a descent may go
+       |      |
+       |      +-- lbfgs     _lbfgs.py        one descent
+       +-- Diagonal, Full   _families.py     bandwidths as vectors without constraints
        |
-    rule_of_thumb          _rules.py       spreads, and what follows from them alone
+    search                  _search.py       one factor, among all
        |
-    Selection, Objective   _selection.py   a criterion as a function of the bandwidth, and what comes of it
+    rule_of_thumb           _rules.py        spreads, and what follows from them alone
+       |
+    Selection, Objective    _selection.py    a criterion as a function of the bandwidth, and what comes of it
 """
 
 from ._descent import descend
 from ._rules import rule_of_thumb, spreads
 from ._search import search
-from ._selection import Selection, brief
+from ._selection import Objective, Selection, brief, local_minima
 
-__all__ = ["Selection", "brief", "descend", "rule_of_thumb", "search", "spreads"]
+__all__ = ["Objective", "Selection", "brief", "descend", "local_minima", "rule_of_thumb", "search", "spreads"]

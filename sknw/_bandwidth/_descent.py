@@ -1,103 +1,145 @@
-"""Descent along the gradient of the leave-one-out error."""
+"""Descent along the gradient of the leave-one-out error, within a family of bandwidths."""
 
 import math
+import time
 import warnings
 
 import numpy as np
-from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 
-from .._core import Derivatives
 from .._criterion import check_differentiable
+from ._elimination import eliminate, widen
+from ._families import Diagonal, Full
+from ._lbfgs import End, Limits, lbfgs
 from ._search import search
-from ._selection import Objective, Selection
+from ._selection import local_minima
+from ._shrinkage import cross_validate, in_folds, part, ranks
+
+#: Starts are compared on about this many rows.
+_ROWS_TO_COMPARE = 300
+
+#: Of starts by shape, one for a feature, there are no more than this.
+_MOST_SHAPES = 12
+
+#: A start that is within this share of the best goes on to all rows, one beside the best at the most.
+_NEARLY_AS_GOOD = 0.02
 
 
-def descend(sample, bandwidth_type, kernel, empty, *, shrinkage, max_iter, tol, n_threads=1, log=None):
-    """The bandwidths of a family with the smallest leave-one-out error near the best of the global search.
+def descend(
+    objective,
+    bandwidth_type,
+    *,
+    shrinkage,
+    drop_irrelevant=False,
+    max_iter,
+    tol,
+    max_time=math.inf,
+    on_iteration=None,
+):
+    """The bandwidths of a family with the smallest leave-one-out error that descents from several starts meet.
 
-    L-BFGS-B in the logarithms, from the best factor of the reference shape, with the exact gradient, on the error
-    divided by its value there plus ``shrinkage * sum(log(h / h_loo)**2)``. After that, each feature whose bandwidth may
-    as well be infinite gets that.
+    L-BFGS-B in the logarithms of the bandwidths, or in the logarithm of a matrix, with the exact gradient, on the error
+    divided by its value at the best of the global search, plus ``shrinkage * sum(theta**2)`` for the logarithms theta
+    of the ratio to that. Starts are the best of the global search, its other minima, and each feature narrow beside
+    wide ones; with many rows they are compared on some of them.
 
-    Parameters as in `search`, the others as in `NadarayaWatsonRegressor`.
+    Parameters
+    ----------
+    objective : Objective
+    bandwidth_type : str
+    shrinkage : float or "cv"
+    drop_irrelevant : bool
+    max_iter : int
+    tol : float
+    max_time : float
+        In seconds.
+    on_iteration : callable, default=None
+        As in `lbfgs`.
 
     Returns
     -------
     Selection
     """
-    check_differentiable(kernel)
-    start = search(sample, bandwidth_type, kernel, empty, n_threads=n_threads, log=log)
-    finite = np.isfinite(start.h)
-    if not np.any(finite) or not start.criterion > 0:
-        return start._replace(losses=[start.criterion])
-    objective = Objective(sample, kernel, empty, n_threads, log)
-    single = np.ndim(start.h) == 0
-    h_loo = np.atleast_1d(np.asarray(start.h, dtype=np.float64))
-    theta_loo = np.log(h_loo[np.atleast_1d(finite)])
-    seen = {}
-
-    def widths(theta):
-        h = h_loo.copy()
-        h[np.atleast_1d(finite)] = np.exp(theta)
-        return h[0] if single else h
-
-    def penalized(theta):
-        value, gradient = objective(widths(theta), Derivatives.SCALE if single else Derivatives.FEATURES)
-        seen[theta.tobytes()] = value
-        away = theta - theta_loo
-        return (
-            value / start.criterion + shrinkage * np.sum(away**2),
-            gradient / start.criterion + 2 * shrinkage * away,
-        )
-
+    check_differentiable(objective.kernel)
+    deadline = time.monotonic() + max_time
+    start = search(objective, bandwidth_type)
     losses = [start.criterion]
-
-    def record(intermediate_result):
-        losses.append(seen.get(intermediate_result.x.tobytes(), math.nan))
-
+    if bandwidth_type == "spherical" or np.isfinite(start.h).sum() <= 1 or not start.criterion > 0:
+        return start._replace(losses=losses, shrinkage=math.inf, notes=("one factor is all there is to choose",))
+    family = (Full if bandwidth_type == "full" else Diagonal)(objective.sample, start.h)
+    factors = start.searched[0][:, family.features[0]] / start.h[family.features[0]]
     # Beyond these, windows hold nobody or everyone.
-    factors = start.searched[0].reshape(len(start.searched[0]), -1)[:, np.atleast_1d(finite)]
-    bounds = np.log(np.column_stack([factors[0], 64 * factors[-2]]))
-    result = minimize(
-        penalized,
-        theta_loo,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=bounds,
-        callback=record,
-        options={"maxiter": max_iter, "gtol": tol, "ftol": tol**2, "maxfun": 100 * max_iter},
-    )
-    if result.status == 1:
+    limits = Limits(max_iter, tol, deadline, math.log(factors[0]), math.log(64 * factors[-2]))
+
+    notes = ()
+    if shrinkage == "cv":
+        shrinkage, note = cross_validate(objective, family, in_folds(limits))
+        notes = (note,)
+    if math.isinf(shrinkage):
+        end = End(1.0, np.zeros(family.size), start.criterion, [])
+    else:
+        end = _best_of(objective, family, start, shrinkage, limits, on_iteration)
+    if shrinkage == 0:  # the pull of a penalty is to finite bandwidths
+        family, end = widen(objective, family, end, tol)
+    if drop_irrelevant and len(family.features) > 1:
+        family, end = eliminate(objective, family, end, start.criterion, shrinkage, limits)
+    cure = {"max_iter": f"max_iter={max_iter} iterations", "max_time": f"max_time={max_time:g} seconds"}.get(end.why)
+    if cure is not None:
         warnings.warn(
-            f"The descent of the bandwidth stopped after max_iter={max_iter} iterations with the best so far; "
-            "raise max_iter, or raise tol.",
+            f"The descent of the bandwidth stopped after {cure} with the best so far; raise {end.why}, or raise tol.",
             ConvergenceWarning,
             stacklevel=5,
         )
-    h, criterion = widths(result.x), seen.get(result.x.tobytes())
-    if criterion is None:
-        criterion = objective(h)[0]
-    if shrinkage == 0 and criterion > start.criterion:
-        h, criterion = start.h, start.criterion
-    if not single and shrinkage == 0:  # the pull of a penalty is to finite bandwidths
-        h, criterion = _widen(objective, h, criterion, start.h, tol)
-    return Selection(h, criterion, start.searched, losses, max(1, result.nit))
+        notes += (f"stopped after {cure}",)
+    return start._replace(
+        h=family.bandwidth(end.theta),
+        criterion=end.criterion,
+        losses=losses + end.losses,
+        n_iter=max(1, len(end.losses)),
+        n_evaluations=objective.n_evaluations,
+        shrinkage=shrinkage,
+        notes=notes,
+    )
 
 
-def _widen(objective, h, criterion, shape, tol):
-    """Give an infinite bandwidth to each feature that it costs nothing, the widest first, but never to the last."""
-    limit = criterion * (1 + tol)
-    widened = True
-    while widened:
-        widened = False
-        finite = np.flatnonzero(np.isfinite(h))
-        for j in finite[np.argsort(-h[finite] / shape[finite], kind="stable")]:
-            trial = h.copy()
-            trial[j] = math.inf
-            if np.isinf(trial).all():
-                continue
-            value = objective(trial)[0]
-            if value <= limit:
-                h, criterion, widened = trial, value, True
-    return h, criterion
+def _best_of(objective, family, start, shrinkage, limits, on_iteration):
+    """The lowest end of descents from several starts."""
+    if isinstance(family, Full):  # a diagonal matrix is a start that is cheap to find
+        diagonal = Diagonal(objective.sample, family.h)
+        logs = _best_of(objective, diagonal, start, shrinkage, limits, None).theta
+        starts = [np.zeros(family.size), family.around(logs)]
+    else:
+        starts = _compare(objective, family, start, shrinkage, limits)
+    ends = [lbfgs(objective, family, theta, start.criterion, shrinkage, limits, on_iteration) for theta in starts]
+    best = min(ends, key=lambda end: end.penalized)
+    if any(end.why == "max_time" for end in ends):
+        best = best._replace(why="max_time")
+    return best
+
+
+def _compare(objective, family, start, shrinkage, limits):
+    """The most promising starts, by short descents, on some of the rows if there are many."""
+    sample = objective.sample
+    rank = ranks(sample)
+    every = max(1, math.ceil((rank.max() + 1) / _ROWS_TO_COMPARE))
+    some = part(sample, rank % every == 0)
+    # Fewer rows ask for wider windows.
+    wider = (sample.n_observations / some.n_observations) ** (1 / (len(family.features) + 4))
+    here, learn = type(family)(some, wider * family.h), objective.on(some)
+    scale, gradient = learn(here.bandwidth(np.zeros(here.size)), here.derivatives)
+    narrow = np.argsort(-gradient, kind="stable")[:_MOST_SHAPES]  # those first that gain most by it
+    factors = start.searched[0][:, family.features[0]] / start.h[family.features[0]]
+    low = local_minima(start.searched[1]) & np.isfinite(factors)
+    logs = [0.0, *np.log(factors[low]), *(1 - 2 * np.eye(len(family.features))[narrow])]
+    if not scale > 0:
+        return [np.zeros(family.size)]
+    ends = [lbfgs(learn, here, here.around(log), scale, shrinkage, in_folds(limits)) for log in logs]
+    objective.n_evaluations += learn.n_evaluations
+    ends.sort(key=lambda end: end.penalized)
+    best = ends[0]
+    others = [
+        end
+        for end in ends[1:]
+        if end.penalized <= best.penalized + _NEARLY_AS_GOOD and np.abs(end.theta - best.theta).max() > 0.5
+    ]
+    return [end.theta for end in [best, *others[:1]]]

@@ -10,7 +10,7 @@ from scipy.optimize import brentq, minimize_scalar
 from .._core import PROFILES, Derivatives, kernel_sums
 from .._pooling import Metric, can_leave_out
 from ._rules import reference
-from ._selection import Objective, Selection
+from ._selection import Selection
 
 #: Criteria that agree to this relative precision are a tie, which goes to the widest bandwidth.
 _TIE = 1e-12
@@ -24,7 +24,7 @@ class _Point(NamedTuple):
     slope: float
 
 
-def search(sample, bandwidth_type, kernel, empty, *, criterion="loo", n_threads=1, log=None):
+def search(objective, bandwidth_type):
     """The factor of the reference shape with the smallest criterion, among all.
 
     The criterion is computed, with its derivative, on a grid of log c that reaches from windows that hold nobody to
@@ -34,34 +34,28 @@ def search(sample, bandwidth_type, kernel, empty, *, criterion="loo", n_threads=
 
     Parameters
     ----------
-    sample : Sample
+    objective : Objective
     bandwidth_type : str
-    kernel : str or jitted function
-    empty : str
-    criterion : {"loo", "gcv", "aicc"}
-    n_threads : int
-    log : callable, default=None
-        Called with a line of text for each evaluation.
 
     Returns
     -------
     Selection
     """
+    sample, kernel = objective.sample, objective.kernel
     shape = reference(sample, bandwidth_type)
     infinite = shape * math.inf
     if not can_leave_out(sample):  # there is no criterion, but only one answer either
         return Selection(infinite, math.nan, (np.array([infinite]), np.array([math.nan])))
-    objective = Objective(sample, kernel, empty, n_threads, log, criterion)
     everyone = objective(infinite)[0]
     if sample.is_constant or np.isinf(shape).all() or np.isinf(everyone):
         return Selection(infinite, everyone, (np.array([infinite]), np.array([everyone])))
 
     smooth = not callable(kernel) and PROFILES[kernel].differentiable
     # Penalties have a pole, the slopes of which tell nothing about the minimum.
-    curve = _Curve(objective, shape, smooth, math.inf if criterion == "loo" else 10 * everyone)
-    for t in _grid(sample, shape, kernel, smooth, n_threads):
+    curve = _Curve(objective, shape, smooth, math.inf if objective.criterion == "loo" else 10 * everyone)
+    for t in _grid(sample, shape, kernel, smooth, objective.options["n_threads"]):
         curve(t)
-    if criterion != "loo":
+    if objective.criterion != "loo":
         _find_edge(curve)
     if smooth:
         _extend(curve, everyone)
@@ -79,6 +73,7 @@ def search(sample, bandwidth_type, kernel, empty, *, criterion="loo", n_threads=
         best.value,
         (searched * shape, np.array([point.value for point in ordered] + [everyone])),
         n_iter=max(1, len(curve.points) - n_grid),
+        n_evaluations=objective.n_evaluations,
     )
 
 

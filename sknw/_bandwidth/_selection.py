@@ -14,16 +14,22 @@ class Selection(NamedTuple):
 
     Attributes
     ----------
-    h : float or ndarray of shape (d,)
-        Bandwidth, one number or one per feature.
+    h : float, ndarray of shape (d,) or ndarray of shape (d, d)
+        Bandwidth: one number, one per feature, or a matrix.
     criterion : float or None
         The criterion there, in the sample's units; None if nobody computed it.
     searched : tuple of two ndarrays, or None
         Bandwidths of the global search, by width, and their criterion.
     losses : list of float, or None
-        Criterion per iteration of a descent.
+        Criterion of the global search, then per iteration of a descent.
     n_iter : int
         Iterations of a descent, or evaluations that refined the search; at least 1.
+    n_evaluations : int
+        How often the criterion was computed, on all rows or some.
+    shrinkage : float or None
+        The weight of the penalty in a descent, infinite for none but the global search.
+    notes : tuple of str
+        What a reader of a report should know.
     """
 
     h: float | np.ndarray
@@ -31,6 +37,9 @@ class Selection(NamedTuple):
     searched: tuple[np.ndarray, np.ndarray] | None = None
     losses: list[float] | None = None
     n_iter: int = 1
+    n_evaluations: int = 0
+    shrinkage: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 def brief(bandwidth):
@@ -38,15 +47,35 @@ def brief(bandwidth):
     return np.array2string(np.asarray(bandwidth), precision=4, threshold=6, separator=", ").replace("\n", "")
 
 
+def local_minima(criterion):
+    """Which of some values, by bandwidth, are local minima; the last of equal ones, and the ends as well."""
+    criterion = np.asarray(criterion)
+    walls = np.concatenate([[np.inf], criterion, [np.inf]])
+    return (criterion < walls[2:]) & (criterion <= walls[:-2])
+
+
 class Objective:
-    """A criterion of a sample as a function of the bandwidth, which tells its log of each evaluation."""
+    """A criterion of a sample as a function of the bandwidth, which counts its evaluations and tells its log of each.
 
-    def __init__(self, sample, kernel, empty, n_threads, log, criterion="loo"):
-        self.sample, self.kernel, self.log, self.criterion = sample, kernel, log, criterion
-        self.options = {"empty": empty, "n_threads": n_threads}
+    Parameters
+    ----------
+    sample : Sample
+    kernel : str or jitted function
+    options : dict
+        Passed to the criterion: `empty`, `n_threads`.
+    criterion : {"loo", "gcv", "aicc"}
+    log : callable, default=None
+        Called with a line of text for each evaluation.
+    """
 
-    def __call__(self, h, derivatives=Derivatives.NOTHING):
-        args = self.sample, Metric.of(h, self.sample.X), self.kernel
+    def __init__(self, sample, kernel, options, *, criterion="loo", log=None):
+        self.sample, self.kernel, self.options, self.criterion, self.log = sample, kernel, options, criterion, log
+        self.n_evaluations = 0
+
+    def __call__(self, h, derivatives=Derivatives.NOTHING, *, metric=None):
+        """The criterion at a bandwidth, of which the coordinates may be known, with derivatives."""
+        self.n_evaluations += 1
+        args = self.sample, Metric.of(h, self.sample.X) if metric is None else metric, self.kernel
         if self.criterion == "loo":
             value, gradient = leave_one_out(*args, derivatives=derivatives, **self.options)
         else:
@@ -55,3 +84,7 @@ class Objective:
             name = "leave-one-out error" if self.criterion == "loo" else self.criterion
             self.log(f"{name} {in_units(self.criterion, self.sample, value):.6g} at bandwidth {brief(h)}")
         return value, gradient
+
+    def on(self, sample):
+        """The same criterion of other rows, of which the log is not told."""
+        return Objective(sample, self.kernel, self.options, criterion=self.criterion)
