@@ -1,6 +1,7 @@
 """The estimator: validate, choose, prepare; evaluate, divide, shape."""
 
 import os
+import time
 import warnings
 from numbers import Integral, Real
 
@@ -9,11 +10,20 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 
 from ._bandwidth import Objective, brief, descend, local_minima, rule_of_thumb, search
-from ._compat import Interval, StrOptions, _fit_context, check_is_fitted, in_joblib_worker, validate_data
+from ._compat import (
+    CallbackSupportMixin,
+    Interval,
+    StrOptions,
+    _fit_context,
+    check_is_fitted,
+    in_joblib_worker,
+    validate_data,
+)
 from ._core import available_threads
 from ._criterion import check_can_leave_out, in_units, left_out
 from ._exceptions import EmptyNeighborhoodError, EmptyNeighborhoodWarning, InconsistentVersionWarning
 from ._pooling import Metric, Sample, average, largest, weights
+from ._progress import Progress
 from ._validation import (
     BANDWIDTH,
     EMPTY,
@@ -30,7 +40,7 @@ from ._version import __version__
 _WEIGHTS_AT_A_TIME = 2**22
 
 
-class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorMixin, BaseEstimator):
     r"""Nadaraya-Watson kernel regression, also known as attention pooling.
 
     The bandwidth is the standard deviation of the Gaussian and the support radius of a compact kernel, in the units of
@@ -231,18 +241,32 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         check_profile(self.kernel)
         self._n_threads()  # raises for n_jobs=0
         sample = Sample.of(X, y.reshape(len(y), -1), sample_weight)
-        self.bandwidth_ = self._choose_bandwidth(sample)
-        self._kernel = self.kernel  # to which the bandwidth belongs, whatever becomes of the parameter
-        self.X_fit_, self.y_fit_, self.n_outputs_ = X, y, len(sample.Y)
-        self._row_of = np.where(sample_weight > 0, np.cumsum(sample_weight > 0) - 1, -1)
-        self._metric = Metric.of(self.bandwidth_, sample.X)
-        self._rows = self._metric.rows(sample)
-        self._center, self._unit = sample.center, sample.unit
+        row_of = np.where(sample_weight > 0, np.cumsum(sample_weight > 0) - 1, -1)
+
+        def prepare(bandwidth):
+            """What `predict` and its likes need, of a bandwidth in the form of its family."""
+            metric = Metric.of(bandwidth, sample.X)
+            return {
+                "bandwidth_": bandwidth,
+                "_kernel": self.kernel,  # to which the bandwidth belongs, whatever becomes of the parameter
+                "X_fit_": X,
+                "y_fit_": y,
+                "n_outputs_": len(sample.Y),
+                "_row_of": row_of,
+                "_metric": metric,
+                "_rows": metric.rows(sample),
+                "_center": sample.center,
+                "_unit": sample.unit,
+            }
+
+        progress = Progress(self, X, y, sample_weight, prepare)
+        vars(self).update(prepare(self._choose_bandwidth(sample, progress)))
+        progress.end()
         return self
 
-    def _choose_bandwidth(self, sample):
+    def _choose_bandwidth(self, sample, progress):
         """The bandwidth, in the form of its family; sets the attributes that tell how it was found."""
-        for name in ("best_score_", "cv_results_", "loss_curve_", "shrinkage_"):  # of an earlier fit
+        for name in ("_chosen", "best_score_", "cv_results_", "loss_curve_", "shrinkage_"):  # of an earlier fit
             vars(self).pop(name, None)
         self.n_iter_ = 1
         d = sample.X.shape[1]
@@ -267,6 +291,11 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         criterion = "loo" if self.bandwidth == "gradient" else self.bandwidth
         options = {"empty": self.empty, "n_threads": self._n_threads()}
         objective = Objective(sample, self.kernel, options, criterion=criterion, log=print if self.verbose else None)
+
+        def tell(task, h):
+            return progress.task(task, h if np.ndim(h) == 2 else in_family(h, self.bandwidth_type, d))
+
+        begin = time.perf_counter()
         if self.bandwidth == "gradient":
             found = descend(
                 objective,
@@ -276,11 +305,14 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 max_iter=self.max_iter,
                 tol=self.tol,
                 max_time=self.max_time,
+                tell=tell,
             )
             self.loss_curve_ = sample.squared(found.losses).tolist()
             self.shrinkage_ = float(found.shrinkage)
         else:
             found = search(objective, self.bandwidth_type)
+            tell("search", found.h)
+        self._chosen, self._seconds = found, time.perf_counter() - begin
         self.n_iter_ = found.n_iter
         self.best_score_ = float(-in_units(criterion, sample, found.criterion))
         searched = [in_family(h, self.bandwidth_type, d) for h in found.searched[0]]

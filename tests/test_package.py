@@ -23,7 +23,15 @@ MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"
 
 # Each module may import those of the layers below it.
 LAYERS = [
-    {"_core/_profiles.py", "_core/_rows.py", "_core/_threads.py", "_core/_jit.py", "_exceptions.py", "_version.py"},
+    {
+        "_core/_profiles.py",
+        "_core/_rows.py",
+        "_core/_threads.py",
+        "_core/_jit.py",
+        "_exceptions.py",
+        "_version.py",
+        "_progress.py",
+    },
     {"_core/_dense.py", "_compat.py"},
     {"_core/_sums.py", "datasets.py"},
     {"_core/__init__.py"},

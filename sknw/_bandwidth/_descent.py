@@ -34,7 +34,7 @@ def descend(
     max_iter,
     tol,
     max_time=math.inf,
-    on_iteration=None,
+    tell=None,
 ):
     """The bandwidths of a family with the smallest leave-one-out error that descents from several starts meet.
 
@@ -53,8 +53,9 @@ def descend(
     tol : float
     max_time : float
         In seconds.
-    on_iteration : callable, default=None
-        As in `lbfgs`.
+    tell : callable, default=None
+        Called with "search" and its bandwidth, then with "iteration" and the best bandwidth so far after each iteration
+        on all rows; ends the descents by returning True.
 
     Returns
     -------
@@ -63,9 +64,13 @@ def descend(
     check_differentiable(objective.kernel)
     deadline = time.monotonic() + max_time
     start = search(objective, bandwidth_type)
+    stop = tell is not None and tell("search", start.h)
     losses = [start.criterion]
+    stay = start._replace(losses=losses, n_iter=1, shrinkage=math.inf)
     if bandwidth_type == "spherical" or np.isfinite(start.h).sum() <= 1 or not start.criterion > 0:
-        return start._replace(losses=losses, shrinkage=math.inf, notes=("one factor is all there is to choose",))
+        return stay._replace(notes=("one factor is all there is to choose",))
+    if stop:
+        return stay._replace(notes=("a callback asked to stop after the global search",))
     family = (Full if bandwidth_type == "full" else Diagonal)(objective.sample, start.h)
     factors = start.searched[0][:, family.features[0]] / start.h[family.features[0]]
     # Beyond these, windows hold nobody or everyone.
@@ -78,10 +83,10 @@ def descend(
     if math.isinf(shrinkage):
         end = End(1.0, np.zeros(family.size), start.criterion, [])
     else:
-        end = _best_of(objective, family, start, shrinkage, limits, on_iteration)
+        end = _best_of(objective, family, start, shrinkage, limits, tell)
     if shrinkage == 0:  # the pull of a penalty is to finite bandwidths
         family, end = widen(objective, family, end, tol)
-    if drop_irrelevant and len(family.features) > 1:
+    if drop_irrelevant and end.why != "callback" and len(family.features) > 1:
         family, end = eliminate(objective, family, end, start.criterion, shrinkage, limits)
     cure = {"max_iter": f"max_iter={max_iter} iterations", "max_time": f"max_time={max_time:g} seconds"}.get(end.why)
     if cure is not None:
@@ -91,6 +96,8 @@ def descend(
             stacklevel=5,
         )
         notes += (f"stopped after {cure}",)
+    if end.why == "callback":
+        notes += ("a callback asked to stop",)
     return start._replace(
         h=family.bandwidth(end.theta),
         criterion=end.criterion,
@@ -102,7 +109,7 @@ def descend(
     )
 
 
-def _best_of(objective, family, start, shrinkage, limits, on_iteration):
+def _best_of(objective, family, start, shrinkage, limits, tell):
     """The lowest end of descents from several starts."""
     if isinstance(family, Full):  # a diagonal matrix is a start that is cheap to find
         diagonal = Diagonal(objective.sample, family.h)
@@ -110,11 +117,14 @@ def _best_of(objective, family, start, shrinkage, limits, on_iteration):
         starts = [np.zeros(family.size), family.around(logs)]
     else:
         starts = _compare(objective, family, start, shrinkage, limits)
-    ends = [lbfgs(objective, family, theta, start.criterion, shrinkage, limits, on_iteration) for theta in starts]
+    ends = []
+    for theta in starts:
+        ends.append(lbfgs(objective, family, theta, start.criterion, shrinkage, limits, tell))
+        if ends[-1].why == "callback":
+            break
     best = min(ends, key=lambda end: end.penalized)
-    if any(end.why == "max_time" for end in ends):
-        best = best._replace(why="max_time")
-    return best
+    cut_short = [end.why for end in ends if end.why in ("max_time", "callback")]
+    return best._replace(why=cut_short[0]) if cut_short else best
 
 
 def _compare(objective, family, start, shrinkage, limits):

@@ -55,7 +55,7 @@ class _Stopped(Exception):
     """Ends a descent from within; says why."""
 
 
-def lbfgs(objective, family, theta, scale, shrinkage, limits, on_iteration=None):
+def lbfgs(objective, family, theta, scale, shrinkage, limits, tell=None):
     """Descend along the gradient of ``criterion / scale + shrinkage * sum(theta**2)``.
 
     Parameters
@@ -66,8 +66,8 @@ def lbfgs(objective, family, theta, scale, shrinkage, limits, on_iteration=None)
         Where to start.
     scale, shrinkage : float
     limits : Limits
-    on_iteration : callable, default=None
-        Called with the criterion and the bandwidth after each iteration; ends the descent by returning True.
+    tell : callable, default=None
+        Called with "iteration" and the best bandwidth so far after each; ends the descent by returning True.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def lbfgs(objective, family, theta, scale, shrinkage, limits, on_iteration=None)
 
     def record(intermediate_result):
         losses.append(best.criterion)
-        if on_iteration is not None and on_iteration(best.criterion, family.bandwidth(best.theta)):
+        if tell is not None and tell("iteration", family.bandwidth(best.theta)):
             raise _Stopped("callback")
 
     bounds = family.bounds(limits.low, limits.high)
