@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 
-from ._bandwidth import Objective, brief, descend, local_minima, rule_of_thumb, search
+from ._bandwidth import Objective, brief, descend, local_minima, rule_of_thumb, search, spreads
 from ._compat import (
     CallbackSupportMixin,
     Interval,
@@ -24,6 +24,7 @@ from ._criterion import check_can_leave_out, in_units, left_out
 from ._exceptions import EmptyNeighborhoodError, EmptyNeighborhoodWarning, InconsistentVersionWarning
 from ._pooling import Metric, Sample, average, largest, weights
 from ._progress import Progress
+from ._report import BandwidthReport, effective_neighbors, widths
 from ._validation import (
     BANDWIDTH,
     EMPTY,
@@ -38,6 +39,9 @@ from ._version import __version__
 
 #: Weights of this many pairs are held at a time when only the largest are wanted (32 MiB).
 _WEIGHTS_AT_A_TIME = 2**22
+
+#: A report counts the neighbours of this many rows at the most.
+_ROWS_REPORTED = 1000
 
 
 class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorMixin, BaseEstimator):
@@ -257,6 +261,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
                 "_rows": metric.rows(sample),
                 "_center": sample.center,
                 "_unit": sample.unit,
+                "_weight_unit": sample.weight_unit,
             }
 
         progress = Progress(self, X, y, sample_weight, prepare)
@@ -430,6 +435,90 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
             parts.append(largest(dense, min(top_k, dense.shape[1])))
         self._warn_if_empty(n_empty, len(X), self._empty(own), stacklevel=3)
         return sparse.vstack(parts, format="csr")
+
+    def bandwidth_report(self):
+        """What the choice of the bandwidth came to.
+
+        Returns
+        -------
+        BandwidthReport
+            Prints as text, and shows as a table in a notebook; its attributes have the numbers: the criterion against
+            that of averaging everyone, local minima that were met, each feature's bandwidth in its own units and in
+            those of its spread, features that are smoothed out, effective numbers of neighbours, empty windows, and
+            what the choice cost.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than two observations.
+
+        Notes
+        -----
+        Takes as long as `loo_predict`, and weights of at most 1000 rows, evenly spread over the training set.
+
+        Examples
+        --------
+        >>> from sknw import NadarayaWatsonRegressor
+        >>> from sknw.datasets import make_sine
+        >>> report = NadarayaWatsonRegressor().fit(*make_sine(random_state=0)).bandwidth_report()
+        >>> print(f"{report.loo_r2:.2f} {report.n_neighbors[1]:.1f}")
+        0.70 9.7
+        """
+        check_is_fitted(self)
+        check_can_leave_out(self._rows)
+        rows, there = self._rows, self.X_fit_[self._row_of >= 0]
+        n, d = there.shape
+        args, options = self._arguments(there, np.arange(n))
+        means, void, _ = average(*args, **options)
+        errors = np.mean((means - rows.Y.T) ** 2, axis=1)
+        kernel, _, g, Z, own = args
+        means, _, _ = average(kernel, rows._replace(Z=rows.Z[:0]), g[:0], Z[:, :0], own, **options)
+        everyone = rows.w @ np.mean((means - rows.Y.T) ** 2, axis=1)
+        some = np.unique(np.linspace(0, n - 1, min(n, _ROWS_REPORTED)).astype(np.int64))
+        step = max(1, _WEIGHTS_AT_A_TIME // n)
+        neighbors = []
+        for start in range(0, len(some), step):
+            part = some[start : start + step]
+            args, options = self._arguments(there[part], part)
+            neighbors.append(effective_neighbors(weights(*args, **options)[0], rows, part, self._weight_unit))
+        h = widths(self.bandwidth_, self._metric, d)
+        sample = Sample.of(self.X_fit_, self.y_fit_.reshape(len(self.y_fit_), -1), self._row_of >= 0)
+        spread = spreads(sample._replace(w=rows.w))
+        chosen = getattr(self, "_chosen", None)
+        choice = self.bandwidth if isinstance(self.bandwidth, str) else "given"
+        kernel = kernel if isinstance(kernel, str) else "own profile"
+        report = BandwidthReport(
+            choice=f"{choice}, {self.bandwidth_type}, {kernel}",
+            criterion=None,
+            value=None,
+            everyone=None,
+            loo_r2=float(1 - rows.w @ errors / everyone) if everyone > 0 else float("nan"),
+            minima=[],
+            features=list(getattr(self, "feature_names_in_", [f"x{i}" for i in range(d)])),
+            bandwidth=h,
+            in_spreads=np.divide(h, spread, out=np.full(d, np.nan), where=spread > 0),
+            n_neighbors=tuple(float(q) for q in np.quantile(np.concatenate(neighbors), [0, 0.5, 1])),
+            n_rows=len(some),
+            n_empty=int(np.count_nonzero(void)),
+            shrinkage=getattr(self, "shrinkage_", None),
+            n_iter=self.n_iter_,
+            n_evaluations=0,
+            seconds=None,
+            notes=(),
+        )
+        if chosen is None:
+            return report
+        results = self.cv_results_
+        low = results["local_minimum"]
+        return report._replace(
+            criterion={"aicc": "AICc", "gcv": "GCV"}.get(self.bandwidth, "leave-one-out error"),
+            value=-self.best_score_,
+            everyone=float(results["criterion"][-1]),
+            minima=list(zip(results["bandwidth"][low], results["criterion"][low].tolist(), strict=True)),
+            n_evaluations=chosen.n_evaluations,
+            seconds=self._seconds,
+            notes=chosen.notes,
+        )
 
     def _queries(self, X):
         """Validated queries, of shape (m, d)."""

@@ -35,7 +35,7 @@ LAYERS = [
     {"_core/_dense.py", "_compat.py"},
     {"_core/_sums.py", "datasets.py"},
     {"_core/__init__.py"},
-    {"_display.py", "_pooling.py", "_validation.py"},
+    {"_display.py", "_pooling.py", "_report.py", "_validation.py", "_convert.py"},
     {"_criterion.py"},
     {"_bandwidth/_selection.py", "_bandwidth/_families.py", "_bandwidth/_lbfgs.py"},
     {"_bandwidth/_rules.py", "_bandwidth/_shrinkage.py"},
@@ -60,7 +60,7 @@ def imports(module):
             assert node.level == 1 or (node.level == 2 and folder.name == "_bandwidth"), f"{module} reaches up"
             base = folder if node.level == 1 else folder.parent
             for name in [node.module] if node.module else [alias.name for alias in node.names]:
-                path = (base / name).as_posix()
+                path = (base / name.replace(".", "/")).as_posix()
                 ours.add(f"{path}/__init__.py" if (ROOT / path).is_dir() else f"{path}.py")
     return ours, others
 
@@ -113,8 +113,11 @@ def test_numpydoc():
     # No extended summary, see also, examples or notes are asked of everybody.
     ignored = {"ES01", "EX01", "SA01", "SA04", "GL01", "GL02", "GL03", "GL08", "RT01", "RT02", "RT03", "RT05"}
     ignored |= {"PR01", "PR02", "PR07", "SS05", "SS06"}
-    names = ["NadarayaWatsonRegressor", "loo_error", "datasets.make_sine"]
-    names += [f"NadarayaWatsonRegressor.{m}" for m in ("fit", "predict", "loo_predict", "attention_weights")]
+    names = ["NadarayaWatsonRegressor", "convert_bandwidth", "loo_error", "datasets.make_sine"]
+    names += [
+        f"NadarayaWatsonRegressor.{m}"
+        for m in ("fit", "predict", "loo_predict", "attention_weights", "bandwidth_report")
+    ]
     for display in ("AttentionDisplay", "BandwidthDisplay", "RegressionDisplay"):
         names += [display, f"{display}.from_estimator", f"{display}.plot"]
     for name in names:
