@@ -163,7 +163,7 @@ def compare_bandwidth(table, bandwidth, n, d, *, n_threads, most):
     """One line: find the bandwidth by the leave-one-out error."""
     name = f'fit, bandwidth="{bandwidth}", n = {n}, d = {d}'
     X, y = make_data(n, d)
-    model = NadarayaWatsonRegressor(bandwidth, n_jobs=n_threads)
+    model = NadarayaWatsonRegressor(bandwidth, shrinkage=0, n_jobs=n_threads)
     seconds = {}
     progress(f"{name}: sknw")
     model.fit(X[:FEW], y[:FEW])

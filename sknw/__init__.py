@@ -7,6 +7,7 @@ import pathlib as _pathlib
 import warnings as _warnings
 
 from . import datasets
+from ._convert import convert_bandwidth
 from ._criterion import loo_error
 from ._display import AttentionDisplay, BandwidthDisplay, RegressionDisplay
 from ._exceptions import EmptyNeighborhoodError, EmptyNeighborhoodWarning, InconsistentVersionWarning
@@ -22,6 +23,7 @@ __all__ = [
     "NadarayaWatsonRegressor",
     "RegressionDisplay",
     "__version__",
+    "convert_bandwidth",
     "datasets",
     "loo_error",
 ]

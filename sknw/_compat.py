@@ -11,7 +11,31 @@ from sklearn.utils.validation import (
     validate_data,  # a method of BaseEstimator before 1.6
 )
 
+try:
+    from sklearn.callback import CallbackSupportMixin  # experimental; since 1.9
+except ImportError:
+
+    class _Context:
+        """Stands for the context of callbacks where there are none."""
+
+        def subcontext(self, **_):
+            return self
+
+        def call_on_fit_task_begin(self, **_):
+            pass
+
+        def call_on_fit_task_end(self, **_):
+            return False
+
+    class CallbackSupportMixin:
+        """Stands for the mixin of scikit-learn where there is none."""
+
+        def _init_callback_context(self, **_):
+            return _Context()
+
+
 __all__ = [
+    "CallbackSupportMixin",
     "Interval",
     "StrOptions",
     "_check_sample_weight",

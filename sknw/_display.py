@@ -142,25 +142,33 @@ class AttentionDisplay(_Display):
 
 
 class BandwidthDisplay(_Display):
-    """Leave-one-out error against the bandwidth, or per iteration of a descent.
+    """Leave-one-out error against the bandwidth, or per iteration of a descent; or the relevance of each feature.
 
     It is recommended to use `BandwidthDisplay.from_estimator` to create one.
 
     Parameters
     ----------
-    criterion : ndarray of shape (n_points,)
-        Leave-one-out errors.
+    criterion : ndarray of shape (n_points,), default=None
+        Leave-one-out errors, or another criterion.
     bandwidth : ndarray of shape (n_points,), default=None
         Bandwidths, ascending, the last of which may be `inf`; None if `criterion` is per iteration.
     chosen : float, default=None
         The bandwidth that was chosen.
     name : str, default="bandwidth"
         Label of the axis of bandwidths.
+    relevance : ndarray of shape (n_features,), default=None
+        Spread of each feature over its bandwidth; if given, this is drawn and nothing else.
+    feature_names : list of str, default=None
+        Names of the features.
+    criterion_name : str, default="leave-one-out error"
+        Label of the axis of the criterion.
 
     Attributes
     ----------
-    line_ : matplotlib.lines.Line2D
+    line_ : matplotlib.lines.Line2D or None
         The curve.
+    bars_ : matplotlib.container.BarContainer or None
+        One bar per feature.
     minima_ : matplotlib.lines.Line2D or None
         Marks of other local minima.
     chosen_ : matplotlib.lines.Line2D or None
@@ -188,11 +196,24 @@ class BandwidthDisplay(_Display):
     0.295
     """
 
-    def __init__(self, *, criterion, bandwidth=None, chosen=None, name="bandwidth"):
+    def __init__(
+        self,
+        *,
+        criterion=None,
+        bandwidth=None,
+        chosen=None,
+        name="bandwidth",
+        relevance=None,
+        feature_names=None,
+        criterion_name="leave-one-out error",
+    ):
         self.criterion = criterion
         self.bandwidth = bandwidth
         self.chosen = chosen
         self.name = name
+        self.relevance = relevance
+        self.feature_names = feature_names
+        self.criterion_name = criterion_name
 
     @classmethod
     def from_estimator(cls, estimator, *, kind="search", feature=0, **plot_options):
@@ -201,9 +222,10 @@ class BandwidthDisplay(_Display):
         Parameters
         ----------
         estimator : NadarayaWatsonRegressor
-            Fitted with ``bandwidth="loo"`` or ``"gradient"``.
-        kind : {"search", "descent"}, default="search"
-            The global search of one factor, or the iterations of the descent that followed.
+            Fitted; for "search" and "descent" with a bandwidth that was chosen in that way.
+        kind : {"search", "descent", "features"}, default="search"
+            The global search of one factor, the iterations of the descent that followed, or the relevance of each
+            feature, its spread over its bandwidth: 0 for one that is smoothed out.
         feature : int or str, default=0
             With one bandwidth per feature, whose bandwidth is drawn: all are the same multiple of their spread.
         **plot_options : dict
@@ -219,9 +241,16 @@ class BandwidthDisplay(_Display):
             If the estimator was not fitted in the way that `kind` asks for.
         """
         check_is_fitted(estimator)
-        wanted = {"search": ("cv_results_", "'loo' or 'gradient'"), "descent": ("loss_curve_", "'gradient'")}
+        wanted = {
+            "search": ("cv_results_", "'loo', 'gradient', 'aicc' or 'gcv'"),
+            "descent": ("loss_curve_", "'gradient'"),
+        }
+        if kind == "features":
+            report = estimator.bandwidth_report()
+            relevance = np.nan_to_num(1 / report.in_spreads)
+            return cls(relevance=relevance, feature_names=report.features).plot(**plot_options)
         if kind not in wanted:
-            raise ValueError(f"kind must be 'search' or 'descent'; got {kind!r}.")
+            raise ValueError(f"kind must be 'search', 'descent' or 'features'; got {kind!r}.")
         attribute, bandwidths = wanted[kind]
         if not hasattr(estimator, attribute):
             raise ValueError(f"kind={kind!r} needs an estimator fitted with bandwidth={bandwidths}.")
@@ -237,11 +266,17 @@ class BandwidthDisplay(_Display):
         chosen = None
         if not hasattr(estimator, "loss_curve_"):
             chosen = h[np.flatnonzero(results["criterion"] == -estimator.best_score_)[-1]]
-        label = f"bandwidth of {name}" if several else "bandwidth"
-        return cls(criterion=results["criterion"], bandwidth=h, chosen=chosen, name=label).plot(**plot_options)
+        display = cls(
+            criterion=results["criterion"],
+            bandwidth=h,
+            chosen=chosen,
+            name=f"bandwidth of {name}" if several else "bandwidth",
+            criterion_name={"aicc": "AICc", "gcv": "GCV"}.get(estimator.bandwidth, "leave-one-out error"),
+        )
+        return display.plot(**plot_options)
 
-    def plot(self, *, ax=None, line_kw=None):
-        """Draw the curve, with the chosen bandwidth and the other local minima marked.
+    def plot(self, *, ax=None, line_kw=None, bar_kw=None):
+        """Draw the curve, with the chosen bandwidth and the other local minima marked, or the bars.
 
         Parameters
         ----------
@@ -249,6 +284,8 @@ class BandwidthDisplay(_Display):
             Axes to draw on; None makes new ones.
         line_kw : dict, default=None
             Passed to `matplotlib.axes.Axes.plot` for the curve; wins over what is set here.
+        bar_kw : dict, default=None
+            Passed to `matplotlib.axes.Axes.barh` for the bars; wins over what is set here.
 
         Returns
         -------
@@ -256,9 +293,15 @@ class BandwidthDisplay(_Display):
             Itself.
         """
         ax = self._axes(ax)
-        self.minima_ = self.chosen_ = self.infinite_ = None
+        self.line_ = self.bars_ = self.minima_ = self.chosen_ = self.infinite_ = None
+        if self.relevance is not None:
+            names = self.feature_names or [f"x{i}" for i in range(len(self.relevance))]
+            self.bars_ = ax.barh(names, self.relevance, **{"color": "C0"} | (bar_kw or {}))
+            ax.invert_yaxis()  # the first on top
+            ax.set(xlabel="relevance: spread over bandwidth")
+            return self
         options = {"color": "C0"} | (line_kw or {})
-        ax.set(ylabel="leave-one-out error")
+        ax.set(ylabel=self.criterion_name)
         if self.bandwidth is None:
             (self.line_,) = ax.plot(self.criterion, **{"marker": ".", **options})
             ax.set(xlabel="iteration")

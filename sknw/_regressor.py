@@ -1,6 +1,7 @@
 """The estimator: validate, choose, prepare; evaluate, divide, shape."""
 
 import os
+import time
 import warnings
 from numbers import Integral, Real
 
@@ -8,12 +9,22 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 
-from ._bandwidth import brief, descend, rule_of_thumb, search
-from ._compat import Interval, StrOptions, _fit_context, check_is_fitted, in_joblib_worker, validate_data
+from ._bandwidth import Objective, brief, descend, local_minima, rule_of_thumb, search, spreads
+from ._compat import (
+    CallbackSupportMixin,
+    Interval,
+    StrOptions,
+    _fit_context,
+    check_is_fitted,
+    in_joblib_worker,
+    validate_data,
+)
 from ._core import Rows, available_threads, check_applies, chosen_algorithm
-from ._criterion import check_can_leave_out, left_out
+from ._criterion import check_can_leave_out, in_units, left_out
 from ._exceptions import EmptyNeighborhoodError, EmptyNeighborhoodWarning, InconsistentVersionWarning
 from ._pooling import Metric, Sample, average, largest, weights
+from ._progress import Progress
+from ._report import BandwidthReport, effective_neighbors, widths
 from ._validation import (
     ALGORITHM,
     BANDWIDTH,
@@ -31,8 +42,11 @@ from ._version import __version__
 #: Weights of this many pairs are held at a time when only the largest are wanted (32 MiB).
 _WEIGHTS_AT_A_TIME = 2**22
 
+#: A report counts the neighbours of this many rows at the most.
+_ROWS_REPORTED = 1000
 
-class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+
+class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorMixin, BaseEstimator):
     r"""Nadaraya-Watson kernel regression, also known as attention pooling.
 
     The bandwidth is the standard deviation of the Gaussian and the support radius of a compact kernel, in the units of
@@ -48,14 +62,18 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     Parameters
     ----------
-    bandwidth : float, array-like or {"loo", "gradient", "scott", "silverman"}, default="loo"
+    bandwidth : float, array-like or {"loo", "gradient", "aicc", "gcv", "scott", "silverman"}, default="loo"
         A bandwidth in (0, inf], one per feature, or a matrix H of shape (n_features, n_features); or how to choose one:
 
         - "loo": the smallest leave-one-out error over all multiples of the spread of the features, by a global search;
-        - "gradient": a minimum of the leave-one-out error with one bandwidth per feature (or one for all, if
-          `bandwidth_type` is "spherical"), by descent along its gradient from the result of "loo"; never above the
-          error there, and not always the lowest minimum of all. Not for the family "full", the kernel "tophat" and a
+        - "gradient": the smallest leave-one-out error with one bandwidth per feature, or with a matrix if
+          `bandwidth_type` is "full", that descents along its gradient meet. They start from the result of "loo" and
+          from several other shapes, and are shrunk towards "loo" as `shrinkage` says. Not for the kernel "tophat" and a
           profile of your own;
+        - "aicc", "gcv": the same search with the corrected Akaike information criterion, or with generalized
+          cross-validation: the error of the fit with each row among its own neighbours, and a penalty for its degrees
+          of freedom. GCV is searched where there is at most one of these for two observations, and AICc where it is
+          defined, with at least two fewer of these than observations;
         - "scott", "silverman": rules of thumb, the spread of each feature times :math:`n^{-1/(d+4)}` or
           :math:`(n (d+2)/4)^{-1/(d+4)}`, n the number of observations and d that of features that are not constant, and
           times the canonical factor of the kernel. Not for a profile of your own.
@@ -81,14 +99,23 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         three features) take a time in proportion to the number of rows. "auto" chooses for each call; a profile of your
         own is always dense.
     rtol : float, default=1e-10
-        What a prediction may be wrong by, besides rounding, in units of the range of the targets: the algorithms "window"
-        and "fast_gauss" neglect that much where a kernel never vanishes. It holds for each query. 0 admits only what is
-        exact to rounding.
-    shrinkage : float, default=0.0
+        What a prediction may be wrong by, besides rounding, in units of the range of the targets: the algorithms
+        "window" and "fast_gauss" neglect that much where a kernel never vanishes. It holds for each query. 0 admits
+        only what is exact to rounding.
+    shrinkage : float or "cv", default="cv"
         For ``bandwidth="gradient"``: the weight of the squared distance, in the logarithm, of the bandwidths from those
-        of "loo", against a leave-one-out error in units of that of "loo".
+        of "loo", against a leave-one-out error in units of that of "loo". 0 gives the plain minimum, which a few
+        hundred rows make look better than it is; `inf` stays with "loo". "cv" chooses from both and what lies between
+        by 5-fold cross-validation, and takes 0 where there are at least 200 observations for each parameter.
+    drop_irrelevant : bool, default=False
+        For ``bandwidth="gradient"``: give an infinite bandwidth to features that do not matter. One at a time is
+        dropped, and the others are optimised again, while the leave-one-out error stays within two standard errors of
+        the difference to that with all features. With few rows a feature that matters little is dropped, too.
     max_iter : int, default=500
         For ``bandwidth="gradient"``: the largest number of iterations.
+    max_time : float, default=inf
+        For ``bandwidth="gradient"``: seconds after which descents stop with the best so far, and a warning. The global
+        search before them is never cut short.
     tol : float, default=1e-5
         For ``bandwidth="gradient"``: the descent ends where no component of the gradient of the leave-one-out error, in
         units of that of "loo", in the logarithm of the bandwidths is larger, or where a step lowers the error by less
@@ -105,16 +132,20 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     bandwidth_ : float, ndarray of shape (n_features,) or (n_features, n_features)
         The bandwidth in use, in the units of X and in the form of its family.
     best_score_ : float
-        Minus the leave-one-out error at `bandwidth_`; only if that was chosen by "loo" or "gradient".
+        Minus the criterion at `bandwidth_`, that is the leave-one-out error, AICc or GCV; only if that was chosen by
+        one of these.
     cv_results_ : dict of ndarrays
-        "bandwidth" and "criterion": the bandwidths of the global search, from narrow to wide, and their leave-one-out
-        error. Only for "loo" and "gradient".
+        "bandwidth" and "criterion": the bandwidths of the global search, from narrow to wide, and their criterion;
+        "local_minimum" marks the lowest of their neighbours. Not for rules of thumb and a bandwidth that was given.
     loss_curve_ : list of float
-        The leave-one-out error before the first and after each iteration; only for "gradient".
+        The leave-one-out error at the best of the global search, then after each iteration of the best descent; only
+        for "gradient".
+    shrinkage_ : float
+        The shrinkage in use; only for "gradient".
     algorithm_ : str
         The algorithm that leave-one-out at `bandwidth_` takes; "mean" if all bandwidths are infinite.
     n_iter_ : int
-        Iterations of the descent ("gradient"), evaluations that refined the search ("loo"), else 1.
+        Iterations of the descent ("gradient"), evaluations that refined the search ("loo", "aicc", "gcv"), else 1.
     X_fit_ : ndarray of shape (n_samples, n_features)
         Training points. The model holds its training data, and so does each copy that is saved of it.
     y_fit_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
@@ -134,9 +165,9 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     Notes
     -----
-    With n training rows, m queries, d features and p outputs, `predict` costs O((n + m) (1 + p)) time where "sliding" or
-    "fast_gauss" apply, O(m n (d + p)) at the most, and an evaluation of the leave-one-out error the same with m = n, of
-    which "loo" needs some dozens; memory is O((n + m) (d + p)).
+    With n training rows, m queries, d features and p outputs, `predict` costs O((n + m) (1 + p)) time where "sliding"
+    or "fast_gauss" apply, O(m n (d + p)) at the most, and an evaluation of the leave-one-out error the same with m = n,
+    of which "loo" needs some dozens; memory is O((n + m) (d + p)).
 
     Weights count observations, exactly as repeated rows do: leave-one-out takes one observation out of a row. Weights
     that are not counts should be scaled to at most 1; then the whole row is left out, and their common scale does not
@@ -160,14 +191,16 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     """
 
     _parameter_constraints = {
-        "bandwidth": [*BANDWIDTH, StrOptions({"loo", "gradient", "scott", "silverman"})],
+        "bandwidth": [*BANDWIDTH, StrOptions({"loo", "gradient", "aicc", "gcv", "scott", "silverman"})],
         "bandwidth_type": [StrOptions({"spherical", "diag", "full"})],
         "kernel": KERNEL,
         "empty": EMPTY,
         "algorithm": ALGORITHM,
         "rtol": RTOL,
-        "shrinkage": [Interval(Real, 0, None, closed="left")],
+        "shrinkage": [Interval(Real, 0, None, closed="both"), StrOptions({"cv"})],
+        "drop_irrelevant": ["boolean"],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "max_time": [Interval(Real, 0, None, closed="right")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "n_jobs": [Integral, None],
         "verbose": ["verbose"],
@@ -182,8 +215,10 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         empty="nearest",
         algorithm="auto",
         rtol=1e-10,
-        shrinkage=0.0,
+        shrinkage="cv",
+        drop_irrelevant=False,
         max_iter=500,
+        max_time=float("inf"),
         tol=1e-5,
         n_jobs=None,
         verbose=0,
@@ -195,7 +230,9 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.algorithm = algorithm
         self.rtol = rtol
         self.shrinkage = shrinkage
+        self.drop_irrelevant = drop_irrelevant
         self.max_iter = max_iter
+        self.max_time = max_time
         self.tol = tol
         self.n_jobs = n_jobs
         self.verbose = verbose
@@ -229,22 +266,37 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         check_applies(self.algorithm, self.kernel, X.shape[1])
         self._how()  # raises for n_jobs=0
         sample = Sample.of(X, y.reshape(len(y), -1), sample_weight)
-        self.bandwidth_ = self._choose_bandwidth(sample)
-        self._kernel = self.kernel  # to which the bandwidth belongs, whatever becomes of the parameter
-        self.X_fit_, self.y_fit_, self.n_outputs_ = X, y, len(sample.Y)
-        self._row_of = np.full(len(X), -1)
-        self._row_of[sample.given] = np.arange(len(sample.given))
-        self._metric = Metric.of(self.bandwidth_, sample.X)
-        self._rows = self._metric.rows(sample)
+        row_of = np.full(len(X), -1)
+        row_of[sample.given] = np.arange(len(sample.given))
+
+        def prepare(bandwidth):
+            """What `predict` and its likes need, of a bandwidth in the form of its family."""
+            metric = Metric.of(bandwidth, sample.X)
+            return {
+                "bandwidth_": bandwidth,
+                "_kernel": self.kernel,  # to which the bandwidth belongs, whatever becomes of the parameter
+                "X_fit_": X,
+                "y_fit_": y,
+                "n_outputs_": len(sample.Y),
+                "_row_of": row_of,
+                "_metric": metric,
+                "_rows": metric.rows(sample),
+                "_center": sample.center,
+                "_unit": sample.unit,
+                "_weight_unit": sample.weight_unit,
+            }
+
+        progress = Progress(self, X, y, sample_weight, prepare)
+        vars(self).update(prepare(self._choose_bandwidth(sample, progress)))
         self.algorithm_ = chosen_algorithm(
             self.kernel, self._rows, self._metric.g, algorithm=self.algorithm, rtol=self.rtol
         )
-        self._center, self._unit = sample.center, sample.unit
+        progress.end()
         return self
 
-    def _choose_bandwidth(self, sample):
+    def _choose_bandwidth(self, sample, progress):
         """The bandwidth, in the form of its family; sets the attributes that tell how it was found."""
-        for name in ("best_score_", "cv_results_", "loss_curve_"):  # of an earlier fit
+        for name in ("_chosen", "best_score_", "cv_results_", "loss_curve_", "shrinkage_"):  # of an earlier fit
             vars(self).pop(name, None)
         self.n_iter_ = 1
         d = sample.X.shape[1]
@@ -266,25 +318,43 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 UserWarning,
                 stacklevel=4,
             )
-        common = {"log": print if self.verbose else None, **self._how()}
-        if self.bandwidth == "loo":
-            found = search(sample, self.bandwidth_type, self.kernel, self.empty, **common)
-        elif self.bandwidth_type == "full":
-            raise ValueError(
-                "bandwidth='gradient' finds one number per feature (bandwidth_type='diag') or one for all "
-                "('spherical'), not yet a matrix (bandwidth_type='full')."
+        criterion = "loo" if self.bandwidth == "gradient" else self.bandwidth
+        options = {"empty": self.empty, **self._how()}
+        objective = Objective(sample, self.kernel, options, criterion=criterion, log=print if self.verbose else None)
+
+        def tell(task, h):
+            return progress.task(task, h if np.ndim(h) == 2 else in_family(h, self.bandwidth_type, d))
+
+        begin = time.perf_counter()
+        if self.bandwidth == "gradient":
+            found = descend(
+                objective,
+                self.bandwidth_type,
+                shrinkage=self.shrinkage,
+                drop_irrelevant=self.drop_irrelevant,
+                max_iter=self.max_iter,
+                tol=self.tol,
+                max_time=self.max_time,
+                tell=tell,
             )
-        else:
-            options = {"shrinkage": self.shrinkage, "max_iter": self.max_iter, "tol": self.tol}
-            found = descend(sample, self.bandwidth_type, self.kernel, self.empty, **options, **common)
             self.loss_curve_ = sample.squared(found.losses).tolist()
+            self.shrinkage_ = float(found.shrinkage)
+        else:
+            found = search(objective, self.bandwidth_type)
+            tell("search", found.h)
+        self._chosen, self._seconds = found, time.perf_counter() - begin
         self.n_iter_ = found.n_iter
-        self.best_score_ = float(-sample.squared(found.criterion))
+        self.best_score_ = float(-in_units(criterion, sample, found.criterion))
         searched = [in_family(h, self.bandwidth_type, d) for h in found.searched[0]]
-        self.cv_results_ = {"bandwidth": np.array(searched), "criterion": sample.squared(found.searched[1])}
+        self.cv_results_ = {
+            "bandwidth": np.array(searched),
+            "criterion": in_units(criterion, sample, found.searched[1]),
+            "local_minimum": local_minima(found.searched[1]),
+        }
         if self.verbose:
-            print(f"chosen: leave-one-out error {-self.best_score_:.6g} at bandwidth {brief(found.h)}")
-        return in_family(found.h, self.bandwidth_type, d)
+            name = "leave-one-out error" if criterion == "loo" else criterion
+            print(f"chosen: {name} {-self.best_score_:.6g} at bandwidth {brief(found.h)}")
+        return found.h if np.ndim(found.h) == 2 else in_family(found.h, self.bandwidth_type, d)
 
     def predict(self, X):
         """Average the training targets around each query.
@@ -390,6 +460,89 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             parts.append(largest(dense, min(top_k, dense.shape[1])))
         self._warn_if_empty(n_empty, len(X), self._empty(own), stacklevel=3)
         return sparse.vstack(parts, format="csr")
+
+    def bandwidth_report(self):
+        """What the choice of the bandwidth came to.
+
+        Returns
+        -------
+        BandwidthReport
+            Prints as text, and shows as a table in a notebook; its attributes have the numbers: the criterion against
+            that of averaging everyone, local minima that were met, each feature's bandwidth in its own units and in
+            those of its spread, features that are smoothed out, effective numbers of neighbours, empty windows, and
+            what the choice cost.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than two observations.
+
+        Notes
+        -----
+        Takes as long as `loo_predict`, and weights of at most 1000 rows, evenly spread over the training set.
+
+        Examples
+        --------
+        >>> from sknw import NadarayaWatsonRegressor
+        >>> from sknw.datasets import make_sine
+        >>> report = NadarayaWatsonRegressor().fit(*make_sine(random_state=0)).bandwidth_report()
+        >>> print(f"{report.loo_r2:.2f} {report.n_neighbors[1]:.1f}")
+        0.70 9.7
+        """
+        check_is_fitted(self)
+        check_can_leave_out(self._rows)
+        kernel, rows, g = self._kernel, self._rows, self._metric.g
+        Z, (n, d) = rows.Z.T, (len(rows.w), self.n_features_in_)
+        own, options = np.arange(n), {"empty": left_out(self.empty), **self._how()}
+        means, void, _ = average(kernel, rows, g, Z, own, **options)
+        errors = np.mean((means - rows.Y.T) ** 2, axis=1)
+        means, _, _ = average(kernel, rows._replace(Z=rows.Z[:0]), g[:0], Z[:, :0], own, **options)
+        everyone = rows.w @ np.mean((means - rows.Y.T) ** 2, axis=1)
+        some = np.unique(np.linspace(0, n - 1, min(n, _ROWS_REPORTED)).astype(np.int64))
+        step = max(1, _WEIGHTS_AT_A_TIME // n)
+        neighbors = []
+        for start in range(0, len(some), step):
+            part = some[start : start + step]
+            shares, _ = weights(kernel, rows, g, Z[part], part, empty=options["empty"], n_threads=options["n_threads"])
+            neighbors.append(effective_neighbors(shares, rows, part, self._weight_unit))
+        h = widths(self.bandwidth_, self._metric, d)
+        sample = Sample.of(self.X_fit_, self.y_fit_.reshape(len(self.y_fit_), -1), self._row_of >= 0)
+        spread = spreads(sample._replace(w=rows.w))
+        chosen = getattr(self, "_chosen", None)
+        choice = self.bandwidth if isinstance(self.bandwidth, str) else "given"
+        kernel = kernel if isinstance(kernel, str) else "own profile"
+        report = BandwidthReport(
+            choice=f"{choice}, {self.bandwidth_type}, {kernel}",
+            criterion=None,
+            value=None,
+            everyone=None,
+            loo_r2=float(1 - rows.w @ errors / everyone) if everyone > 0 else float("nan"),
+            minima=[],
+            features=list(getattr(self, "feature_names_in_", [f"x{i}" for i in range(d)])),
+            bandwidth=h,
+            in_spreads=np.divide(h, spread, out=np.full(d, np.nan), where=spread > 0),
+            n_neighbors=tuple(float(q) for q in np.quantile(np.concatenate(neighbors), [0, 0.5, 1])),
+            n_rows=len(some),
+            n_empty=int(np.count_nonzero(void)),
+            shrinkage=getattr(self, "shrinkage_", None),
+            n_iter=self.n_iter_,
+            n_evaluations=0,
+            seconds=None,
+            notes=(),
+        )
+        if chosen is None:
+            return report
+        results = self.cv_results_
+        low = results["local_minimum"]
+        return report._replace(
+            criterion={"aicc": "AICc", "gcv": "GCV"}.get(self.bandwidth, "leave-one-out error"),
+            value=-self.best_score_,
+            everyone=float(results["criterion"][-1]),
+            minima=list(zip(results["bandwidth"][low], results["criterion"][low].tolist(), strict=True)),
+            n_evaluations=chosen.n_evaluations,
+            seconds=self._seconds,
+            notes=chosen.notes,
+        )
 
     def _queries(self, X):
         """Validated queries, of shape (m, d)."""

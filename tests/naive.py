@@ -122,6 +122,31 @@ def loo_gradient_inverse(X, y, w, G, kernel, empty="nearest", step=1e-30):
     return out
 
 
+def penalized_fit(X, y, w, g, kernel, criterion):
+    """GCV, or the exponential of AICc: the error of the fit times a penalty; complex if g is."""
+    p, n = len(y[0]), math.fsum(w)
+    a = [weights(x, X, w, g, kernel) for x in X]
+    means = [average(a_i, y) for a_i in a]
+    squares = [
+        w_i * sum((m - t) ** 2 for m, t in zip(m_i, y_i, strict=True)) / p
+        for m_i, y_i, w_i in zip(means, y, w, strict=True)
+    ]
+    error, trace = total(squares) / n, total([a_i[i] for i, a_i in enumerate(a)])
+    if criterion == "gcv":
+        return error / (1 - trace / n) ** 2 if trace.real <= n / 2 else math.inf
+    return error * cmath.exp((n + trace) / (n - trace - 2)) if trace.real < n - 2 else math.inf
+
+
+def penalized_gradient(X, y, w, h, kernel, criterion, step=1e-30):
+    """Derivative of `penalized_fit` in each log h_k, by complex steps."""
+    g = inverse(h, len(X[0]))
+    out = []
+    for k in range(len(g)):
+        moved = [g_k * cmath.exp(-1j * step) if k == i else g_k for i, g_k in enumerate(g)]
+        out.append(penalized_fit(X, y, w, moved, kernel, criterion).imag / step)
+    return out
+
+
 def weighted_quantile(x, w, q):
     """Inverse of the weighted distribution function: the smallest x that at least the share q is not above."""
     order = sorted(range(len(x)), key=lambda i: x[i])

@@ -12,7 +12,8 @@ import naive
 from sknw import NadarayaWatsonRegressor, loo_error
 from sknw._bandwidth import spreads
 from sknw._core import PROFILES, canonical_factor
-from sknw._pooling import Sample
+from sknw._criterion import in_units, penalized_fit
+from sknw._pooling import Metric, Sample
 
 SMOOTH = [name for name in PROFILES if name != "tophat"]
 
@@ -123,6 +124,67 @@ def test_report_of_the_search(rng, kernel):
     assert_array_equal(model.bandwidth_, h[np.flatnonzero(criterion == -model.best_score_)[-1]])
 
 
+@pytest.mark.parametrize("kernel", ["epanechnikov", "linear"])
+def test_no_grid_finds_a_smaller_error_where_windows_have_edges(kernel):
+    """Data sets in which the minimum stands between two rows that enter a window at an angle."""
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        X = rng.uniform(size=(50, 1 + seed % 2))
+        y = np.sin(30 * X[:, 0]) + 0.3 * rng.normal(size=50)
+        model = NadarayaWatsonRegressor(kernel=kernel).fit(X, y)
+        best = min(loo_error(X, y, c * spread(X), kernel=kernel) for c in np.geomspace(0.01, 10, 700))
+        assert -model.best_score_ <= best + 1e-6 * max(loo_error(X, y, np.inf) - best, 0) + 1e-14
+
+
+@pytest.mark.parametrize("criterion", ["gcv", "aicc"])
+@pytest.mark.parametrize("kernel", PROFILES)
+@pytest.mark.parametrize("curve", CURVES)
+def test_no_grid_finds_a_smaller_penalized_fit(rng, criterion, kernel, curve):
+    x = rng.uniform(size=40)
+    y = CURVES[curve](x) + 0.3 * rng.normal(size=40)
+    model = NadarayaWatsonRegressor(criterion, kernel=kernel).fit(x[:, None], y)
+    sample = Sample.of(x[:, None], y[:, None], np.ones(40))
+
+    def value(h):
+        found = penalized_fit(sample, Metric.of(h, sample.X), kernel, criterion)[0]
+        return in_units(criterion, sample, found)
+
+    best = min(value(h) for h in np.geomspace(1e-3, 1e2, 600))
+    depth = max(value(np.inf) - best, 0)
+    assert_allclose(-model.best_score_, value(model.bandwidth_), rtol=1e-12)
+    # A tophat's is the best of a grid of 8 per octave.
+    assert -model.best_score_ <= best + (0.1 if kernel == "tophat" else 1e-6) * depth + 1e-14
+
+
+def test_criteria_with_too_few_rows():
+    """AICc needs more observations than three; of three rows, everyone is averaged."""
+    X, y = np.arange(3.0)[:, None], np.array([0.0, 1.0, 5.0])
+    model = NadarayaWatsonRegressor("aicc").fit(X, y)
+    assert_array_equal(model.bandwidth_, np.inf)
+    assert model.best_score_ == -np.inf
+    one = NadarayaWatsonRegressor("gcv").fit(X[:1], y[:1])
+    assert_array_equal(one.bandwidth_, np.inf)
+    constant = NadarayaWatsonRegressor("aicc").fit(np.arange(9.0)[:, None], np.ones(9))
+    assert_array_equal(constant.bandwidth_, np.inf)
+    assert constant.best_score_ == np.inf  # the logarithm of no error at all
+
+
+def test_criterion_at_the_edge_of_its_domain():
+    """Without noise GCV falls towards interpolation; it is searched down to one degree of freedom for two rows."""
+    x = np.linspace(0, 1, 40)
+    model = NadarayaWatsonRegressor("gcv").fit(x[:, None], np.sin(20 * x))
+    trace = model.attention_weights(x[:, None]).trace()
+    assert trace == pytest.approx(20, abs=1e-6)
+
+
+def test_aicc_in_other_units(rng):
+    X, y = rng.uniform(size=(40, 1)), rng.normal(size=40)
+    y += np.sin(6 * X[:, 0])
+    plain, moved = (NadarayaWatsonRegressor("aicc").fit(X, b * y) for b in (1, 1e3))
+    assert_allclose(moved.best_score_, plain.best_score_ - 2 * np.log(1e3), rtol=1e-12)
+    assert_allclose(moved.cv_results_["criterion"], plain.cv_results_["criterion"] + 2 * np.log(1e3), rtol=1e-10)
+
+
 def test_attributes_of_an_earlier_fit_do_not_stay(rng):
     X, y = rng.normal(size=(30, 1)), rng.normal(size=30)
     model = NadarayaWatsonRegressor("gradient").fit(X, y)
@@ -207,21 +269,23 @@ def test_thousand_rows():
 def test_descent_is_never_worse_than_the_search(rng, kernel):
     X = rng.uniform(size=(80, 3))
     y = np.sin(6 * X[:, 0]) + X[:, 1] + 0.2 * rng.normal(size=80)
-    loo, gradient = (NadarayaWatsonRegressor(bandwidth, kernel=kernel).fit(X, y) for bandwidth in ("loo", "gradient"))
+    loo, gradient = (
+        NadarayaWatsonRegressor(bandwidth, kernel=kernel, shrinkage=0).fit(X, y) for bandwidth in ("loo", "gradient")
+    )
     assert gradient.best_score_ >= loo.best_score_
     assert_allclose(-gradient.best_score_, loo_error(X, y, gradient.bandwidth_, kernel=kernel), rtol=1e-13)
     assert gradient.loss_curve_[0] == pytest.approx(-loo.best_score_, rel=1e-13)
-    assert len(gradient.loss_curve_) == gradient.n_iter_ + 1
+    assert gradient.n_iter_ == max(1, len(gradient.loss_curve_) - 1)
     assert_array_equal(gradient.cv_results_["criterion"], loo.cv_results_["criterion"])
     if kernel == "gaussian":
         assert gradient.best_score_ > 0.7 * loo.best_score_
-        assert (np.diff(gradient.loss_curve_) <= 0).all()
+        assert (np.diff(gradient.loss_curve_[1:]) <= 0).all()
 
 
 def test_descent_ends_where_the_gradient_vanishes(rng):
     X = rng.uniform(size=(100, 3))
     y = np.sin(6 * X[:, 0]) + X[:, 1] ** 2 + X[:, 2] + 0.1 * rng.normal(size=100)
-    model = NadarayaWatsonRegressor("gradient", tol=1e-8).fit(X, y)
+    model = NadarayaWatsonRegressor("gradient", shrinkage=0, tol=1e-8).fit(X, y)
     assert np.isfinite(model.bandwidth_).all()
     error, gradient = loo_error(X, y, model.bandwidth_, return_gradient=True)
     assert np.abs(gradient).max() <= 1e-8 * model.loss_curve_[0]
@@ -233,7 +297,7 @@ def test_features_that_do_not_matter_are_left_out(rng):
     X = rng.uniform(size=(200, 4))
     y = np.sin(6 * X[:, 0]) + 0.1 * rng.normal(size=200)
     # The last feature has nothing to say about y, and neither has noise that repeats it.
-    model = NadarayaWatsonRegressor("gradient").fit(X, y)
+    model = NadarayaWatsonRegressor("gradient", shrinkage=0).fit(X, y)
     free = model.bandwidth_
     assert np.isfinite(free[0])
     for j in np.flatnonzero(np.isinf(free)):
@@ -277,7 +341,7 @@ def test_a_feature_that_may_as_well_be_infinite_is_found_behind_one_that_may_not
         rng = np.random.default_rng(seed)
         X = rng.uniform(size=(60, 4))
         y = np.sin(6 * X[:, 0]) + 0.5 * X[:, 3] + 0.3 * rng.normal(size=60)
-        model = NadarayaWatsonRegressor("gradient").fit(X, y)
+        model = NadarayaWatsonRegressor("gradient", shrinkage=0).fit(X, y)
         h = model.bandwidth_
         for j in np.flatnonzero(np.isfinite(h)):
             infinite = h.copy()
@@ -304,7 +368,7 @@ def test_too_few_iterations_warn(rng):
     X = rng.uniform(size=(80, 5))
     y = np.sin(6 * X[:, 0]) + X[:, 1] + 0.2 * rng.normal(size=80)
     with pytest.warns(ConvergenceWarning, match="max_iter=2 iterations"):
-        model = NadarayaWatsonRegressor("gradient", max_iter=2).fit(X, y)
+        model = NadarayaWatsonRegressor("gradient", shrinkage=0, max_iter=2).fit(X, y)
     assert model.n_iter_ == 2
     assert model.best_score_ >= NadarayaWatsonRegressor().fit(X, y).best_score_
 

@@ -7,7 +7,9 @@ from numpy.testing import assert_allclose
 
 import naive
 from sknw import NadarayaWatsonRegressor, loo_error
-from sknw._core import PROFILES
+from sknw._core import PROFILES, Derivatives
+from sknw._criterion import penalized_fit
+from sknw._pooling import Metric, Sample
 
 DIFFERENTIABLE = [name for name, profile in PROFILES.items() if profile.differentiable]
 
@@ -144,3 +146,65 @@ def test_criterion_is_that_of_the_predictions(rng):
     expected = np.average(((model.loo_predict() - y) ** 2).mean(axis=1), weights=w)
     assert_allclose(-model.best_score_, expected, rtol=1e-13)
     assert_allclose(loo_error(X, y, model.bandwidth_, sample_weight=w), expected, rtol=1e-13)
+
+
+# The fit with its own rows -------------------------------------------------------------------------------------------
+
+
+def penalized(X, y, h, w, kernel, criterion, derivatives=Derivatives.NOTHING):
+    """Value and gradient in the units of y."""
+    sample = Sample.of(X, y, w)
+    value, gradient = penalized_fit(sample, Metric.of(h, sample.X), kernel, criterion, derivatives=derivatives)
+    return sample.squared(value), sample.squared(gradient)
+
+
+@pytest.mark.parametrize("criterion", ["gcv", "aicc"])
+@pytest.mark.parametrize("kernel", PROFILES)
+@pytest.mark.parametrize("weights", ["none", "counts", "mixed"])
+@pytest.mark.parametrize("p", [1, 3])
+def test_penalized_fit(rng, criterion, kernel, weights, p):
+    X, y, w = make(rng, d=3, p=p, weights=weights)
+    X[2] = X[1] + (1e-3 if kernel in ("exponential", "linear") else 0)  # their square root has no derivative at 0
+    there = w > 0
+    lists = X[there].tolist(), y[there].tolist(), w[there].tolist()
+    h = np.array([0.9, 1.5, 2.5]) * (2 if PROFILES[kernel].reach == 1 else 1)
+    derivatives = Derivatives.FEATURES if kernel in DIFFERENTIABLE else Derivatives.NOTHING
+    value, gradient = penalized(X, y, h, w, kernel, criterion, derivatives)
+    # Here every window holds its own row, so masses are at least the weight of that; AICc multiplies what is lost by
+    # its exponent, of size n / (n - t - 2).
+    assert_allclose(value, complex(naive.penalized_fit(*lists, (1 / h).tolist(), kernel, criterion)).real, rtol=1e-11)
+    assert np.isfinite(value)
+    if kernel in DIFFERENTIABLE:
+        expected = np.array(naive.penalized_gradient(*lists, h.tolist(), kernel, criterion))
+        assert_allclose(gradient, expected, rtol=0, atol=1e-9 * np.abs(expected).max())
+        scale = penalized(X, y, h, w, kernel, criterion, Derivatives.SCALE)[1]
+        assert_allclose(scale, [gradient.sum()], rtol=0, atol=1e-12 * np.abs(gradient).max())
+
+
+@pytest.mark.parametrize("criterion", ["gcv", "aicc"])
+def test_penalized_fit_at_both_ends(rng, criterion):
+    X, y, w = make(rng, weights="none")
+    assert penalized(X, y, 1e-3, w, "gaussian", criterion)[0] == np.inf
+    # Everyone counts the same: one degree of freedom.
+    n, variance = w.sum(), np.var(y)
+    penalty = (1 - 1 / n) ** -2 if criterion == "gcv" else np.exp((n + 1) / (n - 3))
+    assert_allclose(penalized(X, y, np.inf, w, "gaussian", criterion)[0], variance * penalty, rtol=1e-12)
+    assert_allclose(penalized(X, y, 1e6, w, "gaussian", criterion)[0], variance * penalty, rtol=1e-9)
+
+
+@pytest.mark.parametrize("criterion", ["gcv", "aicc"])
+def test_penalized_fit_with_a_profile_that_is_not_one_at_zero(rng, criterion):
+    X, y, w = make(rng, weights="mixed")
+    gaussian = numba.njit(lambda s: 3 * np.exp(-s / 2))
+    expected = penalized(X, y, 0.9, w, "gaussian", criterion)[0]
+    assert_allclose(penalized(X, y, 0.9, w, gaussian, criterion)[0], expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("criterion", ["gcv", "aicc"])
+def test_penalized_fit_does_not_depend_on_how_many_rows_are_held(rng, criterion, monkeypatch):
+    X, y, w = make(rng, n=300, d=3)
+    expected = penalized(X, y, [0.7, 1.0, 1.0], w, "gaussian", criterion, Derivatives.FEATURES)
+    monkeypatch.setattr("sknw._criterion._SUMS_AT_A_TIME", 1)
+    got = penalized(X, y, [0.7, 1.0, 1.0], w, "gaussian", criterion, Derivatives.FEATURES)
+    assert_allclose(got[0], expected[0], rtol=1e-14)
+    assert_allclose(got[1], expected[1], rtol=1e-12)

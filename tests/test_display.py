@@ -119,9 +119,9 @@ def test_curve_of_the_descent(table):
     assert BandwidthDisplay.from_estimator(model).chosen is None
     with pytest.raises(ValueError, match="fitted with bandwidth='gradient'"):
         BandwidthDisplay.from_estimator(NadarayaWatsonRegressor().fit(table, table["age"]), kind="descent")
-    with pytest.raises(ValueError, match="fitted with bandwidth='loo' or 'gradient'"):
+    with pytest.raises(ValueError, match="fitted with bandwidth='loo', 'gradient', 'aicc' or 'gcv'"):
         BandwidthDisplay.from_estimator(NadarayaWatsonRegressor(1.0).fit(table, table["age"]))
-    with pytest.raises(ValueError, match="kind must be 'search' or 'descent'; got 'loss'"):
+    with pytest.raises(ValueError, match="kind must be 'search', 'descent' or 'features'; got 'loss'"):
         BandwidthDisplay.from_estimator(model, kind="loss")
 
 
@@ -146,3 +146,24 @@ def test_curves_of_several_outputs_and_data_frames(rng):
     assert len(display.line_) == len(display.scatter_) == 2
     with pytest.raises(ValueError, match=r"expected X of shape \(n_samples, 1\), got \(30, 2\)"):
         RegressionDisplay.from_estimator(NadarayaWatsonRegressor(1.0).fit(y, X["age"]), y)
+
+
+def test_relevance_of_features(rng):
+    X = pd.DataFrame(rng.uniform(size=(80, 3)), columns=["a", "b", "c"])
+    y = np.sin(6 * X["a"]) + 0.1 * rng.normal(size=80)
+    model = NadarayaWatsonRegressor("gradient", drop_irrelevant=True).fit(X, y)
+    display = BandwidthDisplay.from_estimator(model, kind="features")
+    assert [label.get_text() for label in display.ax_.get_yticklabels()] == ["a", "b", "c"]
+    widths = [bar.get_width() for bar in display.bars_]
+    assert widths == display.relevance.tolist()
+    assert widths[0] > 1
+    assert (np.array(widths) == 0).tolist() == np.isinf(model.bandwidth_).tolist()
+    assert display.line_ is None
+    red = display.plot(bar_kw={"color": "red"})
+    assert red.bars_[0].get_facecolor() == (1, 0, 0, 1)
+
+
+def test_criterion_by_its_name(rng):
+    x = rng.uniform(size=40)
+    display = BandwidthDisplay.from_estimator(NadarayaWatsonRegressor("aicc").fit(x[:, None], np.sin(6 * x)))
+    assert display.ax_.get_ylabel() == "AICc"

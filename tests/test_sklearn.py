@@ -28,10 +28,13 @@ from sknw._core import PROFILES
 # features, and yet fit better than the mean.
 ESTIMATORS = [
     NadarayaWatsonRegressor(),
-    *(NadarayaWatsonRegressor(h) for h in ("gradient", "scott", "silverman", 1.0)),
+    *(NadarayaWatsonRegressor(h) for h in ("gradient", "aicc", "gcv", "scott", "silverman", 1.0)),
     *(NadarayaWatsonRegressor(bandwidth_type=family) for family in ("spherical", "full")),
     NadarayaWatsonRegressor("gradient", bandwidth_type="spherical"),
-    NadarayaWatsonRegressor("gradient", shrinkage=0.1),
+    NadarayaWatsonRegressor("gradient", shrinkage=0.1, drop_irrelevant=True),
+    NadarayaWatsonRegressor("gradient", shrinkage=0.0),
+    # Hundreds of parameters on 15 rows end at the same point, to the digits asked for, if the penalty makes one of it.
+    NadarayaWatsonRegressor("gradient", bandwidth_type="full", shrinkage=1.0, tol=1e-9),
     NadarayaWatsonRegressor(n_jobs=2),
     *(
         NadarayaWatsonRegressor(1.0 if name == "exponential" else 3.0, kernel=name)

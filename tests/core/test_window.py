@@ -36,8 +36,8 @@ def assert_as_dense(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NO
 
     Both engines form the same squared distances and weights. Sums of n terms in lanes and tiles are off by at most
     (128 + n / 64) eps of the sum of their sizes; moving them to a nearer row, some twenty times at the most, by another
-    (20 + s) eps, s the largest squared distance that they are moved by. |t_a t_b| <= s bounds the size of a derivative's
-    terms.
+    (20 + s) eps, s the largest squared distance that they are moved by. |t_a t_b| <= s bounds the size of the terms of
+    a derivative.
     """
     got = window_sums(kernel, rows, g, Zq, own, derivatives=derivatives, rtol=rtol)
     expected = kernel_sums(kernel, rows, g, Zq, own, derivatives=derivatives)

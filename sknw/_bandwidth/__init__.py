@@ -1,0 +1,26 @@
+"""Choosing a bandwidth: rules of thumb, a global search of one factor, and descent along the gradient.
+
+Plain functions that return a `Selection`. All of them start from a reference shape, the spread of each feature (or
+their root mean square), and speak of the factor c that it is multiplied by::
+
+    descend                 _descent.py      within a family, along the gradient, from several starts
+       |
+       +-- eliminate        _elimination.py  features that do not matter
+       +-- cross_validate   _shrinkage.py    how far a descent may go
+       |      |
+       |      +-- lbfgs     _lbfgs.py        one descent
+       +-- Diagonal, Full   _families.py     bandwidths as vectors without constraints
+       |
+    search                  _search.py       one factor, among all
+       |
+    rule_of_thumb           _rules.py        spreads, and what follows from them alone
+       |
+    Selection, Objective    _selection.py    a criterion as a function of the bandwidth, and what comes of it
+"""
+
+from ._descent import descend
+from ._rules import rule_of_thumb, spreads
+from ._search import search
+from ._selection import Objective, Selection, brief, local_minima
+
+__all__ = ["Objective", "Selection", "brief", "descend", "local_minima", "rule_of_thumb", "search", "spreads"]

@@ -1,0 +1,155 @@
+"""Descent along the gradient of the leave-one-out error, within a family of bandwidths."""
+
+import math
+import time
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from .._criterion import check_differentiable
+from ._elimination import eliminate, widen
+from ._families import Diagonal, Full
+from ._lbfgs import End, Limits, lbfgs
+from ._search import search
+from ._selection import local_minima
+from ._shrinkage import cross_validate, in_folds, part, ranks
+
+#: Starts are compared on about this many rows.
+_ROWS_TO_COMPARE = 300
+
+#: Of starts by shape, one for a feature, there are no more than this.
+_MOST_SHAPES = 12
+
+#: A start that is within this share of the best goes on to all rows, one beside the best at the most.
+_NEARLY_AS_GOOD = 0.02
+
+
+def descend(
+    objective,
+    bandwidth_type,
+    *,
+    shrinkage,
+    drop_irrelevant=False,
+    max_iter,
+    tol,
+    max_time=math.inf,
+    tell=None,
+):
+    """The bandwidths of a family with the smallest leave-one-out error that descents from several starts meet.
+
+    L-BFGS-B in the logarithms of the bandwidths, or in the logarithm of a matrix, with the exact gradient, on the error
+    divided by its value at the best of the global search, plus ``shrinkage * sum(theta**2)`` for the logarithms theta
+    of the ratio to that. Starts are the best of the global search, its other minima, and each feature narrow beside
+    wide ones; with many rows they are compared on some of them.
+
+    Parameters
+    ----------
+    objective : Objective
+    bandwidth_type : str
+    shrinkage : float or "cv"
+    drop_irrelevant : bool
+    max_iter : int
+    tol : float
+    max_time : float
+        In seconds.
+    tell : callable, default=None
+        Called with "search" and its bandwidth, then with "iteration" and the best bandwidth so far after each iteration
+        on all rows; ends the descents by returning True.
+
+    Returns
+    -------
+    Selection
+    """
+    check_differentiable(objective.kernel)
+    deadline = time.monotonic() + max_time
+    start = search(objective, bandwidth_type)
+    stop = tell is not None and tell("search", start.h)
+    losses = [start.criterion]
+    stay = start._replace(losses=losses, n_iter=1, shrinkage=math.inf)
+    if bandwidth_type == "spherical" or np.isfinite(start.h).sum() <= 1 or not start.criterion > 0:
+        return stay._replace(notes=("one factor is all there is to choose",))
+    if stop:
+        return stay._replace(notes=("a callback asked to stop after the global search",))
+    family = (Full if bandwidth_type == "full" else Diagonal)(objective.sample, start.h)
+    factors = start.searched[0][:, family.features[0]] / start.h[family.features[0]]
+    # Beyond these, windows hold nobody or everyone.
+    limits = Limits(max_iter, tol, deadline, math.log(factors[0]), math.log(64 * factors[-2]))
+
+    notes = ()
+    if shrinkage == "cv":
+        shrinkage, note = cross_validate(objective, family, in_folds(limits))
+        notes = (note,)
+    if math.isinf(shrinkage):
+        end = End(1.0, np.zeros(family.size), start.criterion, [])
+    else:
+        end = _best_of(objective, family, start, shrinkage, limits, tell)
+    if shrinkage == 0:  # the pull of a penalty is to finite bandwidths
+        family, end = widen(objective, family, end, tol)
+    if drop_irrelevant and end.why != "callback" and len(family.features) > 1:
+        family, end = eliminate(objective, family, end, start.criterion, shrinkage, limits)
+    cure = {"max_iter": f"max_iter={max_iter} iterations", "max_time": f"max_time={max_time:g} seconds"}.get(end.why)
+    if cure is not None:
+        warnings.warn(
+            f"The descent of the bandwidth stopped after {cure} with the best so far; raise {end.why}, or raise tol.",
+            ConvergenceWarning,
+            stacklevel=5,
+        )
+        notes += (f"stopped after {cure}",)
+    if end.why == "callback":
+        notes += ("a callback asked to stop",)
+    return start._replace(
+        h=family.bandwidth(end.theta),
+        criterion=end.criterion,
+        losses=losses + end.losses,
+        n_iter=max(1, len(end.losses)),
+        n_evaluations=objective.n_evaluations,
+        shrinkage=shrinkage,
+        notes=notes,
+    )
+
+
+def _best_of(objective, family, start, shrinkage, limits, tell):
+    """The lowest end of descents from several starts."""
+    if isinstance(family, Full):  # a diagonal matrix is a start that is cheap to find
+        diagonal = Diagonal(objective.sample, family.h)
+        logs = _best_of(objective, diagonal, start, shrinkage, limits, None).theta
+        starts = [np.zeros(family.size), family.around(logs)]
+    else:
+        starts = _compare(objective, family, start, shrinkage, limits)
+    ends = []
+    for theta in starts:
+        ends.append(lbfgs(objective, family, theta, start.criterion, shrinkage, limits, tell))
+        if ends[-1].why == "callback":
+            break
+    best = min(ends, key=lambda end: end.penalized)
+    cut_short = [end.why for end in ends if end.why in ("max_time", "callback")]
+    return best._replace(why=cut_short[0]) if cut_short else best
+
+
+def _compare(objective, family, start, shrinkage, limits):
+    """The most promising starts, by short descents, on some of the rows if there are many."""
+    sample = objective.sample
+    rank = ranks(sample)
+    every = max(1, math.ceil((rank.max() + 1) / _ROWS_TO_COMPARE))
+    some = part(sample, rank % every == 0)
+    # Fewer rows ask for wider windows.
+    wider = (sample.n_observations / some.n_observations) ** (1 / (len(family.features) + 4))
+    here, learn = type(family)(some, wider * family.h), objective.on(some)
+    scale, gradient = learn(here.bandwidth(np.zeros(here.size)), here.derivatives)
+    narrow = np.argsort(-gradient, kind="stable")[:_MOST_SHAPES]  # those first that gain most by it
+    factors = start.searched[0][:, family.features[0]] / start.h[family.features[0]]
+    low = local_minima(start.searched[1]) & np.isfinite(factors)
+    logs = [0.0, *np.log(factors[low]), *(1 - 2 * np.eye(len(family.features))[narrow])]
+    if not scale > 0:
+        return [np.zeros(family.size)]
+    ends = [lbfgs(learn, here, here.around(log), scale, shrinkage, in_folds(limits)) for log in logs]
+    objective.n_evaluations += learn.n_evaluations
+    ends.sort(key=lambda end: end.penalized)
+    best = ends[0]
+    others = [
+        end
+        for end in ends[1:]
+        if end.penalized <= best.penalized + _NEARLY_AS_GOOD and np.abs(end.theta - best.theta).max() > 0.5
+    ]
+    return [end.theta for end in [best, *others[:1]]]

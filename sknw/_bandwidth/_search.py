@@ -1,0 +1,305 @@
+"""The global search of one factor of the reference shape."""
+
+import itertools
+import math
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import brentq, minimize_scalar
+
+from .._core import MOST_FEATURES_IN_ORDER, PROFILES, Derivatives, Rows, kernel_sums, spatial_order
+from .._pooling import Metric, can_leave_out
+from ._rules import reference
+from ._selection import ENOUGH, Selection
+
+#: Criteria that agree to this relative precision are a tie, which goes to the widest bandwidth.
+_TIE = 1e-12
+
+
+class _Point(NamedTuple):
+    """One evaluation of the criterion: log c, its value, and its derivative in log c (NaN if there is none)."""
+
+    t: float
+    value: float
+    slope: float
+    rough: bool = False
+
+
+def search(objective, bandwidth_type):
+    """The factor of the reference shape with the smallest criterion, among all.
+
+    The criterion is computed, with its derivative, on a grid of log c that reaches from windows that hold nobody to
+    averages over everyone, and on a finer one wherever it might fall below the best so far. Every interval in which the
+    derivative turns from falling to rising holds a minimum; the promising ones are refined to its root. Of ties the
+    widest bandwidth wins, on a plateau its right end, `inf` included.
+
+    Parameters
+    ----------
+    objective : Objective
+    bandwidth_type : str
+
+    Returns
+    -------
+    Selection
+    """
+    sample, kernel = objective.sample, objective.kernel
+    shape = reference(sample, bandwidth_type)
+    infinite = shape * math.inf
+    if not can_leave_out(sample):  # there is no criterion, but only one answer either
+        return Selection(infinite, math.nan, (np.array([infinite]), np.array([math.nan])))
+    everyone = objective(infinite)[0]
+    if sample.is_constant or np.isinf(shape).all() or np.isinf(everyone):
+        return Selection(infinite, everyone, (np.array([infinite]), np.array([everyone])))
+
+    smooth = not callable(kernel) and PROFILES[kernel].differentiable
+    # Penalties have a pole, the slopes of which tell nothing about the minimum.
+    curve = _Curve(objective, shape, smooth, math.inf if objective.criterion == "loo" else 10 * everyone)
+    for t in _grid(sample, shape, kernel, smooth, objective.options):
+        curve(t, rough=True)
+    if objective.criterion != "loo":
+        _find_edge(curve)
+    if smooth:
+        _extend(curve, everyone)
+        _bisect_contradictions(curve)
+    n_grid = len(curve.points)
+    if smooth:
+        _subdivide(curve, everyone, most=12 if curve.sampled else 400)
+    _refine(curve, kernel)
+    best = _widest_of_best(curve, everyone)
+    ordered = curve.ordered()
+    factors = np.array([math.exp(point.t) for point in ordered] + [math.inf])
+    searched = factors if np.ndim(shape) == 0 else factors[:, None]
+    return Selection(
+        math.exp(best.t) * shape,
+        best.value,
+        (searched * shape, np.array([point.value for point in ordered] + [everyone])),
+        n_iter=max(1, len(curve.points) - n_grid),
+        n_evaluations=objective.n_evaluations,
+    )
+
+
+class _Curve:
+    """The criterion as a function of log c, which remembers its points; those where it is out of the question apart."""
+
+    def __init__(self, objective, shape, smooth, ceiling):
+        self.objective, self.shape, self.smooth, self.ceiling = objective, shape, smooth, ceiling
+        self.points, self.outside = {}, []
+        self.sampled = objective.rough["every"] > 1
+
+    def __call__(self, t, *, rough=False):
+        if t in self.points and (rough or not self.points[t].rough):
+            return self.points[t]
+        derivatives = Derivatives.SCALE if self.smooth else Derivatives.NOTHING
+        value, gradient = self.objective(math.exp(t) * self.shape, derivatives, rough=rough)
+        point = _Point(t, value, gradient[0] if self.smooth else math.nan, rough)
+        if value < self.ceiling:
+            self.points[t] = point
+        else:
+            self.points.pop(t, None)
+            self.outside.append(t)
+        return point
+
+    def ordered(self):
+        return sorted(self.points.values())
+
+
+def _grid(sample, shape, kernel, smooth, how):
+    """Values of log c: fine where windows hold a few rows to all of them, coarse on both sides of that."""
+    Z, to_neighbor = _neighbors(Metric.of(shape, sample.X), sample, kernel, how)
+    n = len(Z)
+    # No two rows are further apart than this. The center is that of the data, whatever their axes.
+    diameter = 2 * np.sqrt(np.max(np.sum((Z - Z.mean(axis=0)) ** 2, axis=1)))
+    # Narrower than the smallest gap a window holds nobody; a softmax has become the nearest neighbor at exp(-40).
+    compact = not callable(kernel) and math.isfinite(PROFILES[kernel].reach)
+    lowest = (0.9 if compact else 1 / 40 if kernel == "exponential" else 0.1) * to_neighbor.min()
+    # Where rows enter a window one by one, the error has a kink each time; with few rows these are far apart.
+    octave = math.log(2)
+    if compact or callable(kernel):
+        per_octave = 16 if n <= 200 else 8 if n <= 2000 or not smooth else 2
+    else:
+        per_octave = 4 if n <= 200 else 3 if n <= 1000 else 2 if n <= ENOUGH else 1
+    start = max(lowest, (0.25 if n <= ENOUGH else 16) * np.median(to_neighbor))
+    narrow, start, stop, wide = np.log([lowest, start, 2 * diameter, 32 * diameter]).tolist()
+    main = np.linspace(start, stop, 1 + math.ceil((stop - start) * per_octave / octave - 1e-9))
+    # Narrower than that, fewer and fewer rows see anybody; of many rows, the more of them the steps may cover.
+    narrower, step = [start], octave if n <= ENOUGH else 2 * octave
+    while narrower[-1] - step > narrow:
+        narrower.append(narrower[-1] - step)
+        step *= 1 if n <= ENOUGH else 2
+    return sorted({narrow, *narrower, *main.tolist(), wide})
+
+
+def _neighbors(metric, sample, kernel, how):
+    """The places that hold rows, in units of the reference shape, and how far each is from the nearest other one."""
+    Z = metric.coordinates(sample.X) * metric.g
+    if Z.shape[1] == 1:
+        Z = np.unique(Z)
+        gaps = np.diff(Z)
+        return Z[:, None], np.minimum(np.append(np.inf, gaps), np.append(gaps, np.inf))
+    order = np.lexsort(Z.T)
+    Z = Z[order]
+    Z = Z[np.append(True, (Z[1:] != Z[:-1]).any(axis=1))]
+    if Z.shape[1] <= MOST_FEATURES_IN_ORDER:
+        Z = Z[spatial_order(Z.T)]
+    n = len(Z)
+    rows = Rows(Z.T, np.empty((0, n)), np.ones(n), np.zeros(n))
+    how = {name: how[name] for name in how if name != "empty"}
+    if n <= _FEW:  # the sums of any kernel know the nearest row; those of this one are compiled anyway
+        how["algorithm"] = "dense"
+    else:
+        kernel = "nearest"
+    state = kernel_sums(kernel, rows, np.ones(Z.shape[1]), Z, np.arange(n), **how)
+    return Z, np.sqrt(state.shift)
+
+
+#: Where every pair is quickly visited.
+_FEW = 5000
+
+
+def _find_edge(curve):
+    """Halve the way to where the criterion becomes infinite, until it falls from there or has its minimum there."""
+    if not curve.outside or not curve.points:
+        return
+    low, first = max(curve.outside), min(curve.points)
+    while first - low > 1e-9 and not curve(first, rough=True).slope < 0:
+        middle = 0.5 * (low + first)
+        low, first = (low, middle) if curve(middle, rough=True).value < curve.ceiling else (middle, first)
+
+
+def _extend(curve, everyone):
+    """Go on at both ends as long as the error falls there, at the wide end only while it is below that of averaging."""
+    for outward, end in ((-1, min), (1, max)):
+        for _ in range(12):
+            last = curve.points[end(curve.points)]
+            if outward * last.slope > -_TIE * last.value or (outward > 0 and last.value >= everyone * (1 - _TIE)):
+                break
+            curve(last.t + outward * math.log(4), rough=True)
+
+
+def _bisect_contradictions(curve, depth=4):
+    """Halve the intervals whose ends contradict each other: it falls at both, yet ends higher; or the reverse."""
+    for _ in range(depth):
+        ordered = curve.ordered()
+        halves = [
+            0.5 * (a.t + b.t)
+            for a, b in itertools.pairwise(ordered)
+            if (max(a.slope, b.slope) < 0 and b.value > a.value) or (min(a.slope, b.slope) > 0 and b.value < a.value)
+        ]
+        if not halves:
+            return
+        for t in halves:
+            curve(t, rough=True)
+
+
+def _subdivide(curve, everyone, most):
+    """Halve the intervals that may hold less than the best so far, as far as a cubic through their ends can tell.
+
+    How far it may be wrong is first seen from how far that over two intervals misses the point between them, then from
+    how far it misses the middle of each interval: where kernels enter or leave a window at an angle, that is half as
+    far in an interval of half the length.
+    """
+    ordered = curve.ordered()
+    misses = [abs(_cubic(a, c, (b.t - a.t) / (c.t - a.t)) - b.value) for a, b, c in _triples(ordered)]
+    misses = [0.0, *misses, 0.0]
+    intervals = [
+        (a, b, max(pair)) for (a, b), pair in zip(itertools.pairwise(ordered), itertools.pairwise(misses), strict=True)
+    ]
+    best = min(point.value for point in ordered)
+    while intervals:
+        tolerance = 1e-8 * abs(everyone - best) + _TIE * best
+        halves = []
+        for a, b, miss in intervals:
+            if miss <= tolerance or _lowest_of_cubic(a, b) - miss >= best or most == 0:
+                continue
+            most -= 1
+            middle = curve(0.5 * (a.t + b.t), rough=True)
+            miss = 0.5 * abs(_cubic(a, b, 0.5) - middle.value)
+            best = min(best, middle.value)
+            halves += [(a, middle, miss), (middle, b, miss)]
+        intervals = halves
+
+
+def _refine(curve, kernel, most=8):
+    """Find the minima in the most promising intervals."""
+    ordered = curve.ordered()
+    lowest = min(ordered, key=lambda point: point.value)
+    spread = max(point.value for point in ordered) - lowest.value
+    if curve.smooth:
+        brackets = [(a, b) for a, b in itertools.pairwise(ordered) if a.slope < 0 < b.slope]
+        promise = [_lowest_of_cubic(a, b) for a, b in brackets]
+    elif callable(kernel):
+        brackets = [(a, c) for a, b, c in _triples(ordered) if b.value < a.value and b.value <= c.value]
+        promise = [min(point.value for point in ordered if a.t <= point.t <= c.t) for a, c in brackets]
+    else:  # piecewise constant: the best of the grid
+        brackets = promise = []
+    for i in np.argsort(promise)[:most]:
+        if promise[i] > min(*promise, lowest.value) + 0.05 * spread:
+            break
+        a, b = brackets[i]
+        if curve.smooth:
+            a, b = _bracket(curve, a, b) if a.rough or b.rough else (a, b)
+            if a.slope < 0 < b.slope:
+                brentq(lambda t: curve(t).slope, a.t, b.t, xtol=1e-9)
+        else:
+            minimize_scalar(lambda t: curve(t).value, bounds=(a.t, b.t), method="bounded", options={"xatol": 1e-9})
+    # The lowest of the grid may be at an end, or at a kink. Estimates from a part of the rows are not compared with
+    # the criterion of all.
+    if curve.sampled:
+        if not any(a.t <= lowest.t <= b.t for a, b in brackets):
+            curve(lowest.t)
+    else:
+        while (lowest := min(curve.points.values(), key=lambda point: point.value)).rough:
+            curve(lowest.t)
+
+
+def _bracket(curve, a, b, step=0.05):
+    """Two points with slopes of opposite sign around a minimum that is roughly known to lie between two others."""
+    start = curve(a.t + (b.t - a.t) * _SHARES[_cubic(a, b, _SHARES).argmin()])
+    outward = -math.copysign(1.0, start.slope)
+    while True:
+        end = curve(start.t + outward * step)
+        if end.slope * outward >= 0 or step > 100:
+            return sorted((start, end))
+        start, step = end, 4 * step
+
+
+_SHARES = np.linspace(0, 1, 33)
+
+
+def _triples(points):
+    """Each point between its neighbours."""
+    return zip(points, points[1:], points[2:], strict=False)
+
+
+def _cubic(a, b, x):
+    """The cubic with the values and slopes of two points, at the share x of the way between them."""
+    return (
+        a.value * (1 + 2 * x) * (1 - x) ** 2
+        + b.value * x**2 * (3 - 2 * x)
+        + (b.t - a.t) * (a.slope * x * (1 - x) ** 2 - b.slope * x**2 * (1 - x))
+    )
+
+
+def _lowest_of_cubic(a, b):
+    """The least value of that cubic between the points."""
+    return np.min(_cubic(a, b, _SHARES))
+
+
+def _widest_of_best(curve, everyone):
+    """The best point; of ties the widest, and the right end of a plateau."""
+    ordered = [point for point in curve.ordered() if not point.rough]
+    ordered.append(_Point(math.inf, everyone, 0.0))
+    level = min(point.value for point in ordered)
+    level += _TIE * level + 1e-28 * everyone  # the last is the square of rounding, should the error be zero
+    i = max(i for i, point in enumerate(ordered) if point.value <= level)
+    if math.isinf(ordered[i].t):
+        return ordered[i]
+    # At a minimum that is not a plateau, this step costs the curvature times 5e-9.
+    low = curve(ordered[i].t + 1e-4)
+    if low.value > level:
+        return ordered[i]
+    high = ordered[i + 1] if math.isfinite(ordered[i + 1].t) else curve(low.t + 5.0)
+    while high.t - low.t > 1e-9:
+        middle = curve(0.5 * (low.t + high.t))
+        low, high = (middle, high) if middle.value <= level else (low, middle)
+    return low

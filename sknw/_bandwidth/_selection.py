@@ -1,0 +1,99 @@
+"""What a choice is made by, a criterion, and what comes of it."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .._core import Derivatives
+from .._criterion import in_units, leave_one_out, penalized_fit
+from .._pooling import Metric
+
+
+class Selection(NamedTuple):
+    """A chosen bandwidth and how it was found.
+
+    Attributes
+    ----------
+    h : float, ndarray of shape (d,) or ndarray of shape (d, d)
+        Bandwidth: one number, one per feature, or a matrix.
+    criterion : float or None
+        The criterion there, in the sample's units; None if nobody computed it.
+    searched : tuple of two ndarrays, or None
+        Bandwidths of the global search, by width, and their criterion.
+    losses : list of float, or None
+        Criterion of the global search, then per iteration of a descent.
+    n_iter : int
+        Iterations of a descent, or evaluations that refined the search; at least 1.
+    n_evaluations : int
+        How often the criterion was computed, on all rows or some.
+    shrinkage : float or None
+        The weight of the penalty in a descent, infinite for none but the global search.
+    notes : tuple of str
+        What a reader of a report should know.
+    """
+
+    h: float | np.ndarray
+    criterion: float | None = None
+    searched: tuple[np.ndarray, np.ndarray] | None = None
+    losses: list[float] | None = None
+    n_iter: int = 1
+    n_evaluations: int = 0
+    shrinkage: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+def brief(bandwidth):
+    """A bandwidth in a few characters."""
+    return np.array2string(np.asarray(bandwidth), precision=4, threshold=6, separator=", ").replace("\n", "")
+
+
+def local_minima(criterion):
+    """Which of some values, by bandwidth, are local minima; the last of equal ones, and the ends as well."""
+    criterion = np.asarray(criterion)
+    walls = np.concatenate([[np.inf], criterion, [np.inf]])
+    return (criterion < walls[2:]) & (criterion <= walls[:-2])
+
+
+#: A rough criterion is the mean over about that many of the rows, each predicted from all others.
+ENOUGH = 50_000
+
+
+class Objective:
+    """A criterion of a sample as a function of the bandwidth, which counts its evaluations and tells its log of each.
+
+    Parameters
+    ----------
+    sample : Sample
+    kernel : str or jitted function
+    options : dict
+        Passed to the criterion: `empty`, and how sums are formed (`algorithm`, `rtol`, `n_threads` of `kernel_sums`).
+    criterion : {"loo", "gcv", "aicc"}
+    log : callable, default=None
+        Called with a line of text for each evaluation.
+    """
+
+    def __init__(self, sample, kernel, options, *, criterion="loo", log=None):
+        self.sample, self.kernel, self.options, self.criterion, self.log = sample, kernel, options, criterion, log
+        self.n_evaluations = 0
+        # Differences between criteria count, so the last steps are taken with more digits than an average needs.
+        rtol = options.get("rtol", 0.0)
+        self.rough = {**options, "rtol": min(rtol, 1e-6), "every": max(1, len(sample.w) // ENOUGH)}
+        self.fine = {**options, "rtol": min(rtol, 1e-12)}
+
+    def __call__(self, h, derivatives=Derivatives.NOTHING, *, metric=None, rough=False):
+        """The criterion at a bandwidth, of which the coordinates may be known, with derivatives; or an estimate."""
+        self.n_evaluations += 1
+        args = self.sample, Metric.of(h, self.sample.X) if metric is None else metric, self.kernel
+        options = {"derivatives": derivatives, **(self.rough if rough else self.fine)}
+        if self.criterion == "loo":
+            value, gradient = leave_one_out(*args, **options)
+        else:
+            value, gradient = penalized_fit(*args, self.criterion, **options)
+        if self.log is not None:
+            name = "leave-one-out error" if self.criterion == "loo" else self.criterion
+            self.log(f"{name} {in_units(self.criterion, self.sample, value):.6g} at bandwidth {brief(h)}")
+        return value, gradient
+
+    def on(self, sample):
+        """The same criterion of other rows, of which the log is not told."""
+        return Objective(sample, self.kernel, self.options, criterion=self.criterion)

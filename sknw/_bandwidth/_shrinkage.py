@@ -1,0 +1,98 @@
+"""How far a descent may go from the bandwidth of the global search: cross-validation of its penalty."""
+
+import math
+
+import numpy as np
+
+from .._criterion import left_out
+from .._pooling import average
+from ._lbfgs import lbfgs
+
+#: Weights of the penalty that are tried, in this order; the first stands for the bandwidth of the global search.
+SHRINKAGES = (math.inf, 1.0, 0.3, 0.1, 0.03, 0.01, 0.001, 0.0)
+
+#: With so many observations per parameter there is nothing to shrink; with so few rows, nothing to choose by.
+ENOUGH_PER_PARAMETER = 200
+FEWEST_ROWS = 10
+
+_FOLDS = 5
+_MOST_ITERATIONS = 30
+_TOL = 1e-3
+
+
+def ranks(sample):
+    """The rank of each row among the distinct ones, in lexicographic order: the same however rows are sorted.
+
+    Targets come first, so that the order of the features matters only where they are the same.
+    """
+    return np.unique(np.column_stack([sample.Y.T, sample.X]), axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def part(sample, rows):
+    """Some rows of a sample, in the same units."""
+    return sample._replace(
+        X=sample.X[rows],
+        Y=np.ascontiguousarray(sample.Y[:, rows]),
+        w=sample.w[rows],
+        w_rest=sample.w_rest[rows],
+    )
+
+
+def row_errors(objective, metric, sample, own=None):
+    """Mean over the outputs of the squared error of each row of a sample, predicted from the objective's rows."""
+    rows = metric.rows(objective.sample)
+    options = objective.options | {"empty": left_out(objective.options["empty"])}
+    means = average(objective.kernel, rows, metric.g, metric.coordinates(sample.X), own, **options).means
+    return np.mean((means - sample.Y.T) ** 2, axis=1)
+
+
+def cross_validate(objective, family, limits):
+    """Choose the weight of the penalty by predicting rows that a descent has not seen.
+
+    Held-out rows are neither among the rows whose error is minimised nor among those that predict. Repeated rows are
+    held out together, and the folds do not depend on the order of the rows.
+
+    Parameters
+    ----------
+    objective : Objective
+    family : Diagonal
+    limits : Limits
+
+    Returns
+    -------
+    shrinkage : float
+    note : str
+        What to say about it in a report.
+    """
+    sample = objective.sample
+    n = sample.n_observations
+    if n >= ENOUGH_PER_PARAMETER * family.size:
+        return 0.0, f"not shrunk: {n:g} observations for {family.size} parameters"
+    rank = ranks(sample)
+    if rank.max() + 1 < FEWEST_ROWS:
+        return math.inf, f"stays with the global search: {rank.max() + 1} distinct rows are too few to learn more from"
+    errors = np.zeros(len(SHRINKAGES))
+    for fold in range(_FOLDS):
+        held_out = rank % _FOLDS == fold
+        train, test = part(sample, ~held_out), part(sample, held_out)
+        learn = objective.on(train)
+        # Fewer rows ask for wider windows.
+        wider = (n / train.n_observations) ** (1 / (len(family.features) + 4))
+        here = type(family)(train, wider * family.h)
+        theta = np.zeros(family.size)
+        scale = learn(here.bandwidth(theta))[0]
+        for i, shrinkage in enumerate(SHRINKAGES):
+            if math.isfinite(shrinkage) and scale > 0:
+                theta = lbfgs(learn, here, theta, scale, shrinkage, limits).theta
+            errors[i] += test.w @ row_errors(learn, here.metric(theta), test)
+        objective.n_evaluations += learn.n_evaluations
+    shrinkage = SHRINKAGES[np.argmin(errors)]
+    gain = 1 - errors.min() / errors[0] if errors[0] > 0 else 0.0
+    if math.isinf(shrinkage):
+        return shrinkage, "stays with the global search: no descent predicts held-out rows better"
+    return shrinkage, f"shrinkage {shrinkage:g} by cross-validation: error of held-out rows {100 * gain:.1f} % lower"
+
+
+def in_folds(limits):
+    """The limits of descents that only have to tell penalties apart."""
+    return limits._replace(max_iter=min(limits.max_iter, _MOST_ITERATIONS), tol=max(limits.tol, _TOL))

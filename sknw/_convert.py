@@ -1,0 +1,123 @@
+"""Bandwidths of other software, and of other kernels, in the convention of this package."""
+
+import math
+from numbers import Integral, Real
+
+import numpy as np
+
+from ._compat import Interval, StrOptions, validate_params
+from ._core import PROFILES, canonical_factor
+from ._core._profiles import radial_moment
+
+#: Quartiles of the normal distribution of variance 1, up to the sign.
+_QUARTILE = 0.6744897501960817
+
+
+def _standard_deviation(kernel):
+    """Of the kernel of one feature at bandwidth 1."""
+    return math.exp(0.5 * (radial_moment(kernel, 2) - radial_moment(kernel, 0)))
+
+
+# Software, kernel, and the bandwidth here for the number 1 there; and numbers that grow as windows shrink.
+_SAME = dict.fromkeys(PROFILES, 1.0)
+_FACTORS = {
+    "sknw": _SAME,
+    "KernelDensity": _SAME,
+    "statsmodels": {"gaussian": 1.0, "tricube": 1.0},
+    "np": {"gaussian": 1.0, "epanechnikov": math.sqrt(5), "tophat": 1.0},
+    "ksmooth": {"gaussian": 0.25 / _QUARTILE, "tophat": 0.5},
+    "KernSmooth": {"gaussian": 1.0},
+    "KDEpy": {name: 1 / _standard_deviation(name) for name in PROFILES},
+}
+_INVERSE = {
+    "gamma": {"gaussian": lambda gamma: 1 / np.sqrt(2 * gamma), "exponential": lambda gamma: 1 / gamma},
+    "attention": {"gaussian": lambda w: 1 / w, "exponential": lambda w: 1 / w},
+}
+
+
+@validate_params(
+    {
+        "bandwidth": [Interval(Real, 0, None, closed="both"), "array-like"],
+        "source": [StrOptions(set(_FACTORS) | set(_INVERSE))],
+        "kernel": [StrOptions(set(PROFILES))],
+        "to": [StrOptions(set(PROFILES)), None],
+        "n_features": [Interval(Integral, 1, None, closed="left"), None],
+    },
+    prefer_skip_nested_validation=True,
+)
+def convert_bandwidth(bandwidth, source, *, kernel="gaussian", to=None, n_features=None):
+    r"""A bandwidth of other software, or of another kernel, as `NadarayaWatsonRegressor` takes it.
+
+    Parameters
+    ----------
+    bandwidth : float or array-like of shape (n_features,)
+        The number there, or one per feature.
+    source : {"statsmodels", "np", "ksmooth", "KernSmooth", "KDEpy", "KernelDensity", "gamma", "attention", "sknw"}
+        Whose it is:
+
+        - "statsmodels": `bw` of ``KernelReg``; "gaussian" and "tricube";
+        - "np": `bws` of R's package np, for kernels of order 2; "gaussian", "epanechnikov" (whose support there is
+          :math:`\sqrt 5` bandwidths) and "tophat" ("uniform");
+        - "ksmooth": R's ``stats::ksmooth``, "gaussian" ("normal", quartiles at a quarter of the bandwidth) and "tophat"
+          ("box", of that width);
+        - "KernSmooth": R's package of that name, "gaussian";
+        - "KDEpy": the standard deviation of each kernel;
+        - "KernelDensity": scikit-learn's, the same convention as here;
+        - "gamma": scikit-learn's ``rbf_kernel``, :math:`e^{-\gamma r^2}`, and for "exponential" its
+          ``laplacian_kernel``, :math:`e^{-\gamma r}`;
+        - "attention": the parameter w of :math:`\mathrm{softmax}(-(w r)^2 / 2)`, and for "exponential" of
+          :math:`\mathrm{softmax}(-w r)`;
+        - "sknw": this package, to go from one kernel to another.
+    kernel : str, default="gaussian"
+        The kernel there, by its name here.
+    to : str, default=None
+        The kernel here, if it is to be another one: it then smooths about as much, by the ratio of canonical
+        bandwidths.
+    n_features : int, default=None
+        Number of features of the data. None takes the number of bandwidths.
+
+    Returns
+    -------
+    float or ndarray of shape (n_features,)
+        Bandwidth here.
+
+    Raises
+    ------
+    ValueError
+        If the software has no such kernel, or if its kernel is a product over several features, which only that of the
+        Gaussian is here, too.
+
+    References
+    ----------
+    J. S. Marron and D. Nolan, "Canonical kernels for density estimation", Statistics & Probability Letters 7 (1988),
+    195-199.
+
+    Examples
+    --------
+    >>> from sknw import convert_bandwidth
+    >>> convert_bandwidth(2.0, "gamma")
+    0.5
+    >>> print(f"{convert_bandwidth(1.0, 'ksmooth'):.4f}")
+    0.3707
+    >>> print(f"{convert_bandwidth(0.3, 'sknw', to='epanechnikov'):.4f}")
+    0.6641
+    """
+    value = np.asarray(bandwidth, dtype=np.float64)
+    if value.ndim > 1 or value.size == 0 or not (value >= 0).all():
+        raise ValueError(f"bandwidth must be a number or one per feature, none of them negative; got {bandwidth!r}.")
+    d = n_features if n_features is not None else value.size
+    if value.ndim == 1 and len(value) != d:
+        raise ValueError(f"bandwidth has {len(value)} entries, but n_features={d}.")
+    kernels = _FACTORS.get(source) or _INVERSE[source]
+    if kernel not in kernels:
+        raise ValueError(f"source={source!r} has no kernel={kernel!r}; it has {sorted(kernels)}.")
+    if d > 1 and kernel != "gaussian" and source not in ("sknw", "KernelDensity", "attention"):
+        raise ValueError(
+            f"For {d} features the kernel {kernel!r} of {source!r} is not a function of one distance, as it is here; "
+            "no bandwidth makes the two the same. Convert that of the Gaussian, or that of one feature."
+        )
+    with np.errstate(divide="ignore"):
+        value = value * kernels[kernel] if source in _FACTORS else kernels[kernel](value)
+    if to is not None:
+        value = value * (canonical_factor(to, d) / canonical_factor(kernel, d))
+    return float(value) if np.ndim(value) == 0 else value

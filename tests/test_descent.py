@@ -1,0 +1,314 @@
+"""Descent within a family: its parameters, its starts, how far it may go, and which features it drops."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import load_diabetes
+from sklearn.exceptions import ConvergenceWarning
+
+import naive
+from sknw import NadarayaWatsonRegressor, loo_error
+from sknw._bandwidth import Objective
+from sknw._bandwidth._families import Diagonal, Full, _symmetric_factor
+from sknw._bandwidth._shrinkage import part, ranks, row_errors
+from sknw._core import PROFILES
+from sknw._criterion import leave_one_out
+from sknw._pooling import Metric, Sample
+
+DIFFERENTIABLE = [name for name, profile in PROFILES.items() if profile.differentiable]
+
+
+def sample_of(X, y, w=None):
+    return Sample.of(X, y.reshape(len(y), -1), np.ones(len(y)) if w is None else w)
+
+
+def make(rng, n=80, d=3):
+    X = rng.uniform(size=(n, d))
+    return X, np.sin(6 * X[:, 0]) + X[:, 1] + 0.2 * rng.normal(size=n)
+
+
+# Families -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", [Diagonal, Full])
+@pytest.mark.parametrize("kernel", DIFFERENTIABLE)
+@pytest.mark.parametrize("weights", ["none", "counts", "precisions"])
+@pytest.mark.parametrize("p", [1, 2])
+def test_slope(rng, family, kernel, weights, p):
+    """Against complex steps in theta, through the exponential of a matrix."""
+    n, d = 20, 3
+    X, y = rng.normal(size=(n, d)), rng.normal(size=(n, p))
+    w = {"none": np.ones(n), "counts": rng.integers(1, 4, n).astype(float), "precisions": rng.uniform(0.1, 1, n)}[
+        weights
+    ]
+    h = np.array([0.8, 1.2, 1.0]) * (2.5 if PROFILES[kernel].reach == 1 else 1)
+    here = family(sample_of(X, y, w), h)
+    theta = 0.4 * rng.normal(size=here.size)
+    options = {"empty": "nearest", "derivatives": here.derivatives}
+    value, gradient = leave_one_out(here.sample, here.metric(theta), kernel, **options)
+
+    def reference(theta):
+        if family is Diagonal:
+            G = np.diag(np.exp(-theta) / h)
+        else:
+            B = np.zeros((d, d), dtype=complex)
+            B[np.triu_indices(d)] = theta * np.where(np.eye(d) == 1, 1, np.sqrt(0.5))[np.triu_indices(d)]
+            G = scipy.linalg.expm(-(B + np.triu(B, 1).T)) / h
+        return naive.loo_error(X.tolist(), y.tolist(), w.tolist(), G.tolist(), kernel)
+
+    unit = here.sample.squared(1.0)
+    assert_allclose(unit * value, reference(theta.astype(complex)).real, rtol=1e-10)
+    # A step of 1e-20 is lost in no digit of the imaginary part; expm is right to some 1e-14.
+    expected = [reference(theta + 1e-20j * e).imag / 1e-20 for e in np.eye(here.size)]
+    assert_allclose(unit * here.slope(theta, gradient), expected, rtol=0, atol=1e-9 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("family", [Diagonal, Full])
+def test_bandwidth_and_coordinates_of_a_family_are_the_same(rng, family):
+    X = rng.normal(size=(30, 4)) * [1, 1e4, 1, 1e-4]
+    y = X[:, 0] + X[:, 1] / 1e4
+    h = np.array([0.8, 0.7e4, np.inf, 1.2e-4])
+    here = family(sample_of(X, y), h)
+    theta = 0.5 * rng.normal(size=here.size)
+    H = here.bandwidth(theta)
+    assert_array_equal(here.bandwidth(np.zeros(here.size)), h if family is Diagonal else np.diag(h))
+    values = [
+        leave_one_out(here.sample, m, "gaussian", empty="nearest")[0] for m in (here.metric(theta), Metric.of(H, X))
+    ]
+    assert_allclose(values[1], values[0], rtol=1e-12)
+    # Without a feature: as if the rest of the metric stayed.
+    smaller, rest = here.without(theta, 1)
+    if family is Full:
+        used = [0, 1, 3]
+        M = np.linalg.matrix_power(np.linalg.inv(H[np.ix_(used, used)]), 2)[np.ix_([0, 2], [0, 2])]
+        other = np.diag(smaller.h)
+        other[np.ix_([0, 3], [0, 3])] = scipy.linalg.sqrtm(np.linalg.inv(M)).real
+        # The square root of a matrix with entries from 1e-8 to 1 keeps half of the digits.
+        assert_allclose(smaller.bandwidth(rest), other, rtol=1e-6)
+    else:
+        assert_array_equal(smaller.bandwidth(rest), np.where(np.arange(4) == 1, np.inf, H))
+
+
+def test_penalty_is_the_distance_in_the_logarithm(rng):
+    """The norm of theta is that of half the logarithms of the eigenvalues of H_loo H^-2 H_loo."""
+    X = rng.normal(size=(10, 3))
+    h = np.array([0.5, 1.0, 2.0])
+    here = Full(sample_of(X, X[:, 0]), h)
+    theta = rng.normal(size=6)
+    M = np.linalg.matrix_power(np.linalg.inv(here.bandwidth(theta)), 2)
+    eigenvalues = np.linalg.eigvalsh(np.diag(h) @ M @ np.diag(h))
+    assert_allclose(theta @ theta, np.sum((0.5 * np.log(eigenvalues)) ** 2), rtol=1e-10)
+    logs = rng.normal(size=3)
+    diagonal = Diagonal(here.sample, h)
+    assert_allclose(here.bandwidth(here.around(logs)), np.diag(diagonal.bandwidth(diagonal.around(logs))), atol=1e-14)
+
+
+@pytest.mark.parametrize("D", [[1, 1, 1], [1, 1e4, 1e-4], [1e8, 1, 1e-8]])
+def test_symmetric_factor_keeps_the_digits_of_small_features(rng, D):
+    D = np.array(D, dtype=float)
+    E = scipy.linalg.expm(0.5 * (lambda B: B + B.T)(rng.normal(size=(3, 3))))
+    H = _symmetric_factor(D, E)
+    assert_array_equal(H, H.T)
+    square = (D[:, None] * E) @ (D[:, None] * E).T
+    # Each entry relative to the features that it belongs to.
+    assert_allclose((H @ H.T) / np.outer(D, D), square / np.outer(D, D), rtol=0, atol=1e-13 * np.abs(E @ E.T).max())
+    assert np.linalg.eigvalsh(H / np.sqrt(np.outer(H.diagonal(), H.diagonal())))[0] > 0
+
+
+# Starts and ends ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kernel", DIFFERENTIABLE)
+@pytest.mark.parametrize("family", ["diag", "full"])
+def test_a_larger_family_is_never_worse(rng, kernel, family):
+    X, y = make(rng, n=60)
+    loo = NadarayaWatsonRegressor(kernel=kernel).fit(X, y)
+    model = NadarayaWatsonRegressor("gradient", bandwidth_type=family, kernel=kernel, shrinkage=0).fit(X, y)
+    assert model.best_score_ >= loo.best_score_
+    assert_allclose(-model.best_score_, loo_error(X, y, model.bandwidth_, kernel=kernel), rtol=1e-9)
+    assert model.loss_curve_[0] == -loo.best_score_
+    assert model.shrinkage_ == 0
+    if family == "full":
+        diag = NadarayaWatsonRegressor("gradient", kernel=kernel, shrinkage=0).fit(X, y)
+        # Features that are left out may cost the share tol.
+        assert model.best_score_ >= diag.best_score_ * (1 + 2e-5)
+
+
+def test_descent_from_one_start_would_miss_the_best():
+    """Data sets in which the descent from the best of the global search ends above that from other starts."""
+    better = 0
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        X = rng.uniform(size=(50, 4))
+        y = np.sin(15 * X[:, 0]) * X[:, 1] + 0.3 * rng.normal(size=50)
+        model = NadarayaWatsonRegressor("gradient", shrinkage=0).fit(X, y)
+        h = model.cv_results_["bandwidth"][np.argmin(model.cv_results_["criterion"])]
+        if np.isinf(h).any():
+            continue
+        sample = sample_of(X, y)
+        family = Diagonal(sample, h)
+
+        def criterion(theta, family=family):
+            return leave_one_out(
+                family.sample, family.metric(theta), "gaussian", empty="nearest", derivatives=family.derivatives
+            )
+
+        bounds = [(-5, 6)] * 4
+        ends = [
+            scipy.optimize.minimize(criterion, theta, jac=True, method="L-BFGS-B", bounds=bounds).fun
+            for theta in [np.zeros(4), *rng.uniform(-1.5, 2.5, size=(8, 4))]
+        ]
+        # Ends within tol of each other are the same.
+        assert -model.best_score_ <= sample.squared(min(ends)) * (1 + 1e-2)
+        better += -model.best_score_ < sample.squared(ends[0]) * (1 - 1e-3)
+    assert better > 0
+
+
+def test_descent_with_many_rows_compares_starts_on_some(rng):
+    X, y = make(rng, n=900)
+    model = NadarayaWatsonRegressor("gradient", shrinkage=0, tol=1e-7).fit(X, y)
+    assert model.bandwidth_[2] > 3 * model.bandwidth_[0]
+    finite = np.isfinite(model.bandwidth_)
+    gradient = loo_error(X, y, model.bandwidth_, return_gradient=True)[1]
+    assert np.abs(gradient[finite]).max() <= 1e-6 * model.loss_curve_[0]
+
+
+def test_too_little_time_warns(rng):
+    X, y = make(rng)
+    with pytest.warns(ConvergenceWarning, match=r"max_time=1e-09 seconds with the best so far; raise max_time"):
+        model = NadarayaWatsonRegressor("gradient", shrinkage=0, max_time=1e-9).fit(X, y)
+    assert model.best_score_ >= NadarayaWatsonRegressor().fit(X, y).best_score_
+
+
+def test_full_in_other_units(rng):
+    X, y = make(rng, n=50, d=2)
+    e = np.array([1e4, 1e-4])
+    plain, moved = (
+        NadarayaWatsonRegressor("gradient", bandwidth_type="full", shrinkage=0.01).fit(f * X, y) for f in (1, e)
+    )
+    # The matrix itself depends on the units of its features; its metric, and the predictions, do not.
+    assert_allclose(moved.predict(X * e), plain.predict(X), rtol=0, atol=1e-5)
+    assert_allclose(moved.best_score_, plain.best_score_, rtol=1e-6)
+
+
+# Shrinkage ------------------------------------------------------------------------------------------------------------
+
+
+def test_folds_do_not_depend_on_order_and_keep_repeated_rows_together(rng):
+    X, y = rng.integers(0, 4, size=(40, 2)).astype(float), rng.integers(0, 2, size=40).astype(float)
+    order = rng.permutation(40)
+    plain, moved = ranks(sample_of(X, y)), ranks(sample_of(X[order], y[order]))
+    assert_array_equal(moved, plain[order])
+    assert_array_equal(ranks(sample_of(X[:, ::-1], np.exp(order))), order)  # targets first
+    rows = [tuple(row) for row in np.column_stack([X, y])]
+    for i in range(40):
+        for j in range(i):
+            assert (plain[i] == plain[j]) == (rows[i] == rows[j])
+    assert sorted(set(plain.tolist())) == list(range(len(set(rows))))
+
+
+@pytest.mark.parametrize("empty", ["nearest", "nan"])
+def test_held_out_rows_are_not_keys(rng, empty):
+    X, y = make(rng, n=30)
+    w = rng.uniform(0.5, 1, size=30)
+    sample = sample_of(X, y, w)
+    held_out = np.arange(30) % 5 == 0
+    objective = Objective(part(sample, ~held_out), "epanechnikov", {"empty": empty, "n_threads": 1})
+    metric = Metric.of(np.full(3, 0.2), sample.X)
+    errors = sample.squared(row_errors(objective, metric, part(sample, held_out)))
+    expected = naive.predict(
+        X[held_out].tolist(),
+        X[~held_out].tolist(),
+        y[~held_out, None].tolist(),
+        w[~held_out].tolist(),
+        [1 / 0.2] * 3,
+        "epanechnikov",
+        "nearest" if empty == "nearest" else "mean",
+    )
+    assert_allclose(errors, (np.ravel(expected) - y[held_out]) ** 2, rtol=1e-10, atol=1e-14)
+
+
+def test_cross_validation_stays_with_the_search_where_there_is_nothing_to_learn():
+    stays = 0
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(60, 3))
+        y = X.sum(axis=1) + rng.normal(size=60)  # all features alike
+        stays += NadarayaWatsonRegressor("gradient").fit(X, y).shrinkage_ >= 0.1
+    assert stays >= 4
+
+
+def test_cross_validation_lets_go_where_a_feature_is_noise(rng):
+    X = rng.uniform(size=(100, 4))
+    y = np.sin(9 * X[:, 0]) + 0.1 * rng.normal(size=100)
+    model = NadarayaWatsonRegressor("gradient").fit(X, y)
+    assert model.shrinkage_ <= 0.03
+    assert model.bandwidth_[1:].min() > 5 * model.bandwidth_[0]
+
+
+def test_shrunk_metric_beats_both_ends_on_diabetes():
+    """One factor is too little for these rows, and a free matrix far too much."""
+    X, y = load_diabetes(return_X_y=True)
+    train = np.arange(len(y)) % 3 > 0
+    score = {
+        shrinkage: NadarayaWatsonRegressor("gradient", bandwidth_type="full", shrinkage=shrinkage)
+        .fit(X[train], y[train])
+        .score(X[~train], y[~train])
+        for shrinkage in (0.01, 0.1, float("inf"))
+    }
+    assert score[0.1] > max(score[0.01], score[float("inf")])
+
+
+def test_infinite_shrinkage_is_the_search(rng):
+    X, y = make(rng)
+    loo, gradient = NadarayaWatsonRegressor().fit(X, y), NadarayaWatsonRegressor("gradient", shrinkage=np.inf).fit(X, y)
+    assert_array_equal(gradient.bandwidth_, loo.bandwidth_)
+    assert gradient.best_score_ == loo.best_score_
+    assert gradient.shrinkage_ == np.inf
+    full = NadarayaWatsonRegressor("gradient", bandwidth_type="full", shrinkage=np.inf).fit(X, y)
+    assert_allclose(full.bandwidth_, np.diag(loo.bandwidth_), rtol=1e-14)
+
+
+def test_enough_rows_are_not_shrunk(rng):
+    X, y = make(rng, n=450, d=2)
+    model = NadarayaWatsonRegressor("gradient").fit(X, y)
+    assert model.shrinkage_ == 0
+    few = NadarayaWatsonRegressor("gradient").fit(X[:9], y[:9])
+    assert few.shrinkage_ == np.inf
+
+
+# Features that do not matter ------------------------------------------------------------------------------------------
+
+
+def test_drop_irrelevant():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(size=(300, 6))
+    y = np.sin(6 * X[:, 0]) + 2 * X[:, 1] ** 2 + 0.2 * rng.normal(size=300)
+    for shrinkage in (0.0, 0.01, "cv"):
+        model = NadarayaWatsonRegressor("gradient", drop_irrelevant=True, shrinkage=shrinkage).fit(X, y)
+        assert_array_equal(np.isfinite(model.bandwidth_), [True, True, False, False, False, False])
+        assert_allclose(-model.best_score_, loo_error(X, y, model.bandwidth_), rtol=1e-12)
+    full = NadarayaWatsonRegressor("gradient", bandwidth_type="full", drop_irrelevant=True, shrinkage=0.1).fit(X, y)
+    assert_array_equal(np.isfinite(full.bandwidth_.diagonal()), [True, True, False, False, False, False])
+    assert_allclose(-full.best_score_, loo_error(X, y, full.bandwidth_), rtol=1e-10)
+
+
+def test_drop_irrelevant_never_drops_the_last(rng):
+    X = rng.normal(size=(40, 3))
+    model = NadarayaWatsonRegressor("gradient", drop_irrelevant=True, shrinkage=0).fit(
+        X, X[:, 0] + 3 * rng.normal(size=40)
+    )
+    if np.isfinite(NadarayaWatsonRegressor().fit(X, model.y_fit_).bandwidth_).any():
+        assert np.isfinite(model.bandwidth_).sum() >= 1
+
+
+def test_drop_irrelevant_stays_within_the_noise_of_the_full_model(rng):
+    X, y = make(rng, n=150, d=5)
+    options = {"shrinkage": 0.001, "tol": 1e-6}
+    full, less = (
+        NadarayaWatsonRegressor("gradient", drop_irrelevant=drop, **options).fit(X, y) for drop in (False, True)
+    )
+    rise = (less.loo_predict() - y) ** 2 - (full.loo_predict() - y) ** 2
+    assert np.isinf(less.bandwidth_).sum() > np.isinf(full.bandwidth_).sum()
+    assert rise.mean() <= 2 * rise.std() / np.sqrt(150) + 1e-12
