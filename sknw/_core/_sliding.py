@@ -354,15 +354,16 @@ def sliding_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHI
     -----
     Takes O((n + m) p) time, and O(n + m p) memory besides the result: for each row in the longest four blocks twice as
     many numbers as there are moments, which are 1 (tophat), 2 (linear, exponential), 3, 5, 7 (epanechnikov, biweight,
-    triweight), 4 (cosine) or 10 (tricube). A query whose own row is elsewhere takes O(n) time.
+    triweight), 4 (cosine) or 10 (tricube). A query whose own row is elsewhere takes a time in
+    proportion to the rows within reach.
     """
     compiled = (0,) * PROFILES[kernel].code
     rows, g, Zq = Rows(*map(read_only, rows)), read_only(g), read_only(Zq)
     (p, n), m, z, x = rows.Y.shape, len(Zq), rows.Z[0], Zq[:, 0]
     own = read_only(np.full(m, -1) if own is None else own, np.int64)
     here = (own >= 0) & (z[own] == x)
-    below = own if here.all() else np.where(here, own, np.searchsorted(z, x))
-    above = below + here
+    below = own if here.all() else read_only(np.where(here, own, np.searchsorted(z, x)), np.int64)
+    above = read_only(below + here, np.int64)
     if not all((a[1:] >= a[:-1]).all() for a in (x, below, above)):
         order = np.lexsort((above, below, x))
         state = sliding_sums(kernel, rows, g, Zq[order], own[order], derivatives=derivatives, n_threads=n_threads)
@@ -394,10 +395,10 @@ def sliding_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHI
             run_blocks(add, [(*call, output) for output in range(p) for call in calls], n_threads)
 
     elsewhere = np.flatnonzero((own >= 0) & ~here)
-    if len(elsewhere):  # the row to leave out is amid a window: every pair
-        from ._sums import kernel_sums
+    if len(elsewhere):  # the row to leave out is amid a window
+        from ._window import window_sums
 
-        part = kernel_sums(kernel, rows, g, Zq[elsewhere], own[elsewhere], derivatives=derivatives, n_threads=n_threads)
+        part = window_sums(kernel, rows, g, Zq[elsewhere], own[elsewhere], derivatives=derivatives, n_threads=n_threads)
         for a, a_part in zip(state, part, strict=True):
             a[elsewhere] = a_part
     return state

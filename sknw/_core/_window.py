@@ -281,7 +281,7 @@ def count_within(Z, first, step, x, g, reach):
 
 
 @jit
-def nearest_counting(Z, w_rest, own, place, step):
+def nearest_counting(w_rest, own, place, step):
     """The row next to a place, on one side, that counts for a query; outside of the rows if there is none."""
     if place == own and w_rest[own] == 0.0:
         return place + step
@@ -304,18 +304,16 @@ def add_rows_between(kernel, with_respect_to, Zq, own, g, rows, log_share, start
                 right = np.searchsorted(Z, x)
             while right < n and Z[right] < x:
                 right += 1
-            reach = 1.0
-            if is_shifted(kernel) or len(kernel) == _NEAREST:
-                low, mass = np.inf, 0.0
-                for row in (
-                    nearest_counting(Z, rows.w_rest, own[i], right - 1, -1),
-                    nearest_counting(Z, rows.w_rest, own[i], right, 1),
-                ):
-                    if 0 <= row < n:
-                        s = ((x - Z[row]) * g[0]) ** 2
-                        if s < low:
-                            low, mass = s, rows.w_rest[row] if row == own[i] else rows.w[row]
-                reach = horizon(kernel, with_respect_to, log_share, low, mass) if low < np.inf else 0.0
+            low, mass = np.inf, 0.0
+            for row in (
+                nearest_counting(rows.w_rest, own[i], right - 1, -1),
+                nearest_counting(rows.w_rest, own[i], right, 1),
+            ):
+                if 0 <= row < n:
+                    t = (x - Z[row]) * g[0]
+                    if t * t < low:
+                        low, mass = t * t, rows.w_rest[row] if row == own[i] else rows.w[row]
+            reach = horizon(kernel, with_respect_to, log_share, low, mass) if low < np.inf else 0.0
             begin = right - count_within(Z, right - 1, -1, x, g[0], reach)
             end = right + count_within(Z, right, 1, x, g[0], reach)
             visited[i] += end - begin
@@ -324,6 +322,7 @@ def add_rows_between(kernel, with_respect_to, Zq, own, g, rows, log_share, start
                 middle = min(begin + _WIDEST, end)
                 merge(kernel, None, with_respect_to, Zq[i], own[i], g, rows, begin, middle, buffers, i, state)
                 begin = middle
+            state.shift[i] = low
         start = min(start + _BLOCK, stop)
     return start
 
@@ -350,8 +349,8 @@ def window_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHIN
     Returns
     -------
     State
-        As `kernel_sums` gives it, up to the order of additions. For a kernel that vanishes, `shift` is `inf` if no row
-        is within reach: nobody has looked further; "nearest" does.
+        As `kernel_sums` gives it, up to the order of additions. For a kernel that vanishes, in more than one feature,
+        `shift` is `inf` if no row is within reach: nobody has looked further; "nearest" does.
 
     Notes
     -----
@@ -384,7 +383,7 @@ def window_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHIN
         run_blocks(add, todo, n_threads)
     if visited is not None:
         visited[order] += counts
-    if kernel != "nearest" and math.isfinite(PROFILES[kernel].reach):
+    if d > 1 and kernel != "nearest" and math.isfinite(PROFILES[kernel].reach):
         state.shift[state.shift > 1] = math.inf
     if (order[1:] > order[:-1]).all():
         return state

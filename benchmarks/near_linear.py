@@ -1,0 +1,173 @@
+"""Time sums over very many rows in few features, beside every pair and beside others.
+
+Each line is a task, on two threads unless said otherwise. Before its time is printed its result is compared: with sums
+over every pair for some of the queries, or with the bandwidth that every pair leads to on fewer rows. Times of every
+pair at full size are extrapolated from some of the queries, and marked with "~".
+
+    python benchmarks/near_linear.py [--quick] [--threads N]
+
+`hbw` takes part if it is installed, which needs Python >= 3.12. FKSUM is an R package: on two cores of an Intel Emerald
+Rapids, FKSUM 0.1.3 in R 4.2.2 took 3.6 to 4.0 s for ``fk_regression(x, y, h = "cv")`` with n = 10**6, with its own
+kernel, 0.37 s with 10**5. That is quoted, not run, and on another machine.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+from importlib.util import find_spec
+from time import perf_counter
+
+import numpy as np
+from numpy.testing import assert_allclose
+
+from sknw import NadarayaWatsonRegressor
+from sknw._core import Derivatives, Rows, kernel_sums, read_only, spatial_order
+
+
+def make_data(n, d, seed=0):
+    """Rows that lie evenly, and a smooth target."""
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(size=(n, d)) * (5 if d == 1 else 1)
+    return X, np.sin(3 * X.sum(axis=1)) + 0.3 * rng.normal(size=n)
+
+
+def shortest(function, times=3):
+    """Shortest time of some calls, and what the last one returned."""
+    took = []
+    for _ in range(times):
+        start = perf_counter()
+        result = function()
+        took.append(perf_counter() - start)
+    return min(took), result
+
+
+def show(task, ours, *others):
+    """One line of the table: a time, and others as multiples of it."""
+    cells = [f"{name} {'~' if rough else ''}{time / ours:.3g}x ({time:.3g} s)" for name, time, rough in others]
+    print(f"| {task} | {ours:.3g} s | {'; '.join(cells)} |", flush=True)
+
+
+def fit_loo(n, kernel, n_threads):
+    """Leave-one-out over very many rows; the same search over every pair of fewer rows must agree."""
+    few = make_data(min(n, 4000), 1)
+    fits = [NadarayaWatsonRegressor(kernel=kernel, algorithm=a).fit(*few).bandwidth_ for a in ("auto", "dense")]
+    assert_allclose(*fits, rtol=1e-4)
+    X, y = make_data(n, 1)
+    ours, model = shortest(lambda: NadarayaWatsonRegressor(kernel=kernel, n_jobs=n_threads).fit(X, y))
+    others = []
+    if n == 10**6:
+        others.append(("FKSUM, quoted", 3.6, True))
+    if kernel == "gaussian" and find_spec("hbw"):
+        from hbw import nw_bandwidth
+
+        nw_bandwidth(X[:1000, 0], y[:1000])
+        theirs, h = shortest(lambda: nw_bandwidth(X[:, 0], y), times=1)
+        others.append((f"hbw, default, h = {h:.4g}", theirs, False))
+    show(f'fit, "loo", {kernel}, d = 1, n = {n:,}, h = {model.bandwidth_[0]:.4g}', ours, *others)
+
+
+def predict(n, h, n_threads):
+    """Predictions, compared with every pair at some queries."""
+    X, y = make_data(n, 1)
+    Xq = make_data(n, 1, seed=1)[0]
+    model = NadarayaWatsonRegressor(h, n_jobs=n_threads).fit(X, y)
+    dense = NadarayaWatsonRegressor(h, algorithm="dense", n_jobs=n_threads).fit(X, y)
+    some = max(1, 2**28 // n)
+    dense.predict(Xq[:9])
+    ours, means = shortest(lambda: model.predict(Xq))
+    slow, exact = shortest(lambda: dense.predict(Xq[:some]))
+    assert_allclose(means[:some], exact, rtol=0, atol=1e-10 * np.ptp(y))
+    others = [("every pair", slow * n / some, True)]
+    if find_spec("torch"):
+        from compare import predict_torch
+
+        attend = predict_torch(X, y - y.mean(), Xq[:some], h, n_threads)
+        attend()
+        slow, peer = shortest(attend)
+        assert_allclose(peer + y.mean(), exact, rtol=0, atol=1e-6 * np.ptp(y))
+        others.append(("torch", slow * n / some, True))
+    show(f"predict, d = 1, n = m = {n:,}, h = {h}", ours, *others)
+
+
+def evaluation(n, d, h, n_threads):
+    """One leave-one-out evaluation with the derivatives in all bandwidths, compared with every pair at some rows."""
+    X, y = make_data(n, d)
+    X, y = (a[spatial_order(X.T)] for a in (X, y))
+    y = (y - 0.5 * (y.min() + y.max())) / np.ptp(y)
+    rows = Rows(*map(read_only, (X.T, y[None], np.ones(n), np.zeros(n))))
+    g, own = np.full(d, 1 / h), np.arange(n)
+    options = {"derivatives": Derivatives.FEATURES, "n_threads": n_threads}
+    some = own[:: max(1, n * n // 2**29)]
+    kernel_sums("gaussian", rows, g, X[:9], own[:9], **options)
+    ours, state = shortest(lambda: kernel_sums("gaussian", rows, g, X, own, algorithm="auto", rtol=1e-10, **options))
+    slow, exact = shortest(lambda: kernel_sums("gaussian", rows, g, X[some], some, **options), times=2)
+    means = exact.sums[:, 1] / exact.sums[:, 0]
+    assert_allclose(state.sums[some, 1] / state.sums[some, 0], means, rtol=0, atol=1e-10)
+    show(
+        f"leave-one-out with gradient, d = {d}, n = {n:,}, h = {h}",
+        ours,
+        ("every pair", slow * n / len(some), True),
+    )
+
+
+def small(n, d, n_threads):
+    """Where every pair is quickest, the choice must not cost much."""
+    X, y = make_data(n, d)
+    fits = {a: NadarayaWatsonRegressor(0.1, algorithm=a, n_jobs=n_threads).fit(X, y) for a in ("auto", "dense")}
+    times = {a: shortest(lambda model=model: model.predict(X), times=200)[0] for a, model in fits.items()}
+    show(f"predict, d = {d}, n = m = {n}", times["auto"], ("every pair", times["dense"], False))
+
+
+GROWTH = """
+import numpy as np, resource, sys
+sys.path.insert(0, {folder!r})
+from time import perf_counter
+from near_linear import make_data
+from sknw import NadarayaWatsonRegressor
+n, d = {n}, {d}
+NadarayaWatsonRegressor().fit(*make_data(60_000, d))
+X, y = make_data(n, d)
+start = perf_counter()
+NadarayaWatsonRegressor(n_jobs={n_threads}).fit(X, y)
+print(perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def growth(n, d, n_threads):
+    """Time and peak memory of a fit, in a process of its own, at n and at a tenth of it."""
+    found = []
+    for rows in (n // 10, n):
+        script = GROWTH.format(folder=sys.path[0], n=rows, d=d, n_threads=n_threads)
+        output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+        found.append([float(value) for value in output.split()])
+    (t_few, m_few), (t_many, m_many) = found
+    print(
+        f'| fit, "loo", d = {d}, n = {n // 10:,} to {n:,} | {t_few:.3g} to {t_many:.3g} s | '
+        f"{t_many / t_few:.3g}x the time; peak memory {m_few:.0f} to {m_many:.0f} MiB, interpreter and all |",
+        flush=True,
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="a hundredth of the rows: does everything run?")
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    n, threads = (10**4 if arguments.quick else 10**6), arguments.threads
+    print("| task | sknw | others, as multiples |\n|---|---:|---|")
+    fit_loo(n, "gaussian", threads)
+    fit_loo(n, "epanechnikov", threads)
+    predict(n, 0.02, threads)
+    evaluation(n, 2, 0.05, threads)
+    evaluation(n // 10, 3, 0.1, threads)
+    for d in (1, 2):
+        growth(n, d, threads)
+    for rows in (100, 500):
+        for d in (1, 2, 3):
+            small(rows, d, threads)
+    print(f"\npeak memory of all that: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
+
+
+if __name__ == "__main__":
+    main()

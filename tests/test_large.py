@@ -1,0 +1,109 @@
+"""Many rows: searches that look roughly first, memory, and the same bandwidth as every pair gives."""
+
+import math
+import tracemalloc
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from sknw import NadarayaWatsonRegressor, loo_error
+from sknw._bandwidth import _search as search_module
+from sknw._bandwidth import _selection as selection_module
+
+
+def make_data(rng, n, d):
+    X = rng.normal(size=(n, d))
+    return X, np.sin(3 * X[:, 0]) + 0.3 * rng.normal(size=n)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "kernel", "d"),
+    [
+        ("fast_gauss", "gaussian", 1),
+        ("fast_gauss", "gaussian", 2),
+        ("window", "gaussian", 2),
+        ("window", "exponential", 1),
+        ("window", "epanechnikov", 2),
+        ("sliding", "exponential", 1),
+        ("sliding", "triweight", 1),
+        ("sliding", "cosine", 1),
+        ("sliding", "tophat", 1),
+    ],
+)
+@pytest.mark.parametrize("sampled", [False, True])
+def test_same_bandwidth_as_every_pair(rng, algorithm, kernel, d, sampled, monkeypatch):
+    """To 1e-4, and the same criterion to 1e-6 of what is gained over averaging everyone."""
+    X, y = make_data(rng, 1200, d)
+    if sampled:  # as if there were very many rows
+        for module in (search_module, selection_module):
+            monkeypatch.setattr(module, "ENOUGH", 400)
+    fast = NadarayaWatsonRegressor(kernel=kernel, algorithm=algorithm).fit(X, y)
+    monkeypatch.undo()
+    exact = NadarayaWatsonRegressor(kernel=kernel, algorithm="dense").fit(X, y)
+    gain = loo_error(X, y, math.inf) + exact.best_score_
+    if sampled:  # kinks, and the steps of the tophat, are not all seen; it must not be noticeably worse
+        tolerance = 1e-6 if kernel in ("gaussian", "exponential") else 1e-3
+        assert exact.best_score_ - fast.best_score_ <= tolerance * gain
+    else:
+        assert_allclose(fast.bandwidth_, exact.bandwidth_, rtol=1e-4)
+        assert_allclose(fast.best_score_, exact.best_score_, rtol=0, atol=1e-6 * gain)
+    # Whatever was looked at roughly, the criterion that is reported is that of all rows.
+    there = loo_error(X, y, fast.bandwidth_, kernel=kernel)
+    assert_allclose(-fast.best_score_, there, rtol=0, atol=1e-9 * gain)
+
+
+@pytest.mark.parametrize("criterion", ["aicc", "gcv"])
+def test_other_criteria_ride_on_it(rng, criterion):
+    X, y = make_data(rng, 1500, 1)
+    fast, exact = (NadarayaWatsonRegressor(criterion, algorithm=a).fit(X, y) for a in ("fast_gauss", "dense"))
+    assert_allclose(fast.bandwidth_, exact.bandwidth_, rtol=1e-4)
+
+
+def test_a_wave_that_few_rows_do_not_show(rng):
+    """2000 periods over 100,000 rows: any 5000 of them look like noise."""
+    x = rng.uniform(size=(100_000, 1))
+    y = np.sin(2 * np.pi * 2000 * x[:, 0]) + 0.1 * rng.normal(size=100_000)
+    model = NadarayaWatsonRegressor().fit(x, y)
+    # A period is 5e-4 wide and holds 50 rows: a window must be much narrower than that.
+    assert model.bandwidth_[0] < 1e-4
+    assert -model.best_score_ < 0.1 * y.var()
+
+
+def test_memory_grows_with_the_rows_only(rng):
+    n = 80_000
+    X, y = make_data(rng, n, 2)
+    model = NadarayaWatsonRegressor(0.1).fit(X, y)
+    model.loo_predict()  # compiled
+    tracemalloc.start()
+    model.fit(X, y).loo_predict()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert model.algorithm_ == "fast_gauss"
+    # Some hundred numbers per row, for two features, coefficients and all; one line of all pairs has n.
+    assert peak < 1000 * n
+
+
+def test_algorithm_is_reported_and_can_be_asked_for(rng):
+    X, y = make_data(rng, 40_000, 1)
+    assert NadarayaWatsonRegressor(0.1).fit(X, y).algorithm_ == "fast_gauss"
+    assert NadarayaWatsonRegressor(0.1, kernel="linear").fit(X, y).algorithm_ == "sliding"
+    assert NadarayaWatsonRegressor(0.1, rtol=0).fit(X, y).algorithm_ in ("window", "dense")
+    assert NadarayaWatsonRegressor(0.1, algorithm="dense").fit(X, y).algorithm_ == "dense"
+    assert NadarayaWatsonRegressor(math.inf).fit(X, y).algorithm_ == "mean"
+    with pytest.raises(ValueError, match="algorithm='sliding' needs a single feature"):
+        NadarayaWatsonRegressor(0.1, algorithm="sliding").fit(X, y)
+    with pytest.raises(ValueError, match="'rtol' parameter"):
+        NadarayaWatsonRegressor(0.1, rtol=-1.0).fit(X, y)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_a_full_matrix_is_whitened_first(rng, d):
+    X, y = make_data(rng, 3000, d)
+    A = rng.normal(size=(d, d))
+    H = 0.1 * (A @ A.T + np.eye(d))
+    models = [NadarayaWatsonRegressor(H, bandwidth_type="full", algorithm=a).fit(X, y) for a in ("fast_gauss", "dense")]
+    Xq = rng.normal(size=(500, d))
+    fast, exact = (model.predict(Xq) for model in models)
+    # Rounding of coordinates is in proportion to the condition number of H, below 1e3 here.
+    assert_allclose(fast, exact, rtol=0, atol=2e-10 * np.ptp(y))
