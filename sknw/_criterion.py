@@ -17,7 +17,7 @@ def left_out(empty):
 _SUMS_AT_A_TIME = 2**22
 
 
-def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTHING, n_threads=1):
+def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTHING, n_threads=1, queries=None):
     r"""Mean squared leave-one-out error, in the sample's units, with derivatives.
 
     .. math:: C = \frac{1}{\sum_i w_i} \sum_i w_i \frac{1}{p} \sum_c (m_{-i,c}(x_i) - y_{ic})^2
@@ -36,6 +36,8 @@ def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTH
     derivatives : Derivatives
         Which ones.
     n_threads : int
+    queries : ndarray, default=None
+        Numbers of the rows whose errors count; None for all. All rows predict.
 
     Returns
     -------
@@ -49,9 +51,10 @@ def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTH
     rows, Z = metric.rows(sample), metric.coordinates(sample.X)
     (p, n), q = rows.Y.shape, derivatives.count(len(metric.g))
     value, gradient = 0.0, np.zeros(q)
+    queries = np.arange(n) if queries is None else queries
     step = max(64, _SUMS_AT_A_TIME // ((1 + q) * (1 + p)))
-    for start in range(0, n, step):
-        own = np.arange(start, min(start + step, n))
+    for start in range(0, len(queries), step):
+        own = queries[start : start + step]
         means, _, state = average(
             kernel,
             rows,
@@ -69,7 +72,8 @@ def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTH
             coefficients = np.divide(2 / p * rows.w[own], mass, out=np.zeros_like(mass), where=mass >= SMALLEST_MASS)
             dmeans = state.dsums[:, :, 1:] - means[:, None, :] * state.dsums[:, :, :1]
             gradient += np.einsum("i,ic,iqc->q", coefficients, residuals, dmeans)
-    return value / rows.w.sum(), gradient / rows.w.sum()
+    total = rows.w[queries].sum()
+    return value / total, gradient / total
 
 
 def penalized_fit(sample, metric, kernel, criterion, *, derivatives=Derivatives.NOTHING, **options):

@@ -40,8 +40,9 @@ def widen(objective, family, end, tol):
 def eliminate(objective, family, end, scale, shrinkage, limits):
     """Drop features one at a time, the rest optimised again, while the error rises by less than its noise.
 
-    The noise is that of the difference to the full model, row by row: a smaller model stays if its error is within two
-    standard errors of that of the full one.
+    The noise is that of the difference, row by row. The rise must be within two standard errors both of the step before
+    and of the full model: a feature that matters must not hide behind the noise of those that do not, nor may many
+    small steps add up.
 
     Returns
     -------
@@ -49,9 +50,16 @@ def eliminate(objective, family, end, scale, shrinkage, limits):
     end : End
     """
     sample = objective.sample
-    own = np.arange(len(sample.w))
     share, n = sample.w / sample.w.sum(), sample.n_observations
-    full = row_errors(objective, family.metric(end.theta), sample, own)
+
+    def errors(family, theta):
+        return row_errors(objective, family.metric(theta), sample, np.arange(len(share)))
+
+    def is_noise(rise):
+        mean = share @ rise
+        return mean <= _STANDARD_ERRORS * math.sqrt(share @ (rise - mean) ** 2 / n)
+
+    full = last = errors(family, end.theta)
     dropped = True
     while dropped and len(family.features) > 1:
         dropped = False
@@ -60,10 +68,9 @@ def eliminate(objective, family, end, scale, shrinkage, limits):
         for j in np.argsort(costs, kind="stable")[:_ATTEMPTS]:
             rest, theta = trials[j]
             again = lbfgs(objective, rest, theta, scale, shrinkage, limits)
-            rise = row_errors(objective, rest.metric(again.theta), sample, own) - full
-            mean = share @ rise
-            if mean <= _STANDARD_ERRORS * math.sqrt(share @ (rise - mean) ** 2 / n):
-                family, end, dropped = rest, again._replace(losses=end.losses, why=end.why), True
+            now = errors(rest, again.theta)
+            if is_noise(now - last) and is_noise(now - full):
+                family, end, last, dropped = rest, again._replace(losses=end.losses, why=end.why), now, True
                 break
     return family, end
 

@@ -72,6 +72,11 @@ class Objective:
         self.sample, self.kernel, self.options, self.criterion, self.log = sample, kernel, options, criterion, log
         self.n_evaluations = 0
 
+    def batch(self, metric, derivatives, queries):
+        """The leave-one-out error of some rows, predicted from all, with derivatives."""
+        options = self.options | {"derivatives": derivatives, "queries": queries}
+        return leave_one_out(self.sample, metric, self.kernel, **options)
+
     def __call__(self, h, derivatives=Derivatives.NOTHING, *, metric=None):
         """The criterion at a bandwidth, of which the coordinates may be known, with derivatives."""
         self.n_evaluations += 1
