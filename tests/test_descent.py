@@ -357,6 +357,19 @@ def test_adam_ends_where_lbfgs_does(rng, family, shrinkage):
     assert_allclose(-adam.best_score_, loo_error(X, y, adam.bandwidth_, sample_weight=w), rtol=1e-9)
 
 
+def test_adam_weighs_error_and_penalty_as_lbfgs_does(rng):
+    """A strong penalty decides how far a bandwidth moves: the size of the gradient, not only its direction, counts."""
+    X, y = make(rng, n=200)
+    w = rng.uniform(0.1, 1, size=200)
+    options = {"shrinkage": 0.3, "random_state": 0, "batch_size": 40}
+    lbfgs, adam = (
+        NadarayaWatsonRegressor("gradient", solver=solver, **options).fit(X, y, w) for solver in ("lbfgs", "adam")
+    )
+    h_loo = NadarayaWatsonRegressor().fit(X, y, w).bandwidth_
+    assert np.abs(np.log(lbfgs.bandwidth_ / h_loo)).max() > 0.1
+    assert_allclose(np.log(adam.bandwidth_ / h_loo), np.log(lbfgs.bandwidth_ / h_loo), rtol=0, atol=0.03)
+
+
 def test_adam_is_never_worse_than_the_search(rng):
     X, y = make(rng, n=60)
     model = NadarayaWatsonRegressor("gradient", solver="adam", learning_rate_init=30.0, shrinkage=0, random_state=0)
