@@ -104,8 +104,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
     drop_irrelevant : bool, default=False
         For ``bandwidth="gradient"``: give an infinite bandwidth to features that do not matter. One at a time is
         dropped, and the others are optimised again, while the leave-one-out error stays within two standard errors of
-        the difference, both to that of the step before and to that with all features. With few rows a feature that
-        matters little is dropped, too.
+        the difference to that with all features. A feature that matters little goes, too, the more so with few rows.
     max_iter : int, default=500
         For ``bandwidth="gradient"``: the largest number of iterations.
     max_time : float, default=inf

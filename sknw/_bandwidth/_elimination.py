@@ -40,9 +40,8 @@ def widen(objective, family, end, tol):
 def eliminate(objective, family, end, scale, shrinkage, limits):
     """Drop features one at a time, the rest optimised again, while the error rises by less than its noise.
 
-    The noise is that of the difference, row by row. The rise must be within two standard errors both of the step before
-    and of the full model: a feature that matters must not hide behind the noise of those that do not, nor may many
-    small steps add up.
+    The noise is that of the difference to the full model, row by row: a smaller model stays if its error is within two
+    standard errors of that of the full one, so that many small steps do not add up.
 
     Returns
     -------
@@ -59,7 +58,7 @@ def eliminate(objective, family, end, scale, shrinkage, limits):
         mean = share @ rise
         return mean <= _STANDARD_ERRORS * math.sqrt(share @ (rise - mean) ** 2 / n)
 
-    full = last = errors(family, end.theta)
+    full = errors(family, end.theta)
     dropped = True
     while dropped and len(family.features) > 1:
         dropped = False
@@ -68,9 +67,8 @@ def eliminate(objective, family, end, scale, shrinkage, limits):
         for j in np.argsort(costs, kind="stable")[:_ATTEMPTS]:
             rest, theta = trials[j]
             again = lbfgs(objective, rest, theta, scale, shrinkage, limits)
-            now = errors(rest, again.theta)
-            if is_noise(now - last) and is_noise(now - full):
-                family, end, last, dropped = rest, again._replace(losses=end.losses, why=end.why), now, True
+            if is_noise(errors(rest, again.theta) - full):
+                family, end, dropped = rest, again._replace(losses=end.losses, why=end.why), True
                 break
     return family, end
 
