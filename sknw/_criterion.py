@@ -20,7 +20,7 @@ _SUMS_AT_A_TIME = 2**24
 _IN_CACHE = 2**14
 
 
-def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTHING, every=1, **how):
+def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTHING, queries=None, **how):
     r"""Mean squared leave-one-out error, in the sample's units, with derivatives.
 
     .. math:: C = \frac{1}{\sum_i w_i} \sum_i w_i \frac{1}{p} \sum_c (m_{-i,c}(x_i) - y_{ic})^2
@@ -38,8 +38,8 @@ def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTH
         gives none: it is never left out of the criterion.
     derivatives : Derivatives
         Which ones.
-    every : int
-        Leave out only each so-many-th row, an estimate: rows next to each other are alike.
+    queries : ndarray, default=None
+        Numbers of the rows whose errors count; None for all. All rows predict.
     **how
         How the sums are formed: `algorithm`, `rtol` and `n_threads` of `kernel_sums`.
 
@@ -53,12 +53,10 @@ def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTH
     With the dense algorithm O(n² (d + p)) time; q derivatives cost O(n² q p) more. O(n (d + p)) memory.
     """
     rows = metric.rows(sample)
-    (p, n), q = rows.Y.shape, derivatives.count(len(metric.g))
+    p, q = len(rows.Y), derivatives.count(len(metric.g))
     value, gradient, total = 0.0, np.zeros(q), 0.0
-    step = max(64, _SUMS_AT_A_TIME // ((1 + q) * (1 + p))) * every
-    for start in range(0, n, step):
-        part = slice(start, start + step, every)
-        Z, own = rows.Z.T[part], np.arange(n)[part]
+    step = max(64, _SUMS_AT_A_TIME // ((1 + q) * (1 + p)))
+    for Z, own in _parts(rows, queries, step):
         means, _, state = average(kernel, rows, metric.g, Z, own, empty=left_out(empty), derivatives=derivatives, **how)
         for first in range(0, len(own), _IN_CACHE):
             part = slice(first, first + _IN_CACHE)
@@ -73,7 +71,16 @@ def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTH
     return value / total, gradient / total
 
 
-def penalized_fit(sample, metric, kernel, criterion, *, derivatives=Derivatives.NOTHING, every=1, **options):
+def _parts(rows, queries, step):
+    """Coordinates and numbers of all rows, or of some, so many at a time."""
+    n = len(rows.w)
+    own = np.arange(n) if queries is None else queries
+    for start in range(0, len(own), step):
+        part = own[start : start + step]
+        yield rows.Z.T if len(part) == n else rows.Z.T[part], part
+
+
+def penalized_fit(sample, metric, kernel, criterion, *, derivatives=Derivatives.NOTHING, queries=None, **options):
     r"""Mean squared error of the fit, each row among its own neighbours, times a penalty for what that flatters.
 
     With t the trace of the matrix S that turns targets into fits, :math:`S_{ii} = w_i k(0) / M_i`, and n the sum of the
@@ -93,8 +100,8 @@ def penalized_fit(sample, metric, kernel, criterion, *, derivatives=Derivatives.
     criterion : {"gcv", "aicc"}
     derivatives : Derivatives
         Which ones.
-    every : int
-        Fit only each so-many-th row, an estimate.
+    queries : ndarray, default=None
+        Numbers of the rows whose fits count, an estimate; None for all.
     **options : dict
         Passed to `average`.
 
@@ -112,13 +119,12 @@ def penalized_fit(sample, metric, kernel, criterion, *, derivatives=Derivatives.
     improved Akaike information criterion", JRSS B 60 (1998), 271-293.
     """
     rows = metric.rows(sample)
-    (p, n_rows), q = rows.Y.shape, derivatives.count(len(metric.g))
+    p, q = len(rows.Y), derivatives.count(len(metric.g))
     at_zero = kernel(0.0) if callable(kernel) else 1.0
     error, trace, derror, dtrace, total = 0.0, 0.0, np.zeros(q), np.zeros(q), 0.0
     step = max(64, _SUMS_AT_A_TIME // ((1 + q) * (1 + p)))
-    for start in range(0, n_rows, step * every):
-        part = slice(start, start + step * every, every)
-        means, _, state = average(kernel, rows, metric.g, rows.Z.T[part], derivatives=derivatives, **options)
+    for Z, part in _parts(rows, queries, step):
+        means, _, state = average(kernel, rows, metric.g, Z, derivatives=derivatives, **options)
         w, residuals = rows.w[part], means - rows.Y.T[part]
         total += w.sum()
         error += np.sum(w * np.mean(residuals**2, axis=1))

@@ -252,6 +252,55 @@ def test_known_failure_stuck_in_a_local_minimum():
         assert -model.best_score_ < 0.3
 
 
+@pytest.mark.parametrize("bandwidth", ["loo", "gradient"])
+def test_known_failure_units(bandwidth):
+    """A stopping rule in the units of y, or a start in those of X, where hbw returns its start."""
+    rng = np.random.default_rng(0)
+    X = rng.uniform(size=(60, 2))
+    y = np.sin(30 * X[:, 0]) + 0.1 * rng.normal(size=60)
+    plain = NadarayaWatsonRegressor(bandwidth).fit(X, y)
+    moved = NadarayaWatsonRegressor(bandwidth).fit(1e4 * X, 1e-3 * y)
+    # The same steps, up to rounding, which a descent may amplify.
+    assert_allclose(moved.bandwidth_, 1e4 * plain.bandwidth_, rtol=1e-8 if bandwidth == "loo" else 1e-4)
+    assert_allclose(moved.best_score_, 1e-6 * plain.best_score_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("bandwidth", ["loo", "gradient", "aicc"])
+def test_known_failure_no_interquartile_range(bandwidth):
+    """Most values of a feature are the same: rules by the range between quartiles divide by zero."""
+    rng = np.random.default_rng(0)
+    X = np.column_stack([np.where(rng.uniform(size=80) < 0.8, 1.0, rng.normal(size=80)), rng.uniform(size=80)])
+    y = X[:, 0] + np.sin(6 * X[:, 1]) + 0.1 * rng.normal(size=80)
+    model = NadarayaWatsonRegressor(bandwidth).fit(X, y)
+    assert (model.bandwidth_ > 0).all()
+    assert np.isfinite(model.bandwidth_).all()
+    assert model.bandwidth_report().loo_r2 > 0.5
+
+
+def test_pure_noise_is_averaged_but_for_chance():
+    """The search equals brute force, and on new rows what it finds costs little against averaging everyone."""
+    excess = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        x, y, x_new, y_new = rng.uniform(size=60), rng.normal(size=60), rng.uniform(size=500), rng.normal(size=500)
+        model = NadarayaWatsonRegressor().fit(x[:, None], y)
+        assert -model.best_score_ <= brute_force(x[:, None], y, "gaussian", spread(x[:, None])) * (1 + 1e-12)
+        error = np.mean((model.predict(x_new[:, None]) - y_new) ** 2)
+        excess.append(error / np.mean((y.mean() - y_new) ** 2) - 1)
+    # A window of five rows adds a fifth of the variance; most draws take far wider ones.
+    assert np.median(excess) < 0.02
+    assert np.mean(excess) < 0.1
+
+
+def test_perfect_line():
+    """Without noise the window is narrow, but it holds the neighbours on both sides."""
+    x = np.linspace(0, 1, 40)
+    for kernel in SMOOTH:
+        model = NadarayaWatsonRegressor(kernel=kernel).fit(x[:, None], 3 * x - 1)
+        assert 0 < model.bandwidth_[0] < 0.2
+        assert -model.best_score_ < 0.001 * np.var(3 * x)
+
+
 def test_thousand_rows():
     """statsmodels issue 595 reports that a thousand rows never end."""
     rng = np.random.default_rng(0)

@@ -312,3 +312,74 @@ def test_drop_irrelevant_stays_within_the_noise_of_the_full_model(rng):
     rise = (less.loo_predict() - y) ** 2 - (full.loo_predict() - y) ** 2
     assert np.isinf(less.bandwidth_).sum() > np.isinf(full.bandwidth_).sum()
     assert rise.mean() <= 2 * rise.std() / np.sqrt(150) + 1e-12
+
+
+# Mini-batches ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", [Diagonal, Full])
+def test_batches_add_up_to_the_whole(rng, family):
+    X, y = make(rng, n=50)
+    w = rng.uniform(0.2, 3, size=50)
+    here = family(sample_of(X, y, w), np.array([0.2, 0.3, 0.5]))
+    objective = Objective(here.sample, "gaussian", {"empty": "nearest", "n_threads": 1})
+    metric = here.metric(0.1 * rng.normal(size=here.size))
+    whole = objective(None, here.derivatives, metric=metric)
+    parts = np.array_split(rng.permutation(50), 7)
+    batches = [objective.batch(metric, here.derivatives, queries) for queries in parts]
+    shares = [w[queries].sum() / w.sum() for queries in parts]
+    for i in range(2):
+        total = sum(share * batch[i] for share, batch in zip(shares, batches, strict=True))
+        assert_allclose(total, whole[i], rtol=0, atol=1e-13 * np.abs(whole[i]).max())
+
+
+@pytest.mark.parametrize("family", ["diag", "full"])
+@pytest.mark.parametrize("shrinkage", [0.0, 0.01])
+def test_adam_ends_where_lbfgs_does(rng, family, shrinkage):
+    X, y = make(rng, n=400)
+    w = rng.uniform(0.5, 1, size=400)
+    options = {"bandwidth_type": family, "shrinkage": shrinkage}
+    lbfgs = NadarayaWatsonRegressor("gradient", **options).fit(X, y, w)
+    adam, again = (
+        NadarayaWatsonRegressor("gradient", solver="adam", batch_size=50, random_state=0, **options).fit(X, y, w)
+        for _ in range(2)
+    )
+    h_loo = NadarayaWatsonRegressor().fit(X, y, w)
+
+    def penalized(model):
+        h = model.bandwidth_ if family == "diag" else None
+        away = np.log(h / h_loo.bandwidth_) if shrinkage and h is not None else 0.0
+        return -model.best_score_ / -h_loo.best_score_ + shrinkage * np.sum(away**2)
+
+    assert penalized(adam) <= 1.01 * penalized(lbfgs)
+    assert_array_equal(adam.bandwidth_, again.bandwidth_)
+    assert adam.n_iter_ == len(adam.loss_curve_) - 1
+    assert_allclose(-adam.best_score_, loo_error(X, y, adam.bandwidth_, sample_weight=w), rtol=1e-9)
+
+
+def test_adam_weighs_error_and_penalty_as_lbfgs_does(rng):
+    """A strong penalty decides how far a bandwidth moves: the size of the gradient, not only its direction, counts."""
+    X, y = make(rng, n=200)
+    w = rng.uniform(0.1, 1, size=200)
+    options = {"shrinkage": 0.3, "random_state": 0, "batch_size": 40}
+    lbfgs, adam = (
+        NadarayaWatsonRegressor("gradient", solver=solver, **options).fit(X, y, w) for solver in ("lbfgs", "adam")
+    )
+    h_loo = NadarayaWatsonRegressor().fit(X, y, w).bandwidth_
+    assert np.abs(np.log(lbfgs.bandwidth_ / h_loo)).max() > 0.1
+    assert_allclose(np.log(adam.bandwidth_ / h_loo), np.log(lbfgs.bandwidth_ / h_loo), rtol=0, atol=0.03)
+
+
+def test_adam_is_never_worse_than_the_search(rng):
+    X, y = make(rng, n=60)
+    model = NadarayaWatsonRegressor("gradient", solver="adam", learning_rate_init=30.0, shrinkage=0, random_state=0)
+    assert model.fit(X, y).best_score_ >= NadarayaWatsonRegressor().fit(X, y).best_score_
+
+
+def test_adam_stops_in_time_and_after_epochs(rng):
+    X, y = make(rng, n=100)
+    with pytest.warns(ConvergenceWarning, match="max_iter=2 iterations"):
+        model = NadarayaWatsonRegressor("gradient", solver="adam", max_iter=2, shrinkage=0, random_state=0).fit(X, y)
+    assert model.n_iter_ == 2
+    with pytest.warns(ConvergenceWarning, match="max_time=1e-09 seconds"):
+        NadarayaWatsonRegressor("gradient", solver="adam", max_time=1e-9, shrinkage=0, random_state=0).fit(X, y)

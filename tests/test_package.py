@@ -41,7 +41,7 @@ LAYERS = [
     {"_display.py", "_pooling.py", "_report.py", "_validation.py", "_convert.py"},
     {"_criterion.py"},
     {"_bandwidth/_selection.py", "_bandwidth/_families.py", "_bandwidth/_lbfgs.py"},
-    {"_bandwidth/_rules.py", "_bandwidth/_shrinkage.py"},
+    {"_bandwidth/_rules.py", "_bandwidth/_shrinkage.py", "_bandwidth/_adam.py"},
     {"_bandwidth/_search.py", "_bandwidth/_elimination.py"},
     {"_bandwidth/_descent.py"},
     {"_bandwidth/__init__.py"},

@@ -47,3 +47,23 @@ def test_benchmark_compares_before_it_times(tmp_path):
     assert len(re.findall(r"^\| (predict|fit)", out, flags=re.MULTILINE)) == 6
     assert len(re.findall(r"[\d.]+x \(", out)) >= 9
     assert re.search(r"^Processor: .*threads$", out, flags=re.MULTILINE)
+
+
+def test_descents_beside_statsmodels(tmp_path):
+    pytest.importorskip("statsmodels")
+    out = run("benchmarks/descents.py", tmp_path, "--quick")
+    ours = float(re.search(r"leave-one-out error ([\d.]+)$", out, re.MULTILINE)[1])
+    theirs = float(re.search(r", error ([\d.]+)$", out, re.MULTILINE)[1])
+    assert ours <= theirs * (1 + 1e-6)
+
+
+def test_suite_of_data_sets(tmp_path):
+    pytest.importorskip("statsmodels")
+    out = run("benchmarks/suite.py", tmp_path, "--quick", "--table", "table.rst")
+    assert len(re.findall(r"minus first [+-][\d.]+", out)) == 4
+    assert "* - noise, 200 by 3" in (tmp_path / "table.rst").read_text()
+
+
+def test_irrelevant_features(tmp_path):
+    out = run("benchmarks/irrelevant.py", tmp_path, "--draws", "1", "--rows", "40", "--weak", "0")
+    assert len(re.findall(r"all irrelevant out +[\d.]+ %, all relevant kept +[\d.]+ %", out)) == 2

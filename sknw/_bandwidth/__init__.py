@@ -9,6 +9,7 @@ their root mean square), and speak of the factor c that it is multiplied by::
        +-- cross_validate   _shrinkage.py    how far a descent may go
        |      |
        |      +-- lbfgs     _lbfgs.py        one descent
+       +-- Adam             _adam.py         one descent by mini-batches
        +-- Diagonal, Full   _families.py     bandwidths as vectors without constraints
        |
     search                  _search.py       one factor, among all
@@ -18,9 +19,10 @@ their root mean square), and speak of the factor c that it is multiplied by::
     Selection, Objective    _selection.py    a criterion as a function of the bandwidth, and what comes of it
 """
 
+from ._adam import Adam
 from ._descent import descend
 from ._rules import rule_of_thumb, spreads
 from ._search import search
 from ._selection import Objective, Selection, brief, local_minima
 
-__all__ = ["Objective", "Selection", "brief", "descend", "local_minima", "rule_of_thumb", "search", "spreads"]
+__all__ = ["Adam", "Objective", "Selection", "brief", "descend", "local_minima", "rule_of_thumb", "search", "spreads"]

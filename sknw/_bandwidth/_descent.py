@@ -34,6 +34,7 @@ def descend(
     max_iter,
     tol,
     max_time=math.inf,
+    solver=lbfgs,
     tell=None,
 ):
     """The bandwidths of a family with the smallest leave-one-out error that descents from several starts meet.
@@ -53,6 +54,8 @@ def descend(
     tol : float
     max_time : float
         In seconds.
+    solver : callable
+        `lbfgs`, or an `Adam`, which descends on all rows, while all that is done on some of them is left to L-BFGS.
     tell : callable, default=None
         Called with "search" and its bandwidth, then with "iteration" and the best bandwidth so far after each iteration
         on all rows; ends the descents by returning True.
@@ -83,7 +86,7 @@ def descend(
     if math.isinf(shrinkage):
         end = End(1.0, np.zeros(family.size), start.criterion, [])
     else:
-        end = _best_of(objective, family, start, shrinkage, limits, tell)
+        end = _best_of(objective, family, start, shrinkage, limits, solver, tell)
     if shrinkage == 0:  # the pull of a penalty is to finite bandwidths
         family, end = widen(objective, family, end, tol)
     if drop_irrelevant and end.why != "callback" and len(family.features) > 1:
@@ -109,19 +112,21 @@ def descend(
     )
 
 
-def _best_of(objective, family, start, shrinkage, limits, tell):
+def _best_of(objective, family, start, shrinkage, limits, solver, tell):
     """The lowest end of descents from several starts."""
     if isinstance(family, Full):  # a diagonal matrix is a start that is cheap to find
         diagonal = Diagonal(objective.sample, family.h)
-        logs = _best_of(objective, diagonal, start, shrinkage, limits, None).theta
+        logs = _best_of(objective, diagonal, start, shrinkage, limits, solver, None).theta
         starts = [np.zeros(family.size), family.around(logs)]
     else:
         starts = _compare(objective, family, start, shrinkage, limits)
     ends = []
     for theta in starts:
-        ends.append(lbfgs(objective, family, theta, start.criterion, shrinkage, limits, tell))
+        ends.append(solver(objective, family, theta, start.criterion, shrinkage, limits, tell))
         if ends[-1].why == "callback":
             break
+    if solver is not lbfgs:  # which may end above the search
+        ends.append(End(1.0, np.zeros(family.size), start.criterion, []))
     best = min(ends, key=lambda end: end.penalized)
     cut_short = [end.why for end in ends if end.why in ("max_time", "callback")]
     return best._replace(why=cut_short[0]) if cut_short else best

@@ -41,7 +41,7 @@ def eliminate(objective, family, end, scale, shrinkage, limits):
     """Drop features one at a time, the rest optimised again, while the error rises by less than its noise.
 
     The noise is that of the difference to the full model, row by row: a smaller model stays if its error is within two
-    standard errors of that of the full one.
+    standard errors of that of the full one, so that many small steps do not add up.
 
     Returns
     -------
@@ -49,9 +49,16 @@ def eliminate(objective, family, end, scale, shrinkage, limits):
     end : End
     """
     sample = objective.sample
-    own = np.arange(len(sample.w))
     share, n = sample.w / sample.w.sum(), sample.n_observations
-    full = row_errors(objective, family.metric(end.theta), sample, own)
+
+    def errors(family, theta):
+        return row_errors(objective, family.metric(theta), sample, np.arange(len(share)))
+
+    def is_noise(rise):
+        mean = share @ rise
+        return mean <= _STANDARD_ERRORS * math.sqrt(share @ (rise - mean) ** 2 / n)
+
+    full = errors(family, end.theta)
     dropped = True
     while dropped and len(family.features) > 1:
         dropped = False
@@ -60,9 +67,7 @@ def eliminate(objective, family, end, scale, shrinkage, limits):
         for j in np.argsort(costs, kind="stable")[:_ATTEMPTS]:
             rest, theta = trials[j]
             again = lbfgs(objective, rest, theta, scale, shrinkage, limits)
-            rise = row_errors(objective, rest.metric(again.theta), sample, own) - full
-            mean = share @ rise
-            if mean <= _STANDARD_ERRORS * math.sqrt(share @ (rise - mean) ** 2 / n):
+            if is_noise(errors(rest, again.theta) - full):
                 family, end, dropped = rest, again._replace(losses=end.losses, why=end.why), True
                 break
     return family, end

@@ -84,7 +84,7 @@ class _Curve:
     def __init__(self, objective, shape, smooth, ceiling):
         self.objective, self.shape, self.smooth, self.ceiling = objective, shape, smooth, ceiling
         self.points, self.outside = {}, []
-        self.sampled = objective.rough["every"] > 1
+        self.sampled = objective.rough["queries"] is not None
 
     def __call__(self, t, *, rough=False):
         if t in self.points and (rough or not self.points[t].rough):

@@ -77,8 +77,15 @@ class Objective:
         self.n_evaluations = 0
         # Differences between criteria count, so the last steps are taken with more digits than an average needs.
         rtol = options.get("rtol", 0.0)
-        self.rough = {**options, "rtol": min(rtol, 1e-6), "every": max(1, len(sample.w) // ENOUGH)}
+        n = len(sample.w)
+        some = np.arange(0, n, n // ENOUGH) if n >= 2 * ENOUGH else None  # neighbours are alike: evenly spread
+        self.rough = {**options, "rtol": min(rtol, 1e-6), "queries": some}
         self.fine = {**options, "rtol": min(rtol, 1e-12)}
+
+    def batch(self, metric, derivatives, queries):
+        """The leave-one-out error of some rows, predicted from all, with derivatives."""
+        options = self.options | {"derivatives": derivatives, "queries": queries}
+        return leave_one_out(self.sample, metric, self.kernel, **options)
 
     def __call__(self, h, derivatives=Derivatives.NOTHING, *, metric=None, rough=False):
         """The criterion at a bandwidth, of which the coordinates may be known, with derivatives; or an estimate."""

@@ -16,6 +16,10 @@ ENOUGH_PER_PARAMETER = 200
 FEWEST_ROWS = 10
 
 _FOLDS = 5
+
+#: Once held-out rows are predicted so many times worse than at best, smaller weights are not tried.
+_HOPELESS = 1.1
+
 _MOST_ITERATIONS = 30
 _TOL = 1e-3
 
@@ -71,26 +75,38 @@ def cross_validate(objective, family, limits):
     rank = ranks(sample)
     if rank.max() + 1 < FEWEST_ROWS:
         return math.inf, f"stays with the global search: {rank.max() + 1} distinct rows are too few to learn more from"
-    errors = np.zeros(len(SHRINKAGES))
-    for fold in range(_FOLDS):
-        held_out = rank % _FOLDS == fold
-        train, test = part(sample, ~held_out), part(sample, held_out)
-        learn = objective.on(train)
-        # Fewer rows ask for wider windows.
-        wider = (n / train.n_observations) ** (1 / (len(family.features) + 4))
-        here = type(family)(train, wider * family.h)
-        theta = np.zeros(family.size)
-        scale = learn(here.bandwidth(theta))[0]
-        for i, shrinkage in enumerate(SHRINKAGES):
-            if math.isfinite(shrinkage) and scale > 0:
-                theta = lbfgs(learn, here, theta, scale, shrinkage, limits).theta
-            errors[i] += test.w @ row_errors(learn, here.metric(theta), test)
-        objective.n_evaluations += learn.n_evaluations
+    folds = [_Fold(objective, family, rank % _FOLDS == fold) for fold in range(_FOLDS)]
+    errors = []
+    for shrinkage in SHRINKAGES:
+        errors.append(sum(fold.error(shrinkage, limits) for fold in folds))
+        if errors[-1] > _HOPELESS * min(errors):
+            break
+    objective.n_evaluations += sum(fold.objective.n_evaluations for fold in folds)
     shrinkage = SHRINKAGES[np.argmin(errors)]
-    gain = 1 - errors.min() / errors[0] if errors[0] > 0 else 0.0
+    gain = 1 - min(errors) / errors[0] if errors[0] > 0 else 0.0
     if math.isinf(shrinkage):
         return shrinkage, "stays with the global search: no descent predicts held-out rows better"
     return shrinkage, f"shrinkage {shrinkage:g} by cross-validation: error of held-out rows {100 * gain:.1f} % lower"
+
+
+class _Fold:
+    """Rows that are held out, and the descent on the others, which goes on from one weight to the next."""
+
+    def __init__(self, objective, family, held_out):
+        sample = objective.sample
+        train, self.test = part(sample, ~held_out), part(sample, held_out)
+        self.objective = objective.on(train)
+        # Fewer rows ask for wider windows.
+        wider = (sample.n_observations / train.n_observations) ** (1 / (len(family.features) + 4))
+        self.family = type(family)(train, wider * family.h)
+        self.theta = np.zeros(family.size)
+        self.scale = self.objective(self.family.bandwidth(self.theta))[0]
+
+    def error(self, shrinkage, limits):
+        """The sum of squared errors of the held-out rows."""
+        if math.isfinite(shrinkage) and self.scale > 0:
+            self.theta = lbfgs(self.objective, self.family, self.theta, self.scale, shrinkage, limits).theta
+        return self.test.w @ row_errors(self.objective, self.family.metric(self.theta), self.test)
 
 
 def in_folds(limits):
