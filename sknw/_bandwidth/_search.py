@@ -62,8 +62,8 @@ def search(objective, bandwidth_type):
         _extend(curve, everyone)
         _bisect_contradictions(curve)
     n_grid = len(curve.points)
-    if smooth:
-        _subdivide(curve, everyone, most=12 if curve.sampled else 400)
+    if smooth and not curve.sampled:  # of very many rows, no single one makes a kink
+        _subdivide(curve, everyone)
     _refine(curve, kernel)
     best = _widest_of_best(curve, everyone)
     ordered = curve.ordered()
@@ -191,7 +191,7 @@ def _bisect_contradictions(curve, depth=4):
             curve(t, rough=True)
 
 
-def _subdivide(curve, everyone, most):
+def _subdivide(curve, everyone, most=400):
     """Halve the intervals that may hold less than the best so far, as far as a cubic through their ends can tell.
 
     How far it may be wrong is first seen from how far that over two intervals misses the point between them, then from

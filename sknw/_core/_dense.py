@@ -18,9 +18,8 @@ one output after the other; n rows, m queries, d features, p outputs.
 import math
 
 import numpy as np
-from numba import njit
 
-from ._jit import EXP2_LOWEST, exp2, jit, jit_entry, jit_min, jit_sum, not_inlined
+from ._jit import EXP2_LOWEST, exp2, jit, jit_entry, jit_inline, jit_min, jit_sum, not_inlined
 from ._rows import SMALLEST_MASS
 
 _LOG2_E = math.log2(math.e)
@@ -245,7 +244,7 @@ def add_derivatives(with_respect_to, z, g, rows, start, s, v, f, dsums):
             i += 1
 
 
-@njit(inline="always")  # as a function of its own it would double the time to compile its callers
+@jit_inline  # a function of its own would take its callers half as long again to compile
 def merge(kernel, profile, with_respect_to, z, own, g, rows, start, stop, buffers, i, state):
     """Merge the training rows from `start` to `stop` into the state of query i, which is z.
 

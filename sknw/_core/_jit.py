@@ -30,6 +30,14 @@ def jit_min(function):
     return njit(**_OPTIONS | {"fastmath": {"nnan", "nsz"}})(function)
 
 
+def jit_inline(function):
+    """Put the text of a function in place of each call, before numba compiles it. Not for plain arithmetic.
+
+    The options are those of its callers then, and `reassoc` there would reach into it.
+    """
+    return njit(inline="always")(function)
+
+
 def jit_entry(function, *, cache=True):
     """Compile a function that Python calls, and keep the machine code on disk where that is possible."""
     try:

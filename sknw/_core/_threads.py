@@ -26,7 +26,7 @@ def run_blocks(function, blocks, n_threads):
     Blocks must write to places of their own: then neither the number of threads nor the order of the calls can change a
     result. The first exception is raised, after running blocks have ended and waiting ones are dropped; so is Ctrl-C.
     """
-    if n_threads == 1 or len(blocks) == 1:
+    if n_threads == 1 or len(blocks) <= 1:
         for block in blocks:
             function(*block)
         return

@@ -21,18 +21,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._dense import _GAUSSIAN, _NEAREST, is_shifted, merge
+from ._dense import _GAUSSIAN, _NEAREST, _NOTHING, is_shifted, merge
 from ._jit import EXP2_LOWEST, jit, jit_entry, not_inlined
 from ._order import LEAF, spatial_order
 from ._profiles import NEAREST, PROFILES
 from ._rows import Derivatives, Rows, State, read_only
 from ._threads import run_blocks
 
-#: Rows of a tile, queries of a block: leaves of the order, or pairs of these.
+#: Rows of a tile, queries of a block: leaves of the order.
 _TILE = LEAF
 _BLOCK = LEAF
 
-#: Tiles of a group, which is a box of the order, too.
+#: Tiles of a group: a power of two, which is a box of the order, too.
 _GROUP = 64
 
 #: Neighbouring tiles are taken together, up to this many rows.
@@ -76,8 +76,8 @@ class Boxes(NamedTuple):
 def box_distances(low_q, high_q, boxes, start, g, s):
     """Lower bounds for the squared scaled distances from a box to others, from `start` on, as many as s has room for.
 
-    Those of `squared_distances` and these are within (d/2 + 3) eps of the exact ones, which lie above: so with a
-    margin, no rounding can put a row within reach into a box that is not.
+    What `squared_distances` gives for a row is within (d/2 + 3) eps of the exact one, and so is what is formed here of
+    the nearest point of its box, which is no further away. Lowered by both, it is never above that of a row.
     """
     not_inlined()
     n, d = s.shape[0], low_q.shape[0]
@@ -90,7 +90,7 @@ def box_distances(low_q, high_q, boxes, start, g, s):
             t = max(max(low_k[c] - z_high, z_low - high_k[c]), 0.0) * g_k
             s[c] += t * t
     for c in range(n):
-        s[c] = s[c] * (1.0 - (d + 8) * _EPS) - _TINY  # below which squares lose their digits
+        s[c] = s[c] * (1.0 - (d + 8) * _EPS) - _TINY  # around which squares lose their digits
 
 
 @jit
@@ -109,8 +109,8 @@ def horizon(kernel, with_respect_to, log_share, shift, mass):
     r"""Squared distance beyond which all rows together do not count for a query, at its present shift and mass.
 
     `log_share` is :math:`\log(W / \rho)`. With the exponent e, which is s/2 or u, all rows beyond c = e(shift) +
-    log_share - log(mass) have no more than the share rho of the mass. In derivatives each weight has a factor of at
-    most 2e: beyond c + log(4c), c > 3, the same holds for weights times that factor.
+    log_share - log(mass) have no more than the share rho of the mass, whatever the mass will grow to. In derivatives a
+    weight has a factor of at most 2e: beyond e = c + log(4c), which is at most 2c for c >= 3, that makes up for it.
     """
     if len(kernel) == _NEAREST:
         return min(shift, _LARGEST)
@@ -118,7 +118,7 @@ def horizon(kernel, with_respect_to, log_share, shift, mass):
         return 1.0
     e = 0.5 * shift if len(kernel) == _GAUSSIAN else math.sqrt(shift)
     c = e + log_share - math.log(mass)
-    if with_respect_to != 0:
+    if with_respect_to != _NOTHING:
         c = max(c, 3.0)
         c += math.log(4.0 * c)
     c = min(c, e + _UNDERFLOW)
@@ -206,17 +206,13 @@ def add_rows_within(
         Where to go on, or stop.
     """
     (d, n), n_tiles = rows.Z.shape, tiles.low.shape[1]
-    buffers = np.empty((4, _WIDEST))
-    low, high = np.empty(d), np.empty(d)
-    s, found, near = (
-        np.empty(n_tiles),
-        np.empty(n_tiles, np.int64),
-        Boxes(np.empty((d, n_tiles)), np.empty((d, n_tiles))),
-    )
+    buffers, low, high = np.empty((4, _WIDEST)), np.empty(d), np.empty(d)
+    s, found = np.empty(n_tiles), np.empty(n_tiles, np.int64)
+    near = Boxes(np.empty((d, n_tiles)), np.empty((d, n_tiles)))
     while start < stop and budget > 0:
         end = min(start + _BLOCK, stop)
         first = -1  # tile that all queries have met
-        # Where reach depends on what has been added up, one tile goes ahead.
+        # Where reach depends on what has been added up, one tile goes ahead, then all that are within reach follow.
         for ahead in range(1 if is_shifted(kernel) else 0, -1, -1):
             enclose(Zq, start, end, low, high)
             if ahead:
@@ -354,8 +350,8 @@ def window_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHIN
 
     Notes
     -----
-    Takes O((n + m) d) time and memory besides the pairs within reach, and that for looking up tiles: n / 64**2 boxes
-    per 64 queries, then some boxes per query.
+    Besides the pairs within reach, O((n + m) d) time and memory, O(m d log m) to order queries that are no rows, and
+    the search: each 64 queries look at all n / 64**2 groups, and each query at the tiles within reach of its block.
     """
     Zq, g, rows = read_only(Zq), read_only(g), Rows(*map(read_only, rows))
     (m, d), (p, _), q = Zq.shape, rows.Y.shape, derivatives.count(len(g))
@@ -366,7 +362,7 @@ def window_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHIN
     with np.errstate(divide="ignore"):
         log_share = float(np.log(rows.w.sum()) - np.log(rtol))
     compiled = (0,) * (NEAREST if kernel == "nearest" else PROFILES[kernel]).code
-    budget = int(_WORK_PER_CALL // ((d + p) * (1 + q)))
+    budget = max(1, _WORK_PER_CALL // ((d + p) * (1 + q)))
     state, counts = State.empty(m, p, q), np.zeros(m, np.int64)
     blocks = [(start, min(start + _QUERIES_PER_CALL, m)) for start in range(0, m, _QUERIES_PER_CALL)]
 
