@@ -90,6 +90,17 @@ def test_bandwidth_and_coordinates_of_a_family_are_the_same(rng, family):
         assert_array_equal(smaller.bandwidth(rest), np.where(np.arange(4) == 1, np.inf, H))
 
 
+def test_matrices_far_out_have_an_inverse(rng):
+    X = rng.normal(size=(20, 4))
+    here = Full(sample_of(X, X[:, 0]), np.ones(4))
+    for theta in (np.full(10, 9.0), np.full(10, -9.0), 20 * rng.normal(size=10)):
+        assert np.isfinite(np.linalg.inv(here.bandwidth(theta))).all()
+        _, gradient = leave_one_out(
+            here.sample, here.metric(theta), "gaussian", empty="nearest", derivatives=here.derivatives
+        )
+        assert np.isfinite(here.slope(theta, gradient)).all()
+
+
 def test_penalty_is_the_distance_in_the_logarithm(rng):
     """The norm of theta is that of half the logarithms of the eigenvalues of H_loo H^-2 H_loo."""
     X = rng.normal(size=(10, 3))

@@ -92,7 +92,9 @@ class Full(Diagonal):
         return B[self.upper] / self.unit
 
     def _eigen(self, theta):
-        return np.linalg.eigh(self._logarithm(theta))
+        beta, V = np.linalg.eigh(self._logarithm(theta))
+        # Entries within bounds may add up; a ratio of widths beyond 1e14 has no inverse in floating point.
+        return np.clip(beta, -16, 16), V
 
     def bandwidth(self, theta):
         """The matrix, symmetric and positive definite; infinite on the diagonal for features that are out."""

@@ -290,15 +290,20 @@ def _widest_of_best(curve, everyone):
     ordered = [point for point in curve.ordered() if not point.rough]
     ordered.append(_Point(math.inf, everyone, 0.0))
     level = min(point.value for point in ordered)
-    level += _TIE * level + 1e-28 * everyone  # the last is the square of rounding, should the error be zero
+    # The last is the square of rounding, should the error be zero; with its own row among the neighbours of each, that
+    # is reached slowly, where digits are few.
+    level += _TIE * level + (1e-28 if curve.objective.criterion == "loo" else 1e-20) * everyone
     i = max(i for i, point in enumerate(ordered) if point.value <= level)
     if math.isinf(ordered[i].t):
         return ordered[i]
     # At a minimum that is not a plateau, this step costs the curvature times 5e-9.
-    low = curve(ordered[i].t + 1e-4)
-    if low.value > level:
-        return ordered[i]
-    high = ordered[i + 1] if math.isfinite(ordered[i + 1].t) else curve(low.t + 5.0)
+    step = 1e-4
+    low, high = ordered[i], curve(ordered[i].t + step)
+    if high.value <= level:
+        low, beyond = high, [point for point in ordered if high.t < point.t < math.inf]
+        high = beyond[0] if beyond else curve(low.t + 5.0)
+    elif not any(point.value <= level and point.t < low.t - step for point in ordered):
+        return low
     while high.t - low.t > 1e-9:
         middle = curve(0.5 * (low.t + high.t))
         low, high = (middle, high) if middle.value <= level else (low, middle)
