@@ -548,6 +548,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
             n_neighbors=tuple(float(q) for q in np.quantile(np.concatenate(neighbors), [0, 0.5, 1])),
             n_rows=len(some),
             n_empty=int(np.count_nonzero(void)),
+            algorithm=self.algorithm_,
             shrinkage=getattr(self, "shrinkage_", None),
             n_iter=self.n_iter_,
             n_evaluations=0,

@@ -37,7 +37,9 @@ class BandwidthReport(NamedTuple):
     n_rows : int
         Rows that these were computed for.
     n_empty : int
-        Of these, rows that nobody else was in reach of.
+        Of all rows, those that nobody else was in reach of.
+    algorithm : str
+        How the sums of leave-one-out are formed at this bandwidth.
     shrinkage : float or None
         Weight of the penalty of a descent.
     n_iter : int
@@ -62,6 +64,7 @@ class BandwidthReport(NamedTuple):
     n_neighbors: tuple[float, float, float]
     n_rows: int
     n_empty: int
+    algorithm: str
     shrinkage: float | None
     n_iter: int
     n_evaluations: int
@@ -86,7 +89,8 @@ class BandwidthReport(NamedTuple):
             yield "local minima" if i == 0 else "", f"{value:.6g} at {text}"
         low, median, high = self.n_neighbors
         yield "effective neighbours", f"{median:.1f} (median), {low:.1f} to {high:.1f}, of {self.n_rows} rows"
-        yield "empty windows", f"{self.n_empty} of {self.n_rows} rows have nobody else in reach"
+        yield "empty windows", f"{self.n_empty} rows have nobody else in reach"
+        yield "algorithm", self.algorithm
         if self.smoothed_out:
             yield "smoothed out", ", ".join(self.smoothed_out)
         if self.shrinkage is not None:

@@ -110,7 +110,9 @@ def test_weights_are_repeated_rows(rng, bandwidth, kernel, empty):
     there = w > 0
     assert_allclose(weighted.loo_predict()[there], repeated.loo_predict()[first[there]], rtol=0, atol=10 * tolerance)
     if bandwidth in ("loo", "gradient"):
-        assert_allclose(weighted.best_score_, repeated.best_score_, rtol=1e-9)
+        # A descent ends where the slope is below tol = 1e-5 of the error of "loo", a few times this one, in log h:
+        # along a valley as flat as that, errors at places of the same order of magnitude may differ by as much.
+        assert_allclose(weighted.best_score_, repeated.best_score_, rtol=1e-9 if bandwidth == "loo" else 3e-5)
 
 
 @pytest.mark.parametrize("kernel", [name for name in PROFILES if name != "tophat"])
@@ -170,10 +172,13 @@ def test_scale_of_weights_where_a_quartile_is_a_tie(rng, n, scale):
 @pytest.mark.parametrize("kernel", ["gaussian", "cosine"])
 def test_a_batch_is_predicted_as_row_by_row(rng, bandwidth, kernel):
     X, y = make(rng, n=700)
-    model = fit(X[:600], y[:600], bandwidth=bandwidth, kernel=kernel)
+    model = fit(X[:600], y[:600], bandwidth=bandwidth, kernel=kernel, algorithm="dense")
     together = model.predict(X)
     assert_array_equal([model.predict(x[None])[0] for x in X], together)
     assert_array_equal(np.concatenate([model.predict(part) for part in np.array_split(X, 7)]), together)
+    # Another number of queries may mean another algorithm, and each may be off by rtol.
+    model.algorithm = "auto"
+    assert_allclose(model.predict(X), together, rtol=0, atol=2e-10 * np.ptp(y))
 
 
 def test_a_batch_in_whitened_coordinates(rng):

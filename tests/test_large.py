@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose
 from sknw import NadarayaWatsonRegressor, loo_error
 from sknw._bandwidth import _search as search_module
 from sknw._bandwidth import _selection as selection_module
+from sknw._pooling import Sample
 
 
 def make_data(rng, n, d):
@@ -82,6 +83,48 @@ def test_memory_grows_with_the_rows_only(rng):
     assert model.algorithm_ == "fast_gauss"
     # Some hundred numbers per row, for two features, coefficients and all; one line of all pairs has n.
     assert peak < 1000 * n
+
+
+def test_one_row_far_out_costs_cells_no_more(rng):
+    """Gaps between cells are shortened, and cells are not listed where nobody is."""
+    X, y = make_data(rng, 30_000, 1)
+    X[7] = 1e9
+    model = NadarayaWatsonRegressor(0.1).fit(X, y)
+    assert model.algorithm_ == "fast_gauss"
+    exact = NadarayaWatsonRegressor(0.1, algorithm="dense").fit(X, y)
+    assert_allclose(model.predict(X[:50]), exact.predict(X[:50]), rtol=0, atol=1e-10 * np.ptp(y))
+
+
+def test_numbers_of_any_size(rng):
+    """Where cells, or distances, overflow."""
+    x, y = rng.uniform(size=(700, 1)), rng.normal(size=700)
+    queries = x.copy()
+    queries[0] = 1.7e308
+    for h, scale in ((0.1, 1.0), (1e308, 1.0), (1e-300, 1e10)):
+        models = [NadarayaWatsonRegressor(h, algorithm=a).fit(scale * x, y) for a in ("auto", "dense")]
+        assert_allclose(*(model.predict(queries) for model in models), rtol=0, atol=1e-10 * np.ptp(y))
+        assert_allclose(*(model.loo_predict() for model in models), rtol=0, atol=1e-10 * np.ptp(y))
+
+
+def test_rows_of_weight_zero_are_predicted_by_windows(rng):
+    x, y = rng.permutation(300).astype(float)[:, None], rng.normal(size=300)
+    w = (np.arange(300) % 3 > 0).astype(float)
+    for kernel in ("gaussian", "epanechnikov"):
+        models = [NadarayaWatsonRegressor(4.5, kernel=kernel, algorithm=a).fit(x, y, w) for a in ("window", "dense")]
+        assert_allclose(*(model.loo_predict() for model in models), rtol=0, atol=1e-10 * np.ptp(y))
+
+
+@pytest.mark.parametrize("d", [3, 6, 12])
+@pytest.mark.parametrize("kernel", ["gaussian", "tophat"])
+def test_grid_is_fine_where_windows_hold_some_rows(rng, d, kernel, monkeypatch):
+    """In more features, too, where the nearest row is not near."""
+    monkeypatch.setattr(search_module, "ENOUGH", 400)
+    sample = Sample.of(*make_data(rng, 900, d)[:1], rng.normal(size=(900, 1)), np.ones(900))
+    shape = search_module.reference(sample, "diag")
+    grid = search_module._grid(sample, shape, kernel, kernel == "gaussian", {"empty": "nearest"})
+    main = [t for t in grid if math.log(0.3) < t < math.log(4)]
+    assert max(np.diff(main)) <= math.log(2) + 1e-9
+    assert len(main) >= 3
 
 
 def test_algorithm_is_reported_and_can_be_asked_for(rng):

@@ -118,11 +118,11 @@ def _grid(sample, shape, kernel, smooth, how):
         per_octave = 16 if n <= 200 else 8 if n <= 2000 or not smooth else 2
     else:
         per_octave = 4 if n <= 200 else 3 if n <= 1000 else 2 if n <= ENOUGH else 1
-    start = max(lowest, (0.25 if n <= ENOUGH else 16) * np.median(to_neighbor))
+    start = max(lowest, 0.25 * np.median(to_neighbor))
     narrow, start, stop, wide = np.log([lowest, start, 2 * diameter, 32 * diameter]).tolist()
     main = np.linspace(start, stop, 1 + math.ceil((stop - start) * per_octave / octave - 1e-9))
     # Narrower than that, fewer and fewer rows see anybody; of many rows, the more of them the steps may cover.
-    narrower, step = [start], octave if n <= ENOUGH else 2 * octave
+    narrower, step = [start], octave
     while narrower[-1] - step > narrow:
         narrower.append(narrower[-1] - step)
         step *= 1 if n <= ENOUGH else 2

@@ -2,7 +2,7 @@
 
 Coefficients stand in arrays of shape (n_coefficients, n_cells): a translation does the same to each cell. Points stand
 in lists, one per cell: those of cell c are ``order[starts[c] : starts[c + 1]]``. With fewer than three features the
-first are constant: their only exponent is 0, their only cell is the first.
+first exponents are 0.
 
 Notation as in `_dense.py`; tau is the distance from the centre of a cell over sqrt(2) h.
 """
@@ -23,32 +23,20 @@ _WIDTH = 256
 def mark(z, size, first, occupied):
     """Mark the cells along one feature that hold points, counted from `first`."""
     for j in range(z.shape[0]):
-        occupied[int(math.floor(z[j] / size) - first)] = True
+        number = math.floor(z[j] / size)  # but for the rounding of the quotient
+        if number * size > z[j]:
+            number -= 1
+        elif (number + 1) * size <= z[j]:
+            number += 1
+        occupied[int(number - first)] = True
 
 
 @jit_entry
-def group(Z, sizes, firsts, places, begins, lengths, starts, order):
-    """Sort points by cell, stably.
-
-    Parameters
-    ----------
-    Z : float64[:, ::1] of shape (d, n)
-    sizes, firsts : float64[::1] of shape (d,)
-        Width of a cell, and number of the first.
-    places : int64[::1]
-        Where the cells stand along each feature; those of feature k from ``begins[k]`` on.
-    begins, lengths : int64[::1] of shape (d,)
-    starts : int64[::1] of shape (n_cells + 1,)
-        Comes in as zeros.
-    order : int64[::1] of shape (n,)
-    """
-    cell_of = np.empty(order.shape[0], np.int64)
+def group(cell_of, starts, order):
+    """Sort points by cell, stably; `starts` has one entry more than there are cells, and comes in as zeros."""
     before, is_sorted = 0, True
-    for j in range(Z.shape[1]):
-        c = 0
-        for k in range(Z.shape[0]):
-            c = c * lengths[k] + places[begins[k] + int(math.floor(Z[k, j] / sizes[k]) - firsts[k])]
-        cell_of[j] = c
+    for j in range(cell_of.shape[0]):
+        c = cell_of[j]
         starts[c + 1] += 1
         is_sorted = is_sorted and before <= c
         before = c

@@ -168,33 +168,27 @@ class _Axis(NamedTuple):
     ----------
     size : float
         Width of a cell.
-    first : int
-        Number of the cell at the left end.
+    occupied : ndarray of float64
+        Numbers of the cells that hold points, in ascending order: their left edges over the width.
     places : ndarray of int64
-        Where each cell stands, from the first on, once longer gaps than a reach are shortened to one.
-    here : ndarray of int64
-        Which of these cells hold points.
+        Where each of these stands, once longer gaps than a reach are shortened to one.
     """
 
     size: float
-    first: int
+    occupied: np.ndarray
     places: np.ndarray
-    here: np.ndarray
 
     @classmethod
     def over(cls, columns, size, reach):
-        """Cells for the points of some arrays; None if there are too many."""
-        first = math.floor(min(z.min() for z in columns) / size)
-        last = math.floor(max(z.max() for z in columns) / size)
-        if max(abs(first), abs(last)) > 2**50 or last - first >= _MOST_CELLS:
+        """Cells for the points of some arrays; None if their edges cannot be exact."""
+        ends = np.array([end for z in columns for end in (z.min(), z.max())])
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            ends = np.floor(ends / size)
+        if not (0 < size < np.inf and np.abs(ends).max() < _LARGEST_NUMBER):
             return None
-        occupied = np.zeros(last - first + 1, dtype=bool)
-        for z in columns:
-            _mark(z, size, first, occupied)
-        here = np.flatnonzero(occupied)
-        places = np.zeros(len(occupied), dtype=np.int64)
-        places[here[1:]] = np.cumsum(np.minimum(np.diff(here), math.ceil(reach / size) + 1))
-        return cls(size, first, places, here)
+        occupied = functools.reduce(np.union1d, [_occupied(z, size) for z in columns])
+        steps = np.minimum(np.diff(occupied), math.ceil(reach / size) + 1)
+        return cls(size, occupied, np.concatenate([[0], np.cumsum(steps).astype(np.int64)]))
 
     @property
     def length(self):
@@ -205,18 +199,49 @@ class _Axis(NamedTuple):
     def numbers(self):
         """The numbers of the cells that are kept; of those that hold no points, any."""
         numbers = np.zeros(self.length)
-        numbers[self.places[self.here]] = self.first + self.here
+        numbers[self.places] = self.occupied
         return numbers
 
+    def of(self, z):
+        """The place of each point's cell."""
+        numbers, first = _numbers(z, self.size), self.occupied[0]
+        n_numbers = int(self.occupied[-1] - first) + 1
+        if n_numbers > _LONGEST_TABLE:
+            return self.places[np.searchsorted(self.occupied, numbers)]
+        table = np.zeros(n_numbers, dtype=np.int64)
+        table[(self.occupied - first).astype(np.int64)] = self.places
+        return table[(numbers - first).astype(np.int64)]
 
-def _mark(z, size, first, occupied):
-    """Mark the cells that hold points."""
+
+#: Numbers of cells have so few bits that the centre of a cell, and whether a point is in it, are exact but for some eps
+#: of its width.
+_LARGEST_NUMBER = 2.0**40
+
+#: So many cells are looked up in a table, more by bisection.
+_LONGEST_TABLE = 2**22
+
+
+def _numbers(z, size):
+    """Numbers of the cells of some points, whatever a quotient is rounded to."""
+    numbers = np.floor(z / size)
+    numbers -= numbers * size > z
+    numbers += (numbers + 1) * size <= z
+    return numbers
+
+
+def _occupied(z, size):
+    """Numbers of the cells that hold points."""
+    first, last = _numbers(np.array([z.min(), z.max()]), size)
+    if last - first >= _LONGEST_TABLE:
+        return np.unique(_numbers(z, size))
+    numbers = first + np.arange(last - first + 1.0)
+    if _by_edges(z, len(numbers)):
+        return numbers[np.diff(_edges(z, size, numbers)) > 0]
     from ._expansions import mark
 
-    if _by_edges(z, len(occupied)):
-        occupied |= np.diff(_edges(z, size, first + np.arange(len(occupied)))) > 0
-    else:
-        mark(z, size, float(first), occupied)
+    marks = np.zeros(len(numbers), dtype=bool)
+    mark(z, size, first, marks)
+    return numbers[marks]
 
 
 def _by_edges(z, n_cells):
@@ -248,24 +273,16 @@ class _Points(NamedTuple):
         """The points of an array in the cells of some axes."""
         from ._expansions import group
 
-        n_cells = int(cells.lengths.prod())
+        n, n_cells = Z.shape[1], int(cells.lengths.prod())
         starts = np.zeros(n_cells + 1, dtype=np.int64)
-        if len(axes) == 1 and _by_edges(Z[0], len(axes[0].places)):
-            here = axes[0].here
-            begin = _edges(Z[0], axes[0].size, axes[0].first + np.arange(len(axes[0].places)))
-            starts[1 + axes[0].places[here]] = begin[here + 1] - begin[here]
-            return cls(Z, np.arange(Z.shape[1]), np.cumsum(starts))
-        order = np.empty(Z.shape[1], dtype=np.int64)
-        group(
-            Z,
-            cells.sizes,
-            np.array([float(axis.first) for axis in axes]),
-            np.concatenate([axis.places for axis in axes]),
-            np.cumsum([0, *(len(axis.places) for axis in axes[:-1])]),
-            cells.lengths,
-            starts,
-            order,
-        )
+        if len(axes) == 1 and _by_edges(Z[0], len(axes[0].occupied)):
+            starts[1 + axes[0].places] = np.diff(_edges(Z[0], axes[0].size, axes[0].occupied))
+            return cls(Z, np.arange(n), np.cumsum(starts))
+        cell_of, order = np.zeros(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+        for axis, z in zip(axes, Z, strict=True):
+            cell_of *= axis.length
+            cell_of += axis.of(z)
+        group(cell_of, starts, order)
         return cls(Z, order, starts)
 
     def blocks(self):
@@ -274,10 +291,6 @@ class _Points(NamedTuple):
         ends = np.unique(np.append(np.searchsorted(self.starts, marks), len(self.starts) - 1))
         ends = ends[ends < len(self.starts)]
         return list(zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)) if ends[0] == 0 else []
-
-
-#: So many cells along one feature, or in all, at the most.
-_MOST_CELLS = 2**22
 
 
 class _Terms(NamedTuple):
@@ -351,8 +364,7 @@ class Layout(NamedTuple):
     Attributes
     ----------
     accuracy : _Accuracy
-    axes : list of three _Axis
-        The first of them of one cell, if there are fewer features.
+    axes : list of d _Axis
     cost : float
         Estimated time, in units of a multiplication with addition.
     """
@@ -386,6 +398,8 @@ def lay_out(rows, g, Zq, *, derivatives=Derivatives.NOTHING, rtol):
     choices = _accuracies(d, rtol, 2 ** math.ceil(math.log2(n)))
     columns = [(z,) if Zq is None else (z, np.ascontiguousarray(Zq[:, k])) for k, z in enumerate(rows.Z)]
     reach = choices[0].reach
+    if not 1 / _LARGEST_FACTOR < min(g) <= max(g) < _LARGEST_FACTOR:
+        return None
     probes = [_Axis.over(column, 1 / g_k, reach / g_k) for column, g_k in zip(columns, g, strict=True)]
     if None in probes:
         return None
@@ -398,6 +412,9 @@ def lay_out(rows, g, Zq, *, derivatives=Derivatives.NOTHING, rtol):
     axes = [_Axis.over(column, size, reach / g_k) for column, size, g_k in zip(columns, sizes, g, strict=True)]
     return None if None in axes else Layout(choices[best], axes, costs[best])
 
+
+#: Factors of features beyond that, and one over it, leave no room for the arithmetic of cells.
+_LARGEST_FACTOR = 1e150
 
 #: Rounding alone takes more than that of a mass.
 _LEAST_RTOL = 1e-13
@@ -414,7 +431,7 @@ def _cost(accuracy, lengths, n, m, p, derivatives):
     d, P = len(lengths), accuracy.n_terms
     n_coefficients = math.comb(P + d - 1, d)
     n_cells = math.prod(math.ceil(length / accuracy.width) + 1 for length in lengths)
-    if n_cells * n_coefficients > _MOST_NUMBERS or n_cells > min(_MOST_CELLS, 1000 + 4 * (n + m)):
+    if n_cells * n_coefficients > _MOST_NUMBERS or n_cells > 1000 + 4 * (n + m):
         return math.inf
     products = n_coefficients * P / d
     offsets = 2 * accuracy.reach / accuracy.width + 3

@@ -71,7 +71,7 @@ def plan(kernel, rows, g, Zq, *, derivatives=Derivatives.NOTHING, algorithm="aut
     Parameters
     ----------
     kernel, rows, g, derivatives
-        As in `kernel_sums`.
+        As in `kernel_sums`; rows of one feature in ascending order.
     Zq : ndarray of shape (m, d), or None
         None if the queries are the rows.
     algorithm : str
@@ -89,10 +89,10 @@ def plan(kernel, rows, g, Zq, *, derivatives=Derivatives.NOTHING, algorithm="aut
     (d, n), p = rows.Z.shape, len(rows.Y)
     m = n if Zq is None else len(Zq)
     dense = Plan("dense", _START + n * m * _pair(d, p, derivatives))
-    if algorithm == "dense" or callable(kernel) or (n * m <= _FEW_PAIRS and algorithm == "auto"):
-        return dense
     if kernel == "nearest":  # a question of the package's own, whatever the algorithm for the user's
         algorithm = "auto"
+    if algorithm == "dense" or callable(kernel) or (n * m <= _FEW_PAIRS and algorithm == "auto"):
+        return dense
     candidates = [dense]
     if algorithm in ("auto", "sliding") and d == 1 and kernel not in ("gaussian", "nearest"):
         candidates.append(Plan("sliding", _START + (n + m) * (20 + 30 * (1 + p) * (1 + derivatives.count(1)))))

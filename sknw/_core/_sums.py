@@ -40,7 +40,8 @@ def kernel_sums(
     derivatives : Derivatives
         Which derivatives to add up besides.
     algorithm : str
-        One of `ALGORITHMS`, or "auto". All but "dense" count on rows in `spatial_order`, for speed.
+        One of `ALGORITHMS`, or "auto". All but "dense" count on rows in `spatial_order`, for speed. "fast_gauss" hands
+        what it cannot certify, or find cells for, to "window".
     rtol : float
         What the averages that follow may be wrong by, besides rounding, over the range of the targets, if these are
         centered at the middle of it.
@@ -52,15 +53,14 @@ def kernel_sums(
     State
         Where `shift` is `inf`, all squared distances overflow.
     """
+    if len(rows.Z) == 1 and algorithm != "dense":  # it may be the only feature of several with a finite bandwidth
+        rows, own = _sorted(rows, own)
     all_rows = _are_rows(own, rows)
     asked = {"derivatives": derivatives, "algorithm": algorithm, "rtol": rtol}
     chosen = plan(kernel, rows, g, None if all_rows else Zq, **asked)
     rows, g, Zq, how = Rows(*map(read_only, rows)), read_only(g), read_only(Zq), {"n_threads": n_threads}
     if chosen.algorithm == "dense":
         return dense_sums(kernel, rows, g, Zq, own, derivatives=derivatives, **how)
-    if len(rows.Z) == 1 and not _is_sorted(rows.Z[0]):  # the only feature of several with a finite bandwidth
-        rows, own = _sorted(rows, own)
-        all_rows = False
     if chosen.algorithm == "sliding":
         from ._sliding import sliding_sums
 
@@ -84,7 +84,10 @@ def kernel_sums(
 
 def chosen_algorithm(kernel, rows, g, *, algorithm, rtol):
     """Name of the algorithm that leaves each row out in turn."""
-    return plan(kernel, rows, g, None, algorithm=algorithm, rtol=rtol).algorithm if len(g) else "mean"
+    if not len(g):
+        return "mean"
+    rows, _ = _sorted(rows, None) if len(g) == 1 else (rows, None)
+    return plan(kernel, rows, g, None, algorithm=algorithm, rtol=rtol).algorithm
 
 
 def _are_rows(own, rows):
@@ -92,12 +95,11 @@ def _are_rows(own, rows):
     return own is not None and len(own) == len(rows.w) and np.array_equal(own, np.arange(len(own)))
 
 
-def _is_sorted(z):
-    return bool((z[1:] >= z[:-1]).all())
-
-
 def _sorted(rows, own):
-    """Rows of one feature in order, and the places of the queries' own rows there."""
+    """Rows of one feature in ascending order, and the places of the queries' own rows there."""
+    z = np.asarray(rows.Z[0])
+    if (z[1:] >= z[:-1]).all():
+        return rows, own
     order = spatial_order(rows.Z)
     place = np.empty_like(order)
     place[order] = np.arange(len(order))

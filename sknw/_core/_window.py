@@ -355,7 +355,7 @@ def window_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHIN
     """
     Zq, g, rows = read_only(Zq), read_only(g), Rows(*map(read_only, rows))
     (m, d), (p, _), q = Zq.shape, rows.Y.shape, derivatives.count(len(g))
-    order = spatial_order(Zq.T, g) if own is None else np.argsort(own, kind="stable")
+    order = spatial_order(Zq.T, g) if own is None or d == 1 else np.argsort(own, kind="stable")
     Zq, own = read_only(Zq[order]), read_only(np.full(m, -1) if own is None else np.asarray(own)[order], np.int64)
     tiles = Boxes(rows.Z, rows.Z).groups(_TILE)
     groups = tiles.groups(_GROUP)
