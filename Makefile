@@ -26,6 +26,7 @@ lint: $(BIN)/.ready
 
 bench: $(BIN)/.ready  ## This package beside its peers, in one run
 	$(BIN)/python benchmarks/compare.py
+	$(BIN)/python benchmarks/near_linear.py
 
 $(BIN)/.docs-ready: $(BIN)/.ready
 	$(BIN)/python -m pip install --quiet --editable ".[docs]"

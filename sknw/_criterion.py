@@ -219,8 +219,8 @@ def loo_error(X, y, bandwidth, *, kernel="gaussian", empty="nearest", sample_wei
 
     Notes
     -----
-    O(n² (d + p)) time and O(n (d + p)) memory for n rows, d features and p outputs. The gradient costs O(n² d p) more,
-    in a matrix O(n² d² p) more.
+    Every pair is visited: O(n² (d + p)) time and O(n (d + p)) memory for n rows, d features and p outputs. The gradient
+    costs O(n² d p) more, in a matrix O(n² d² p) more.
 
     For the Gaussian the gradient in a matrix is that of Weinberger and Tesauro, "Metric learning for kernel
     regression", AISTATS 2007, with the normaliser that is missing in its printed form.

@@ -67,3 +67,9 @@ def test_suite_of_data_sets(tmp_path):
 def test_irrelevant_features(tmp_path):
     out = run("benchmarks/irrelevant.py", tmp_path, "--draws", "1", "--rows", "40", "--weak", "0")
     assert len(re.findall(r"all irrelevant out +[\d.]+ %, all relevant kept +[\d.]+ %", out)) == 2
+
+
+def test_many_rows_beside_every_pair(tmp_path):
+    out = run("benchmarks/near_linear.py", tmp_path, "--quick")
+    assert out.count("every pair ") >= 9
+    assert out.count("x the time; peak memory") == 2

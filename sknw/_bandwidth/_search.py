@@ -115,7 +115,7 @@ def _grid(sample, shape, kernel, smooth, how):
     # Where rows enter a window one by one, the error has a kink each time; with few rows these are far apart.
     octave = math.log(2)
     if compact or callable(kernel):
-        per_octave = 16 if n <= 200 else 8 if n <= 2000 or not smooth else 2
+        per_octave = 16 if n <= 200 else 8 if n <= 2000 or not smooth else 2 if n <= ENOUGH else 1
     else:
         per_octave = 4 if n <= 200 else 3 if n <= 1000 else 2 if n <= ENOUGH else 1
     start = max(lowest, 0.25 * np.median(to_neighbor))

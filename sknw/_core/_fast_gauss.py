@@ -426,6 +426,15 @@ def _round_down(x):
     return math.ldexp(math.floor(16 * mantissa), exponent - 4)
 
 
+def least_cost(n, m, p):
+    """Multiplications with addition that any sums take, for n rows, m queries and p outputs."""
+    return (1 + p) * (n + m) * _PER_POINT
+
+
+#: Products that it takes to find the cell of a point, and to come and go.
+_PER_POINT = 40
+
+
 def _cost(accuracy, lengths, n, m, p, derivatives):
     """Multiplications with addition that the sums take; `inf` if the cells do not fit."""
     d, P = len(lengths), accuracy.n_terms
@@ -437,7 +446,9 @@ def _cost(accuracy, lengths, n, m, p, derivatives):
     offsets = 2 * accuracy.reach / accuracy.width + 3
     q = derivatives.count(d)
     return (1 + p) * (
-        n * (2 * n_coefficients + 40) + m * ((1 + q) * n_coefficients + 40) + d * n_cells * offsets * products
+        n * (2 * n_coefficients + _PER_POINT)
+        + m * ((1 + q) * n_coefficients + _PER_POINT)
+        + d * n_cells * offsets * products
     )
 
 

@@ -18,12 +18,13 @@ from typing import NamedTuple
 
 from . import _fast_gauss
 from ._order import MOST_FEATURES_IN_ORDER
+from ._profiles import PROFILES
 from ._rows import Derivatives
 
 ALGORITHMS = ("dense", "sliding", "window", "fast_gauss")
 
 # In nanoseconds: what a call costs before the first pair, a query that looks up its boxes, and a product of a series.
-_START, _START_CELLS, _PER_QUERY, _PRODUCT = 1e4, 2e6, 200.0, 0.25
+_START, _START_CELLS, _PER_QUERY, _PRODUCT = 1e4, 2e6, 320.0, 0.25
 
 #: Fewer pairs than these take less time than choosing.
 _FEW_PAIRS = 2**18
@@ -95,20 +96,33 @@ def plan(kernel, rows, g, Zq, *, derivatives=Derivatives.NOTHING, algorithm="aut
         return dense
     candidates = [dense]
     if algorithm in ("auto", "sliding") and d == 1 and kernel not in ("gaussian", "nearest"):
-        candidates.append(Plan("sliding", _START + (n + m) * (20 + 30 * (1 + p) * (1 + derivatives.count(1)))))
-    if algorithm in ("auto", "fast_gauss") and kernel == "gaussian":
-        layout = _fast_gauss.lay_out(rows, g, Zq, derivatives=derivatives, rtol=rtol)
-        if layout is not None:
-            candidates.append(Plan("fast_gauss", _START_CELLS + _PRODUCT * layout.cost, layout))
+        per_row = 30 + 13 * _moments(kernel) * (1 + p) * (1 + 0.2 * derivatives.count(1))
+        candidates.append(Plan("sliding", _START + (n + m) * per_row))
     if algorithm in ("auto", "window", "fast_gauss") and d <= MOST_FEATURES_IN_ORDER:
         from ._window import expected_pairs
 
         pairs = expected_pairs(kernel, rows, g, Zq, rtol=rtol)
-        candidates.append(Plan("window", 2 * _START + m * _PER_QUERY + pairs * 1.2 * _pair(d, p, derivatives)))
+        per_query = _PER_QUERY * (1 + 0.5 * derivatives.count(d))
+        candidates.append(Plan("window", 2 * _START + m * per_query + pairs * 1.2 * _pair(d, p, derivatives)))
+    # To look for cells takes some of the time that they take at least.
+    least = _START_CELLS + _PRODUCT * _fast_gauss.least_cost(n, m, p)
+    promising = algorithm == "fast_gauss" or min(candidate.cost for candidate in candidates) > least
+    if algorithm in ("auto", "fast_gauss") and kernel == "gaussian" and promising:
+        layout = _fast_gauss.lay_out(rows, g, Zq, derivatives=derivatives, rtol=rtol)
+        if layout is not None:
+            candidates.append(Plan("fast_gauss", _START_CELLS + _PRODUCT * layout.cost, layout))
     if algorithm != "auto":
         asked = [candidate for candidate in candidates if candidate.algorithm == algorithm]
         return asked[0] if asked else candidates[-1]
     return min(candidates, key=lambda candidate: candidate.cost)
+
+
+def _moments(kernel):
+    """How many sums a sliding one is made of."""
+    if kernel in ("exponential", "cosine"):
+        return {"exponential": 2, "cosine": 4}[kernel]
+    b, a = PROFILES[kernel].powers
+    return a * b + 1
 
 
 def _pair(d, p, derivatives):
