@@ -92,7 +92,7 @@ def plan(kernel, rows, g, Zq, *, derivatives=Derivatives.NOTHING, algorithm="aut
     dense = Plan("dense", _START + n * m * _pair(d, p, derivatives))
     if kernel == "nearest":  # a question of the package's own, whatever the algorithm for the user's
         algorithm = "auto"
-    if algorithm == "dense" or callable(kernel) or (n * m <= _FEW_PAIRS and algorithm == "auto"):
+    if algorithm == "dense" or callable(kernel) or m == 0 or (n * m <= _FEW_PAIRS and algorithm == "auto"):
         return dense
     candidates = [dense]
     if algorithm in ("auto", "sliding") and d == 1 and kernel not in ("gaussian", "nearest"):

@@ -147,6 +147,16 @@ def test_any_number_of_threads_gives_the_same_bits(rng, algorithm, d):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("algorithm", ["auto", *ALGORITHMS])
+def test_no_queries_have_no_sums(rng, algorithm):
+    _, rows, g = make_problem(rng, huge, 600, 1)
+    kernel = "gaussian" if algorithm == "fast_gauss" else "epanechnikov"
+    for own in (None, np.empty(0, dtype=np.int64)):
+        how = {"algorithm": algorithm, "rtol": 1e-10, "n_threads": 2, "derivatives": Derivatives.SCALE}
+        state = kernel_sums(kernel, rows, g, np.empty((0, 1)), own, **how)
+        assert (state.shift.shape, state.sums.shape, state.dsums.shape) == ((0,), (0, 2), (0, 1, 2))
+
+
 def test_rows_of_one_feature_need_not_be_sorted(rng):
     """Of several features only one may have a finite bandwidth."""
     X, rows, _ = make_problem(rng, huge, 900, 2)
