@@ -2,9 +2,11 @@
 
 Nothing here knows a parameter of the estimator, a warning, or scikit-learn, and importing it does not import numba::
 
-    kernel_sums, kernel_weights   _sums.py        one door for all sums
+    kernel_sums, kernel_weights,  _sums.py        one door for all sums
+    pull_back
         |-- plan                  _plan.py        which algorithm
         |-- dense                 _dense.py       every pair
+        |-- products              _products.py    every pair by matrix products: many features, gradients
         |-- sliding               _sliding.py     one feature: sums that move along with the query
         |-- window                _window.py      pairs within reach, by boxes around rows in spatial_order (_order.py)
         +-- fast Gauss            _fast_gauss.py  series on a grid of cells, compiled in _expansions.py
@@ -16,10 +18,10 @@ Nothing here knows a parameter of the estimator, a warning, or scikit-learn, and
 """
 
 from ._order import MOST_FEATURES_IN_ORDER, spatial_order
-from ._plan import ALGORITHMS, check_applies
+from ._plan import ALGORITHMS, check_applies, goes_backward
 from ._profiles import PROFILES, canonical_factor
 from ._rows import SMALLEST_MASS, Derivatives, Rows, State, read_only
-from ._sums import chosen_algorithm, kernel_sums, kernel_weights
+from ._sums import chosen_algorithm, kernel_sums, kernel_weights, pull_back
 from ._threads import available_threads
 
 __all__ = [
@@ -34,8 +36,10 @@ __all__ = [
     "canonical_factor",
     "check_applies",
     "chosen_algorithm",
+    "goes_backward",
     "kernel_sums",
     "kernel_weights",
+    "pull_back",
     "read_only",
     "spatial_order",
 ]

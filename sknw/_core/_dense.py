@@ -1,12 +1,11 @@
 r"""Every pair, in blocks: any kernel, any number of features.
 
 Training rows are taken in tiles that stay in the processor's cache, and each tile meets a block of queries. For one
-query and one tile four short loops run over the same small buffers, each of which LLVM turns into vector instructions:
+query and one tile three short loops run over the same small buffers, each of which LLVM turns into vector instructions:
 
     squared_distances   s_j = sum_k ((z_k - Z_kj) g_k)**2
     lowest              the smallest of them
-    weigh               v_j = w_j k(s_j), relative to the nearest row so far
-    add_up              the tile's part of mass and moments
+    weigh               v_j = w_j k(s_j), relative to the nearest row so far, and the tile's part of mass and moments
 
 All compiled code of this algorithm stands in this one file, since numba's cache on disk sees only the file that a
 function stands in.
@@ -19,7 +18,7 @@ import math
 
 import numpy as np
 
-from ._jit import EXP2_LOWEST, exp2, jit, jit_entry, jit_inline, jit_min, jit_sum, not_inlined
+from ._jit import EXP2_LOWEST, bits, exp2, jit, jit_entry, jit_inline, jit_sum, not_inlined, number, overload_jit
 from ._rows import SMALLEST_MASS
 
 _LOG2_E = math.log2(math.e)
@@ -29,8 +28,9 @@ _LOG2_E = math.log2(math.e)
 _GAUSSIAN, _EXPONENTIAL, _EPANECHNIKOV, _BIWEIGHT, _TRIWEIGHT, _TRICUBE, _LINEAR, _TOPHAT, _COSINE = range(9)
 _NEAREST, _CUSTOM = 9, 10
 
-# The values of `_rows.Derivatives`.
-_NOTHING, _SCALE, _FEATURES = range(3)
+# Derivatives in features and in pairs of them travel as tuples, too, as long as their values in `_rows.Derivatives`;
+# those that most callers ask for, none and the one in the scale, as an empty one: they share one compilation.
+_FEATURES, _PAIRS = 2, 3
 
 # cos(pi sqrt(s) / 2) as a polynomial in s on [0, 1]: its Taylor series, whose next term is 1e-19.
 _COSINE_SERIES = tuple((-1) ** i * (math.pi / 2) ** (2 * i) / math.factorial(2 * i) for i in range(13))
@@ -43,27 +43,53 @@ def squared_distances(z, Z, start, g, s):
     """Squared scaled distances of one query to the rows from `start` on, as many as s has room for.
 
     The one place where s is formed. Coordinates are subtracted first and scaled after, so that no digits are lost far
-    from the origin: the relative error of s is below (d/2 + 3) eps.
+    from the origin: the relative error of s is below (d/2 + 3) eps. Features are taken one or two at first and then up
+    to four at a time, so that s is seldom fetched and stored.
     """
     not_inlined()
-    n = s.shape[0]
-    for j in range(n):
-        s[j] = 0.0
-    for k in range(z.shape[0]):
-        z_k, g_k, Z_k = z[k], g[k], Z[k, start : start + n]
+    n, d = s.shape[0], z.shape[0]
+    stop = start + n
+    z0, g0, Z0 = z[0], g[0], Z[0, start:stop]
+    k = 2 - d % 2
+    if k == 1:
         for j in range(n):
-            t = (z_k - Z_k[j]) * g_k
-            s[j] += t * t
+            t = (z0 - Z0[j]) * g0
+            s[j] = t * t
+    else:
+        z1, g1, Z1 = z[1], g[1], Z[1, start:stop]
+        for j in range(n):
+            t, u = (z0 - Z0[j]) * g0, (z1 - Z1[j]) * g1
+            s[j] = t * t + u * u
+    if (d - k) % 4 == 2:
+        z0, g0, Z0 = z[k], g[k], Z[k, start:stop]
+        z1, g1, Z1 = z[k + 1], g[k + 1], Z[k + 1, start:stop]
+        for j in range(n):
+            t, u = (z0 - Z0[j]) * g0, (z1 - Z1[j]) * g1
+            s[j] += t * t + u * u
+        k += 2
+    for a in range(k, d, 4):
+        z0, g0, Z0 = z[a], g[a], Z[a, start:stop]
+        z1, g1, Z1 = z[a + 1], g[a + 1], Z[a + 1, start:stop]
+        z2, g2, Z2 = z[a + 2], g[a + 2], Z[a + 2, start:stop]
+        z3, g3, Z3 = z[a + 3], g[a + 3], Z[a + 3, start:stop]
+        for j in range(n):
+            t, u = (z0 - Z0[j]) * g0, (z1 - Z1[j]) * g1
+            v, w = (z2 - Z2[j]) * g2, (z3 - Z3[j]) * g3
+            s[j] += (t * t + u * u) + (v * v + w * w)
 
 
-@jit_min
+@jit
 def lowest(s):
-    """The smallest of some squared distances; `inf` if there are none."""
+    """The smallest of some squared distances; `inf` if there are none.
+
+    As whole numbers, since the bits of positive numbers are in their order: vectors of these are compared, numbers one
+    by one.
+    """
     not_inlined()
-    low = np.inf
+    low = bits(np.inf)
     for j in range(s.shape[0]):
-        low = s[j] if s[j] < low else low
-    return low
+        low = min(low, bits(s[j]))
+    return number(low)
 
 
 # Loops rather than array expressions, which take seconds to compile: they bring all of numba's error messages along.
@@ -119,129 +145,170 @@ def _polynomial(coefficients, x):
 
 
 @jit
-def weigh(kernel, profile, s, shift, w, v):
-    """Weight times profile at each s, written to v; relative to the profile at `shift` where a kernel never vanishes.
+def profile_at(kernel, profile, s, shift):
+    """The profile at s; relative to that at `shift` where a kernel never vanishes.
 
     A row at squared distance s counts if s <= 1, for every kernel with a reach.
     """
-    not_inlined()
-    n = s.shape[0]
     if len(kernel) == _GAUSSIAN:
-        for j in range(n):
-            v[j] = w[j] * exp2((0.5 * _LOG2_E) * (shift - s[j]))
-    elif len(kernel) == _EXPONENTIAL:
-        u = math.sqrt(shift)
-        for j in range(n):
-            v[j] = w[j] * exp2(_LOG2_E * (u - math.sqrt(s[j])))
-    elif len(kernel) == _EPANECHNIKOV:
-        for j in range(n):
-            v[j] = w[j] * (1.0 - s[j]) if s[j] <= 1.0 else 0.0
+        return exp2((0.5 * _LOG2_E) * (shift - s))
+    if len(kernel) == _EXPONENTIAL:
+        return exp2(_LOG2_E * (math.sqrt(shift) - math.sqrt(s)))
+    if len(kernel) == _NEAREST:
+        return 1.0 if s == shift else 0.0
+    if len(kernel) == _CUSTOM:
+        if profile is not None:  # a row that is left out is at s = inf, of which a user's function need know nothing
+            value = profile(s) if s < np.inf else 0.0
+            return value if value >= 0.0 else np.nan  # which no sum can hide
+    t = 1.0
+    if len(kernel) == _EPANECHNIKOV:
+        t = 1.0 - s
     elif len(kernel) == _BIWEIGHT:
-        for j in range(n):
-            t = 1.0 - s[j]
-            v[j] = w[j] * (t * t) if s[j] <= 1.0 else 0.0
+        t = (1.0 - s) * (1.0 - s)
     elif len(kernel) == _TRIWEIGHT:
-        for j in range(n):
-            t = 1.0 - s[j]
-            v[j] = w[j] * (t * t * t) if s[j] <= 1.0 else 0.0
+        t = (1.0 - s) * (1.0 - s) * (1.0 - s)
     elif len(kernel) == _TRICUBE:
-        for j in range(n):
-            t = 1.0 - s[j] * math.sqrt(s[j])
-            v[j] = w[j] * (t * t * t) if s[j] <= 1.0 else 0.0
+        t = 1.0 - s * math.sqrt(s)
+        t = t * t * t
     elif len(kernel) == _LINEAR:
-        for j in range(n):
-            v[j] = w[j] * (1.0 - math.sqrt(s[j])) if s[j] <= 1.0 else 0.0
-    elif len(kernel) == _TOPHAT:
-        for j in range(n):
-            v[j] = w[j] if s[j] <= 1.0 else 0.0
+        t = 1.0 - math.sqrt(s)
     elif len(kernel) == _COSINE:
-        for j in range(n):
-            v[j] = w[j] * _polynomial(_COSINE_SERIES, s[j]) if s[j] <= 1.0 else 0.0
-    elif len(kernel) == _NEAREST:
-        for j in range(n):
-            v[j] = w[j] if s[j] == shift else 0.0
-    elif profile is not None:
-        for j in range(n):  # a row that is left out is at s = inf, of which a user's function need know nothing
-            t = profile(s[j]) if s[j] < np.inf else 0.0
-            v[j] = w[j] * t if t >= 0.0 else np.nan  # which no sum can hide
+        t = _polynomial(_COSINE_SERIES, s)
+    return t if s <= 1.0 else 0.0
 
 
 @jit
-def weigh_slope(kernel, s, w, v):
-    r"""Turn :math:`w k(s)` in v into :math:`-2 w k'(s)`, whose product with s is the derivative in log h.
+def slope_at(kernel, s, w, v):
+    r"""From s and :math:`v = w k(s)` follows :math:`-2 w k'(s)`, whose product with s is the derivative in log h.
 
     Exponential and linear have a kink at s = 0, where the slope is only ever multiplied by 0: it is given as 0 there.
     """
-    not_inlined()
-    n = s.shape[0]
-    # The Gaussian is its own slope.
     if len(kernel) == _EXPONENTIAL:
-        for j in range(n):
-            v[j] = v[j] / math.sqrt(s[j]) if s[j] > 0.0 else 0.0
-    elif len(kernel) == _EPANECHNIKOV:
-        for j in range(n):
-            v[j] = 2.0 * w[j] if s[j] <= 1.0 else 0.0
+        return v / math.sqrt(s) if s > 0.0 else 0.0
+    t = 0.0
+    if len(kernel) == _GAUSSIAN:
+        return v
+    if len(kernel) == _EPANECHNIKOV:
+        t = 2.0
     elif len(kernel) == _BIWEIGHT:
-        for j in range(n):
-            v[j] = 4.0 * w[j] * (1.0 - s[j]) if s[j] <= 1.0 else 0.0
+        t = 4.0 * (1.0 - s)
     elif len(kernel) == _TRIWEIGHT:
-        for j in range(n):
-            t = 1.0 - s[j]
-            v[j] = 6.0 * w[j] * (t * t) if s[j] <= 1.0 else 0.0
+        t = 6.0 * ((1.0 - s) * (1.0 - s))
     elif len(kernel) == _TRICUBE:
-        for j in range(n):
-            u = math.sqrt(s[j])
-            t = 1.0 - s[j] * u
-            v[j] = 9.0 * w[j] * (u * t * t) if s[j] <= 1.0 else 0.0
+        u = math.sqrt(s)
+        t = 1.0 - s * u
+        t = 9.0 * (u * t * t)
     elif len(kernel) == _LINEAR:
-        for j in range(n):
-            v[j] = w[j] / math.sqrt(s[j]) if 0.0 < s[j] <= 1.0 else 0.0
+        t = 1.0 / math.sqrt(s) if s > 0.0 else 0.0
     elif len(kernel) == _COSINE:
-        for j in range(n):
-            v[j] = 0.5 * math.pi * w[j] * _polynomial(_SINE_SERIES, s[j]) if s[j] <= 1.0 else 0.0
+        t = 0.5 * math.pi * _polynomial(_SINE_SERIES, s)
+    return w * t if s <= 1.0 else 0.0
 
 
 @jit_sum
-def add_up(v, Y, start, sums):
-    """Add the mass and the moments of one tile: sum_j v_j, then sum_j v_j Y_cj for each output c."""
+def weigh(kernel, profile, s, shift, w, Y, start, v, sums):
+    """Write weights times profile at each s to v, and add up the tile's mass and first moment."""
     not_inlined()
     n = v.shape[0]
-    mass = 0.0
+    y = Y[0, start : start + n]
+    mass, moment = 0.0, 0.0
     for j in range(n):
-        mass += v[j]
+        v_j = w[j] * profile_at(kernel, profile, s[j], shift)
+        v[j] = v_j
+        mass += v_j
+        moment += v_j * y[j]
     sums[0] += mass
-    for c in range(Y.shape[0]):
-        Y_c = Y[c, start : start + n]
+    sums[1] += moment
+    add_moments(v, Y, 1, start, sums)
+
+
+@jit_sum
+def add_moments(v, Y, first, start, sums):
+    """Add the tile's moments, from the output `first` on: sum_j v_j Y_cj."""
+    n = v.shape[0]
+    for c in range(first, Y.shape[0]):
+        y = Y[c, start : start + n]
         moment = 0.0
         for j in range(n):
-            moment += v[j] * Y_c[j]
+            moment += v[j] * y[j]
         sums[1 + c] += moment
 
 
 @jit
-def multiply(v, z_a, g_a, Z_a, z_b, g_b, Z_b, f):
-    """The weights v times two scaled differences t = (z - Z) g, written to f; 0 where the weight is."""
+def weigh_slope(kernel, s, w, v):
+    """Turn weights times profile in v into weights times slope."""
     not_inlined()
     for j in range(v.shape[0]):
+        v[j] = slope_at(kernel, s[j], w[j], v[j])
+
+
+@jit_sum
+def add_products(v, z_a, g_a, Z_a, z_b, g_b, Z_b, f, Y, start, sums):
+    """Add up the weights v times two scaled differences t = (z - Z) g, and these times Y; f is a buffer."""
+    not_inlined()
+    n = v.shape[0]
+    y = Y[0, start : start + n]
+    mass, moment = 0.0, 0.0
+    for j in range(n):
         t = ((z_a - Z_a[j]) * g_a) * ((z_b - Z_b[j]) * g_b)
-        f[j] = v[j] * t if v[j] != 0.0 else 0.0
+        t = v[j] * t if v[j] != 0.0 else 0.0  # where it may be 0 times infinity
+        f[j] = t
+        mass += t
+        moment += t * y[j]
+    sums[0] += mass
+    sums[1] += moment
+    add_moments(f, Y, 1, start, sums)
+
+
+@jit_sum
+def add_scaled(v, s, f, Y, start, sums):
+    """Add up the weights v times s, and these times Y; f is a buffer."""
+    not_inlined()
+    n = v.shape[0]
+    y = Y[0, start : start + n]
+    mass, moment = 0.0, 0.0
+    for j in range(n):
+        t = v[j] * s[j] if v[j] != 0.0 else 0.0
+        f[j] = t
+        mass += t
+        moment += t * y[j]
+    sums[0] += mass
+    sums[1] += moment
+    add_moments(f, Y, 1, start, sums)
+
+
+def add_derivatives(with_respect_to, z, g, rows, start, s, v, f, dsums):
+    """Add one tile's part of the derivatives of mass and moments; v holds weights times slopes, f is a buffer."""
+    raise NotImplementedError("for compiled code only")
+
+
+@overload_jit(add_derivatives)
+def _add_derivatives(with_respect_to, z, g, rows, start, s, v, f, dsums):
+    """Choose what is compiled, by the type of `with_respect_to`."""
+
+    def scale(with_respect_to, z, g, rows, start, s, v, f, dsums):
+        if dsums.shape[0] > 0:
+            add_scaled(v, s, f, rows.Y, start, dsums[0])
+
+    def coordinates(with_respect_to, z, g, rows, start, s, v, f, dsums):
+        stop, i = start + v.shape[0], 0
+        for a in range(z.shape[0]):
+            for b in range(a, a + 1 if len(with_respect_to) == _FEATURES else z.shape[0]):
+                Z_a, Z_b = rows.Z[a, start:stop], rows.Z[b, start:stop]
+                add_products(v, z[a], g[a], Z_a, z[b], g[b], Z_b, f, rows.Y, start, dsums[i])
+                i += 1
+
+    return coordinates if len(with_respect_to) else scale
 
 
 @jit
-def add_derivatives(with_respect_to, z, g, rows, start, s, v, f, dsums):
-    """Add one tile's part of the derivatives of mass and moments; v holds weights times slopes, f is a buffer."""
-    stop = start + v.shape[0]
-    if with_respect_to == _SCALE:
-        for j in range(v.shape[0]):
-            f[j] = v[j] * s[j] if v[j] != 0.0 else 0.0
-        add_up(f, rows.Y, start, dsums[0])
-        return
-    i = 0
-    for a in range(z.shape[0]):
-        for b in range(a, a + 1 if with_respect_to == _FEATURES else z.shape[0]):
-            multiply(v, z[a], g[a], rows.Z[a, start:stop], z[b], g[b], rows.Z[b, start:stop], f)
-            add_up(f, rows.Y, start, dsums[i])
-            i += 1
+def leave_out(own, rows, start, s, w):
+    """Write the weights from `start` on to w, of a query's own row what is left; nobody reaches it if that is nothing."""
+    not_inlined()
+    copy(rows.w, start, w)
+    w[own - start] = rows.w_rest[own]
+    if w[own - start] == 0.0:
+        s[own - start] = np.inf
 
 
 @jit_inline  # a function of its own would take its callers half as long again to compile
@@ -250,15 +317,19 @@ def merge(kernel, profile, with_respect_to, z, own, g, rows, start, stop, buffer
 
     Parameters as in `add_rows`; `buffers` is float64[:, ::1] of shape (4, at least stop - start).
     """
+    squared_distances(z, rows.Z, start, g, buffers[0, : stop - start])
+    merge_distances(kernel, profile, with_respect_to, z, own, g, rows, start, stop, buffers, i, state)
+
+
+@jit_inline
+def merge_distances(kernel, profile, with_respect_to, z, own, g, rows, start, stop, buffers, i, state):
+    """`merge` where the first buffer holds the squared distances already."""
     width = stop - start
-    s, v, f, w = buffers[0, :width], buffers[1, :width], buffers[2, :width], rows.w[start:stop]
-    squared_distances(z, rows.Z, start, g, s)
-    if start <= own < stop:  # the weights are shared by all threads: what is left of this one goes to a copy
+    s, v, f = buffers[0, :width], buffers[1, :width], buffers[2, :width]
+    w = rows.w[start:stop]
+    if start <= own < stop:  # the weights are shared by all threads
         w = buffers[3, :width]
-        copy(rows.w, start, w)
-        w[own - start] = rows.w_rest[own]
-        if w[own - start] == 0.0:
-            s[own - start] = np.inf
+        leave_out(own, rows, start, s, w)
     low = lowest(s)
     if low < state.shift[i]:
         if is_shifted(kernel):
@@ -268,15 +339,14 @@ def merge(kernel, profile, with_respect_to, z, own, g, rows, start, stop, buffer
                 scale(state.dsums[i, k], factor)
         state.shift[i] = low
     if low < np.inf and not out_of_reach(kernel, low, state.shift[i]):
-        weigh(kernel, profile, s, state.shift[i], w, v)
-        add_up(v, rows.Y, start, state.sums[i])
-        if with_respect_to != _NOTHING:
+        weigh(kernel, profile, s, state.shift[i], w, rows.Y, start, v, state.sums[i])
+        if state.dsums.shape[1] > 0:
             weigh_slope(kernel, s, w, v)
             add_derivatives(with_respect_to, z, g, rows, start, s, v, f, state.dsums[i])
 
 
-@jit_entry
-def add_rows(kernel, profile, with_respect_to, Zq, own, g, rows, tile, state):
+@jit_entry(allocates=False)
+def add_rows(kernel, profile, with_respect_to, Zq, own, g, rows, buffers, state):
     """Merge all training rows into the states of some queries.
 
     Parameters
@@ -284,8 +354,8 @@ def add_rows(kernel, profile, with_respect_to, Zq, own, g, rows, tile, state):
     kernel : tuple of as many zeros as the code of the kernel
     profile : jitted function of a float64, or None
         The profile, for a kernel that the user brings.
-    with_respect_to : int
-        Which derivatives to add up, a value of `Derivatives`.
+    with_respect_to : tuple of as many zeros as the value of `Derivatives`, if that is more than that of the scale
+        Which derivatives to add up, as many as `state` has room for.
     Zq : float64[:, ::1] of shape (m, d)
         Queries.
     own : int64[::1] of shape (m,)
@@ -294,30 +364,48 @@ def add_rows(kernel, profile, with_respect_to, Zq, own, g, rows, tile, state):
         Factor of each feature.
     rows : Rows
         Training rows.
-    tile : int
-        How many rows are taken at a time.
+    buffers : float64[:, ::1] of shape (4, tile)
+        Room for what is formed of a tile, as many rows as are taken at a time.
     state : State
         Updated.
     """
-    n = rows.w.shape[0]
-    buffers = np.empty((4, tile))
+    n, tile = rows.w.shape[0], buffers.shape[1]
     for start in range(0, n, tile):
         stop = min(start + tile, n)
         for i in range(Zq.shape[0]):
             merge(kernel, profile, with_respect_to, Zq[i], own[i], g, rows, start, stop, buffers, i, state)
 
 
-@jit_entry
-def fill_weights(kernel, profile, Zq, own, g, rows, out):
+@jit
+def fill_slopes(kernel, own, rows, start, stop, shift, buffers, out):
+    """Write weights times slopes of the rows from `start` to `stop`, whose squared distances the first buffer holds.
+
+    `shift` is that of the complete sums; what is out of reach then has weight zero.
+    """
+    not_inlined()
+    width = stop - start
+    s = buffers[0, :width]
+    w = rows.w[start:stop]
+    if start <= own < stop:  # the weights are shared by all threads
+        w = buffers[3, :width]
+        leave_out(own, rows, start, s, w)
+    if shift == np.inf or out_of_reach(kernel, lowest(s), shift):
+        for j in range(width):
+            out[j] = 0.0
+        return
+    weigh(kernel, None, s, shift, w, rows.Y[:1], start, out, buffers[2, :2])
+    weigh_slope(kernel, s, w, out)
+
+
+@jit_entry(allocates=False)
+def fill_weights(kernel, profile, Zq, own, g, rows, buffers, out):
     """Write the normalised weights of all rows, for some queries; zeros where no row is in reach.
 
-    Parameters as in `add_rows`; `out` is float64[:, ::1] of shape (m, n) and overwritten.
+    Parameters as in `add_rows`, with buffers for all rows; `out` is float64[:, ::1] of shape (m, n) and overwritten.
     """
     n = rows.w.shape[0]
-    s, w = np.empty(n), np.empty(n)
+    s, w, sums = buffers[0], buffers[1], buffers[2, :2]
     copy(rows.w, 0, w)
-    sums = np.empty(1)
-    nothing = np.empty((0, n))
     for i in range(Zq.shape[0]):
         squared_distances(Zq[i], rows.Z, 0, g, s)
         if own[i] >= 0:
@@ -326,9 +414,8 @@ def fill_weights(kernel, profile, Zq, own, g, rows, out):
                 s[own[i]] = np.inf
         low = lowest(s)
         if low < np.inf and not out_of_reach(kernel, low, low):
-            weigh(kernel, profile, s, low, w, out[i])
             sums[0] = 0.0
-            add_up(out[i], nothing, 0, sums)
+            weigh(kernel, profile, s, low, w, rows.Y[:1], 0, out[i], sums)
             for j in range(n):
                 out[i, j] = out[i, j] / sums[0] if not sums[0] < SMALLEST_MASS else 0.0
         else:

@@ -4,12 +4,16 @@ numba translates ``math.exp`` to one scalar call per number; `exp2` below is pla
 into vector instructions wherever it stands in a loop.
 """
 
+import functools
+
 import llvmlite.ir as ir
 from numba import njit, types
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
-#: Fused multiply-adds are the only liberty that is taken everywhere. `error_model="numpy"` makes 0/0 a NaN.
-_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+#: Fused multiply-adds are the only liberty that is taken everywhere. `error_model="numpy"` makes 0/0 a NaN. Without
+#: `_nrt` nothing can be allocated, and no slice counts references to the array that it is of: the counters of arrays that
+#: threads share would be fetched and locked some thirty times for each query and tile.
+_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}, "_nrt": False}
 
 
 def jit(function):
@@ -25,11 +29,6 @@ def jit_sum(function):
     return njit(**_OPTIONS | {"fastmath": {"contract", "reassoc", "nsz"}})(function)
 
 
-def jit_min(function):
-    """Compile a leaf that looks for the smallest of numbers none of which is NaN."""
-    return njit(**_OPTIONS | {"fastmath": {"nnan", "nsz"}})(function)
-
-
 def jit_inline(function):
     """Put the text of a function in place of each call, before numba compiles it. Not for plain arithmetic.
 
@@ -38,12 +37,20 @@ def jit_inline(function):
     return njit(inline="always")(function)
 
 
-def jit_entry(function, *, cache=True):
+def jit_entry(function=None, *, allocates=True, cache=True):
     """Compile a function that Python calls, and keep the machine code on disk where that is possible."""
+    if function is None:
+        return functools.partial(jit_entry, allocates=allocates, cache=cache)
+    options = _OPTIONS | {"_nrt": allocates}
     try:
-        return njit(cache=cache, **_OPTIONS)(function)
+        return njit(cache=cache, **options)(function)
     except RuntimeError:  # no folder that can be written: a read-only installation
-        return njit(**_OPTIONS)(function)
+        return njit(**options)(function)
+
+
+def overload_jit(function):
+    """Register what stands for a function in compiled code; chosen by types, so that only what is called is compiled."""
+    return overload(function, jit_options=_OPTIONS)
 
 
 @intrinsic
@@ -58,7 +65,7 @@ def not_inlined(typingctx):
 
 
 @intrinsic
-def _bits(typingctx, x):
+def bits(typingctx, x):
     """The 64 bits of a float64 as an int64."""
 
     def codegen(context, builder, signature, args):
@@ -68,7 +75,7 @@ def _bits(typingctx, x):
 
 
 @intrinsic
-def _float(typingctx, bits):
+def number(typingctx, bits):
     """The float64 that an int64 has the bits of."""
 
     def codegen(context, builder, signature, args):
@@ -122,4 +129,4 @@ def exp2(t):
     p = p * r + _C2
     p = p * r + _C1
     p = p * r + _C0
-    return _float(_bits(p) + (_bits(z) << 52)) if t >= EXP2_LOWEST else 0.0
+    return number(bits(p) + (bits(z) << 52)) if t >= EXP2_LOWEST else 0.0

@@ -22,6 +22,10 @@ class Derivatives(enum.IntEnum):
         """Number of derivatives with d features."""
         return (0, 1, d, d * (d + 1) // 2)[self]
 
+    def for_loops(self):
+        """As the compiled loops take it: a tuple is a type of its own, none and SCALE share one."""
+        return (0,) * self if self > Derivatives.SCALE else ()
+
 
 class Rows(NamedTuple):
     """Training rows as the loops read them: C-contiguous float64 that cannot be written to, or else they are copied.

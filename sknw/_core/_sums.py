@@ -6,7 +6,7 @@ import numpy as np
 
 from ._fast_gauss import fast_gauss_sums
 from ._order import spatial_order
-from ._plan import plan
+from ._plan import plan, takes_products
 from ._profiles import CUSTOM, NEAREST, PROFILES
 from ._rows import Derivatives, Rows, State, read_only
 from ._threads import run_blocks
@@ -17,7 +17,7 @@ _WORK_PER_BLOCK = 2**21
 _FEWEST_QUERIES = 64
 
 #: Coordinates and targets of a tile of rows fill half of a common second-level cache at the most.
-_TILE_NUMBERS = 2**14
+_TILE_NUMBERS = 2**16
 
 
 def kernel_sums(
@@ -61,7 +61,7 @@ def kernel_sums(
     chosen = plan(kernel, rows, g, None if all_rows else Zq, **asked)
     rows, g, Zq, how = Rows(*map(read_only, rows)), read_only(g), read_only(Zq), {"n_threads": n_threads}
     if chosen.algorithm == "dense":
-        return dense_sums(kernel, rows, g, Zq, own, derivatives=derivatives, **how)
+        return dense_sums(kernel, rows, g, Zq, own, derivatives=derivatives, rtol=rtol, **how)
     if chosen.algorithm == "sliding":
         from ._sliding import sliding_sums
 
@@ -108,29 +108,74 @@ def _sorted(rows, own):
     return rows, None if own is None else np.where(own >= 0, place[own], -1)
 
 
-def dense_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING, n_threads=1):
+def dense_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING, rtol=0.0, n_threads=1):
     """`kernel_sums` over every pair.
 
     Notes
     -----
+    Exact to rounding; with many features and `rtol` > 0 by matrix products, to `rtol`.
+
     Takes O(m n (d + p)) time, and O(m p) memory besides the result; with derivatives q times more, q their number.
     """
     from ._dense import add_rows
 
     compiled, profile = _for_loops(kernel)
+    with_respect_to = derivatives.for_loops()
     Zq, g, own, rows = read_only(Zq), read_only(g), _own(own, len(Zq)), Rows(*map(read_only, rows))
     (m, d), (p, n) = Zq.shape, rows.Y.shape
+    if m and n and takes_products(kernel, d, rtol) and derivatives <= Derivatives.SCALE:
+        from ._products import product_sums
+
+        return product_sums(compiled, rows, g, Zq, own, derivatives=derivatives, rtol=rtol, n_threads=n_threads)
     state = State.empty(m, p, derivatives.count(d))
-    tile = max(64, min(512, _TILE_NUMBERS // (d + p)))
+    tile = max(64, min(1024, _TILE_NUMBERS // (d + p)))
     if profile is not None:
         add_rows = _uncached(add_rows)
 
     def add(start, stop):
         part = slice(start, stop)
-        add_rows(compiled, profile, int(derivatives), Zq[part], own[part], g, rows, tile, state.part(part))
+        add_rows(
+            compiled, profile, with_respect_to, Zq[part], own[part], g, rows, np.empty((4, tile)), state.part(part)
+        )
 
     run_blocks(add, _blocks(m, n * (d + p) * (1 + derivatives.count(d)) / 2), n_threads)
     return state
+
+
+def pull_back(kernel, rows, g, Zq, own, shift, adjoints, *, derivatives, rtol=0.0, n_threads=1):
+    r"""Derivative of a function of the sums, over every pair.
+
+    .. math:: \sum_i \Big( \bar M_i\, M_i' + \sum_c \bar N_{ic}\, N_{ic}' \Big)
+
+    which `kernel_sums` would give as ``np.einsum("ic,iqc->q", adjoints, state.dsums)``, without its m q (1 + p) numbers:
+    reverse-mode differentiation, for which every pair is visited once more.
+
+    Parameters
+    ----------
+    kernel, rows, g, Zq, own, rtol, n_threads
+        As in `kernel_sums`; not a user's profile.
+    shift : ndarray of shape (m,)
+        Of the state that `kernel_sums` gave.
+    adjoints : ndarray of shape (m, 1 + p)
+        Derivatives of the function in the mass and the moments of each query.
+    derivatives : {Derivatives.FEATURES, Derivatives.PAIRS}
+
+    Returns
+    -------
+    ndarray of shape (q,)
+
+    Notes
+    -----
+    Takes O(m n (d + p)) time, for PAIRS too, and O(q) memory besides a block and a tile for each thread. By sums of
+    products: rounding is relative to the extent of a block of queries, in units of the bandwidth, squared.
+    """
+    from ._products import product_gradient
+
+    compiled, _ = _for_loops(kernel)
+    Zq, g, own, rows = read_only(Zq), read_only(g), _own(own, len(Zq)), Rows(*map(read_only, rows))
+    how = {"by_products": takes_products(kernel, len(g), rtol), "rtol": rtol, "n_threads": n_threads}
+    args = rows, g, Zq, own, read_only(shift), read_only(adjoints)
+    return product_gradient(compiled, *args, derivatives=derivatives, **how)
 
 
 def kernel_weights(kernel, rows, g, Zq, own=None, *, n_threads=1):
@@ -154,7 +199,7 @@ def kernel_weights(kernel, rows, g, Zq, own=None, *, n_threads=1):
 
     def fill(start, stop):
         part = slice(start, stop)
-        fill_weights(compiled, profile, Zq[part], own[part], g, rows, out[part])
+        fill_weights(compiled, profile, Zq[part], own[part], g, rows, np.empty((3, max(n, 2))), out[part])
 
     run_blocks(fill, _blocks(m, n * (1 + len(g)) / 2), n_threads)
     return out

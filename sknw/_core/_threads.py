@@ -3,6 +3,8 @@
 import os
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
+import threadpoolctl
+
 
 def available_threads():
     """Number of threads that this process may use: its processors, or less if the environment says so.
@@ -37,3 +39,8 @@ def run_blocks(function, blocks, n_threads):
                 future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def one_blas_thread():
+    """Context in which matrix products run on the thread that asks for them."""
+    return threadpoolctl.threadpool_limits(1, user_api="blas")

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._dense import _GAUSSIAN, _NEAREST, _NOTHING, is_shifted, merge
+from ._dense import _GAUSSIAN, _NEAREST, is_shifted, merge
 from ._jit import EXP2_LOWEST, jit, jit_entry, not_inlined
 from ._order import LEAF, spatial_order
 from ._profiles import NEAREST, PROFILES
@@ -105,7 +105,7 @@ def index_of_lowest(s):
 
 
 @jit
-def horizon(kernel, with_respect_to, log_share, shift, mass):
+def horizon(kernel, differentiated, log_share, shift, mass):
     r"""Squared distance beyond which all rows together do not count for a query, at its present shift and mass.
 
     `log_share` is :math:`\log(W / \rho)`. With the exponent e, which is s/2 or u, all rows beyond c = e(shift) +
@@ -118,7 +118,7 @@ def horizon(kernel, with_respect_to, log_share, shift, mass):
         return 1.0
     e = 0.5 * shift if len(kernel) == _GAUSSIAN else math.sqrt(shift)
     c = e + log_share - math.log(mass)
-    if with_respect_to != _NOTHING:
+    if differentiated:
         c = max(c, 3.0)
         c += math.log(4.0 * c)
     c = min(c, e + _UNDERFLOW)
@@ -136,11 +136,10 @@ def enclose(Zq, start, stop, low, high):
 
 
 @jit
-def find_nearest(low_q, high_q, tiles, groups, g, s):
-    """A tile that is near the middle of a box."""
+def find_nearest(low_q, high_q, tiles, groups, g, z, s):
+    """A tile that is near the middle z of a box, which is written."""
     not_inlined()
     n_tiles, n_groups = tiles.low.shape[1], groups.low.shape[1]
-    z = np.empty(low_q.shape[0])
     for k in range(z.shape[0]):
         z[k] = 0.5 * low_q[k] + 0.5 * high_q[k]
     box_distances(z, z, groups, _FRONT, g, s[:n_groups])
@@ -151,11 +150,10 @@ def find_nearest(low_q, high_q, tiles, groups, g, s):
 
 
 @jit
-def find_within(reach, low_q, high_q, tiles, groups, g, s, found):
+def find_within(reach, low_q, high_q, tiles, groups, g, s_groups, s, found):
     """All tiles within a squared distance of a box, in order; returns how many they are."""
     not_inlined()
     n_tiles, n_groups, count = tiles.low.shape[1], groups.low.shape[1], 0
-    s_groups = np.empty(n_groups)
     box_distances(low_q, high_q, groups, _FRONT, g, s_groups)
     for j in range(n_groups):
         if s_groups[j] <= reach:
@@ -206,8 +204,9 @@ def add_rows_within(
         Where to go on, or stop.
     """
     (d, n), n_tiles = rows.Z.shape, tiles.low.shape[1]
-    buffers, low, high = np.empty((4, _WIDEST)), np.empty(d), np.empty(d)
-    s, found = np.empty(n_tiles), np.empty(n_tiles, np.int64)
+    buffers, low, high, z = np.empty((4, _WIDEST)), np.empty(d), np.empty(d), np.empty(d)
+    s, s_groups, found = np.empty(n_tiles), np.empty(groups.low.shape[1]), np.empty(n_tiles, np.int64)
+    differentiated = state.dsums.shape[1] > 0
     near = Boxes(np.empty((d, n_tiles)), np.empty((d, n_tiles)))
     while start < stop and budget > 0:
         end = min(start + _BLOCK, stop)
@@ -216,17 +215,17 @@ def add_rows_within(
         for ahead in range(1 if is_shifted(kernel) else 0, -1, -1):
             enclose(Zq, start, end, low, high)
             if ahead:
-                found[0], count = find_nearest(low, high, tiles, groups, g, s), 1
+                found[0], count = find_nearest(low, high, tiles, groups, g, z, s), 1
             else:
                 reach = 0.0
                 for i in range(start, end):
-                    reach = max(reach, horizon(kernel, with_respect_to, log_share, state.shift[i], state.sums[i, 0]))
-                count = find_within(reach, low, high, tiles, groups, g, s, found)
+                    reach = max(reach, horizon(kernel, differentiated, log_share, state.shift[i], state.sums[i, 0]))
+                count = find_within(reach, low, high, tiles, groups, g, s_groups, s, found)
             gather(tiles, found, count, near)
             for i in range(start, end):
                 enclose(Zq, i, i + 1, low, high)
                 box_distances(low, high, near, _FRONT, g, s[:count])
-                reach = horizon(kernel, with_respect_to, log_share, state.shift[i], state.sums[i, 0])
+                reach = horizon(kernel, differentiated, log_share, state.shift[i], state.sums[i, 0])
                 # From the nearest tile on, all round.
                 c, left = index_of_lowest(s[:count]), count
                 while left > 0:
@@ -244,7 +243,7 @@ def add_rows_within(
                         merge(kernel, None, with_respect_to, Zq[i], own[i], g, rows, begin, behind, buffers, i, state)
                         visited[i] += behind - begin
                         budget -= behind - begin
-                        reach = horizon(kernel, with_respect_to, log_share, state.shift[i], state.sums[i, 0])
+                        reach = horizon(kernel, differentiated, log_share, state.shift[i], state.sums[i, 0])
                     left -= max(run, 1)
                     c = (c + max(run, 1)) % count
             first = found[0]
@@ -292,6 +291,7 @@ def add_rows_between(kernel, with_respect_to, Zq, own, g, rows, log_share, start
     """
     Z, n = rows.Z[0], rows.w.shape[0]
     buffers = np.empty((4, _WIDEST))
+    differentiated = state.dsums.shape[1] > 0
     right = 0
     while start < stop and budget > 0:
         for i in range(start, min(start + _BLOCK, stop)):
@@ -309,7 +309,7 @@ def add_rows_between(kernel, with_respect_to, Zq, own, g, rows, log_share, start
                     t = (x - Z[row]) * g[0]
                     if t * t < low:
                         low, mass = t * t, rows.w_rest[row] if row == own[i] else rows.w[row]
-            reach = horizon(kernel, with_respect_to, log_share, low, mass) if low < np.inf else 0.0
+            reach = horizon(kernel, differentiated, log_share, low, mass) if low < np.inf else 0.0
             begin = right - count_within(Z, right - 1, -1, x, g[0], reach)
             end = right + count_within(Z, right, 1, x, g[0], reach)
             visited[i] += end - begin
@@ -367,7 +367,7 @@ def window_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHIN
     blocks = [(start, min(start + _QUERIES_PER_CALL, m)) for start in range(0, m, _QUERIES_PER_CALL)]
 
     def add(start, stop):
-        args = compiled, int(derivatives), Zq, own, g, rows
+        args = compiled, derivatives.for_loops(), Zq, own, g, rows
         rest = log_share, start, stop, budget, state, counts
         start = add_rows_between(*args, *rest) if d == 1 else add_rows_within(*args, tiles, groups, *rest)
         if start < stop:  # more work than expected: two threads may share what is left
