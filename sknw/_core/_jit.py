@@ -4,6 +4,8 @@ numba translates ``math.exp`` to one scalar call per number; `exp2` below is pla
 into vector instructions wherever it stands in a loop.
 """
 
+from ._cache import DiskCache, without_collections  # isort: skip  # imports numba, without collections
+
 import llvmlite.ir as ir
 from numba import njit, types
 from numba.extending import intrinsic
@@ -39,11 +41,12 @@ def jit_inline(function):
 
 
 def jit_entry(function, *, cache=True):
-    """Compile a function that Python calls, and keep the machine code on disk where that is possible."""
-    try:
-        return njit(cache=cache, **_OPTIONS)(function)
-    except RuntimeError:  # no folder that can be written: a read-only installation
-        return njit(**_OPTIONS)(function)
+    """Compile a function that Python calls, when it does, and keep the machine code on disk where that is possible."""
+    entry = njit(**_OPTIONS, no_cfunc_wrapper=True)(function)
+    if cache:
+        entry._cache = DiskCache(function)
+    entry.compile = without_collections()(entry.compile)
+    return entry
 
 
 @intrinsic
