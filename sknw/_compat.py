@@ -1,5 +1,8 @@
 """Every private or version-dependent import of scikit-learn, and the version that moved it."""
 
+import importlib.util
+
+import joblib
 from joblib.parallel import get_active_backend
 from sklearn.base import _fit_context  # private; since 1.3
 from sklearn.utils import check_X_y
@@ -11,29 +14,6 @@ from sklearn.utils.validation import (
     validate_data,  # a method of BaseEstimator before 1.6
 )
 
-try:
-    from sklearn.callback import CallbackSupportMixin  # experimental; since 1.9
-except ImportError:
-
-    class _Context:
-        """Stands for the context of callbacks where there are none."""
-
-        def subcontext(self, **_):
-            return self
-
-        def call_on_fit_task_begin(self, **_):
-            pass
-
-        def call_on_fit_task_end(self, **_):
-            return False
-
-    class CallbackSupportMixin:
-        """Stands for the mixin of scikit-learn where there is none."""
-
-        def _init_callback_context(self, **_):
-            return _Context()
-
-
 __all__ = [
     "CallbackSupportMixin",
     "Interval",
@@ -43,13 +23,65 @@ __all__ = [
     "check_X_y",
     "check_is_fitted",
     "check_matplotlib_support",
-    "in_joblib_worker",
+    "joblib_n_jobs",
     "validate_data",
     "validate_params",
 ]
 
 
-def in_joblib_worker():
-    """Whether this code runs as a task of a joblib pool, whose workers share the processors among them."""
-    backend, _ = get_active_backend()
-    return (getattr(backend, "nesting_level", None) or 0) > 0
+def joblib_n_jobs():
+    """What `n_jobs=None` means here: 1 within a joblib worker, what `joblib.parallel_config` says, or None."""
+    backend, n_jobs = get_active_backend()
+    if (getattr(backend, "nesting_level", None) or 0) > 0:
+        return 1
+    return n_jobs if hasattr(joblib, "parallel_config") else None  # before 1.3, nothing said was 1
+
+
+class CallbackSupportMixin:
+    """Callbacks, where scikit-learn has them: since 1.9, and experimental.
+
+    Stands for the mixin of that name, whose package takes as long to import as ours (it has a progress bar, of rich).
+    Any `fit` of scikit-learn imports it.
+    """
+
+    if importlib.util.find_spec("sklearn.callback"):
+
+        def set_callbacks(self, *callbacks):
+            """Set callbacks for the estimator.
+
+            Parameters
+            ----------
+            *callbacks : callback instances
+                They are told of each step of a fit; none removes those that were set before.
+
+            Returns
+            -------
+            NadarayaWatsonRegressor
+                The estimator itself.
+            """
+            from sklearn.callback import CallbackSupportMixin
+
+            return CallbackSupportMixin.set_callbacks(self, *callbacks)
+
+        def _init_callback_context(self, **kwargs):
+            from sklearn.callback import CallbackSupportMixin
+
+            return CallbackSupportMixin._init_callback_context(self, **kwargs)
+
+    else:
+
+        def _init_callback_context(self, **_):
+            return _NoContext()
+
+
+class _NoContext:
+    """Stands for the context of callbacks where there are none."""
+
+    def subcontext(self, **_):
+        return self
+
+    def call_on_fit_task_begin(self, **_):
+        pass
+
+    def call_on_fit_task_end(self, **_):
+        return False

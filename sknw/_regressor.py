@@ -17,7 +17,7 @@ from ._compat import (
     StrOptions,
     _fit_context,
     check_is_fitted,
-    in_joblib_worker,
+    joblib_n_jobs,
     validate_data,
 )
 from ._core import Rows, available_threads, check_applies, chosen_algorithm
@@ -133,8 +133,9 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
     random_state : int, RandomState instance or None, default=None
         For ``solver="adam"``: how the rows are shuffled. An int gives the same result each time.
     n_jobs : int, default=None
-        Number of threads. None means all processors that this process may use, and one inside a joblib worker; -1 means
-        all. Results do not depend on it, to the last bit.
+        Number of threads. None means all processors that this process may use, but one inside a joblib worker, and what
+        :class:`joblib.parallel_config` says where it says something; -1 means all, -2 all but one. Results do not
+        depend on it, to the last bit.
     verbose : int, default=0
         Whether to print each leave-one-out error that is computed, and the bandwidth that was chosen.
 
@@ -631,11 +632,12 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
 
     def _n_threads(self):
         """Number of threads that `n_jobs` stands for."""
-        if self.n_jobs is None:
-            return 1 if in_joblib_worker() else available_threads()
-        if self.n_jobs == 0:
+        n_jobs = joblib_n_jobs() if self.n_jobs is None else self.n_jobs
+        if n_jobs == 0:
             raise ValueError("n_jobs=0 has no meaning; use None, -1 for all processors, or a positive number.")
-        return self.n_jobs if self.n_jobs > 0 else max(1, available_threads() + 1 + self.n_jobs)
+        if n_jobs is None:
+            return available_threads()
+        return n_jobs if n_jobs > 0 else max(1, available_threads() + 1 + n_jobs)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_rows")

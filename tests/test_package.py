@@ -24,7 +24,7 @@ MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"
 # Each module may import those of the layers below it.
 LAYERS = [
     {
-        "_core/_jit.py",
+        "_core/_cache.py",
         "_core/_order.py",
         "_core/_profiles.py",
         "_core/_rows.py",
@@ -33,6 +33,7 @@ LAYERS = [
         "_progress.py",
         "_version.py",
     },
+    {"_core/_jit.py"},
     {"_core/_dense.py", "_core/_expansions.py", "_compat.py"},
     {"_core/_fast_gauss.py", "_core/_window.py", "datasets.py"},
     {"_core/_plan.py", "_core/_sliding.py"},

@@ -6,6 +6,8 @@ into vector instructions wherever it stands in a loop.
 
 import functools
 
+from ._cache import DiskCache, without_collections  # isort: skip  # imports numba, without collections
+
 import llvmlite.ir as ir
 from numba import njit, types
 from numba.extending import intrinsic, overload
@@ -38,14 +40,14 @@ def jit_inline(function):
 
 
 def jit_entry(function=None, *, allocates=True, cache=True):
-    """Compile a function that Python calls, and keep the machine code on disk where that is possible."""
+    """Compile a function that Python calls, when it does, and keep the machine code on disk where that is possible."""
     if function is None:
         return functools.partial(jit_entry, allocates=allocates, cache=cache)
-    options = _OPTIONS | {"_nrt": allocates}
-    try:
-        return njit(cache=cache, **options)(function)
-    except RuntimeError:  # no folder that can be written: a read-only installation
-        return njit(**options)(function)
+    entry = njit(**_OPTIONS | {"_nrt": allocates}, no_cfunc_wrapper=True)(function)
+    if cache:
+        entry._cache = DiskCache(function)
+    entry.compile = without_collections()(entry.compile)
+    return entry
 
 
 def overload_jit(function):

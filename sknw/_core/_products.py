@@ -19,7 +19,7 @@ import numpy as np
 from ._dense import fill_slopes, merge_distances, squared_distances
 from ._jit import jit, jit_entry, not_inlined
 from ._rows import Derivatives, State
-from ._threads import one_blas_thread, run_blocks
+from ._threads import one_thread_for_blas, run_blocks
 
 #: Queries of a block and rows of a tile: their products fill the second-level cache.
 _BLOCK, _TILE = 256, 512
@@ -180,7 +180,7 @@ def product_sums(kernel, rows, g, Zq, own, *, derivatives, rtol, n_threads):
             args = Zq[part], own[part], g, rows, start, stop, *tile, buffers, state.part(part)
             add_rows_by_products(kernel, derivatives.for_loops(), *args)
 
-    with one_blas_thread():
+    with one_thread_for_blas:
         run_blocks(add, _blocks(m, n, d), n_threads)
     return state
 
@@ -224,6 +224,6 @@ def product_gradient(kernel, rows, g, Zq, own, shift, adjoints, *, derivatives, 
         else:
             parts[b] = total + of_queries @ (A * A) - 2 * np.einsum("ik,ik->k", A, UB)
 
-    with one_blas_thread():
+    with one_thread_for_blas:
         run_blocks(add, [(b, *block) for b, block in enumerate(blocks)], n_threads)
     return parts.sum(axis=0)

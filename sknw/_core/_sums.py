@@ -147,8 +147,8 @@ def pull_back(kernel, rows, g, Zq, own, shift, adjoints, *, derivatives, rtol=0.
 
     .. math:: \sum_i \Big( \bar M_i\, M_i' + \sum_c \bar N_{ic}\, N_{ic}' \Big)
 
-    which `kernel_sums` would give as ``np.einsum("ic,iqc->q", adjoints, state.dsums)``, without its m q (1 + p) numbers:
-    reverse-mode differentiation, for which every pair is visited once more.
+    which `kernel_sums` would give as ``np.einsum("ic,iqc->q", adjoints, state.dsums)``, without its m q (1 + p)
+    numbers: reverse-mode differentiation, for which every pair is visited once more.
 
     Parameters
     ----------

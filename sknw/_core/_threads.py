@@ -1,46 +1,251 @@
-"""Threads: how many, and how blocks of work are handed to them."""
+"""Threads: how many, how blocks of work are handed to them, and what keeps other libraries from adding their own."""
 
+import collections
+import contextlib
+import contextvars
+import functools
+import math
 import os
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-
-import threadpoolctl
+import pathlib
+import queue
+import sys
+import threading
 
 
 def available_threads():
-    """Number of threads that this process may use: its processors, or less if the environment says so.
+    """Number of threads that this process may use: its processors, or less if a container or the environment says so.
 
-    `OMP_NUM_THREADS` and `NUMBA_NUM_THREADS` count, which joblib sets in its worker processes.
+    `OMP_NUM_THREADS` and `NUMBA_NUM_THREADS` count, which joblib sets in its worker processes, and joblib's own
+    `LOKY_MAX_CPU_COUNT`.
     """
     try:
         count = len(os.sched_getaffinity(0))
     except AttributeError:  # not on this system
         count = os.cpu_count() or 1
-    for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        limit = os.environ.get(name, "")
+    count = min(count, _processors_of_the_container())
+    for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "LOKY_MAX_CPU_COUNT"):
+        limit = os.environ.get(name, "").split(",")[0].strip()  # OpenMP takes a list, one number for each level
         if limit.isdecimal() and int(limit) > 0:
             count = min(count, int(limit))
     return count
 
 
-def run_blocks(function, blocks, n_threads):
-    """Call `function(*block)` for each block, on up to `n_threads` threads.
+@functools.cache
+def _processors_of_the_container(root="/"):
+    """How many processors the control groups of this process leave it the time of, rounded up; `inf` without a limit.
 
-    Blocks must write to places of their own: then neither the number of threads nor the order of the calls can change a
-    result. The first exception is raised, after running blocks have ended and waiting ones are dropped; so is Ctrl-C.
+    A container, or a system service, is given a quota of processor time rather than processors. Both versions of
+    control groups say so in files, for the process's own group and for those around it; the least counts. Read once.
     """
-    if n_threads == 1 or len(blocks) <= 1:
+    root, most = pathlib.Path(root), math.inf
+    for line in _lines(root / "proc/self/cgroup"):
+        _, _, line = line.partition(":")
+        controllers, _, group = line.partition(":")
+        mount = root / "sys/fs/cgroup"
+        if controllers:
+            if "cpu" not in controllers.split(","):
+                continue
+            mount /= "cpu"
+        # Within a container the group's own path may not be there; the container's group is then at the root.
+        parts = pathlib.PurePosixPath(group).parts[1:]
+        for folder in {mount.joinpath(*parts[:i]) for i in range(len(parts) + 1)}:
+            if controllers:
+                quota = _lines(folder / "cpu.cfs_quota_us") + _lines(folder / "cpu.cfs_period_us")
+            else:
+                quota = " ".join(_lines(folder / "cpu.max")).split()
+            if len(quota) == 2 and all(number.isdecimal() for number in quota) and int(quota[1]):
+                most = min(most, max(1, math.ceil(int(quota[0]) / int(quota[1]))))
+    return most
+
+
+def _lines(path):
+    """Lines of a file of the system's; none if it cannot be read."""
+    try:
+        return path.read_text().split("\n")[:-1] if path.is_file() else []
+    except (OSError, ValueError):
+        return []
+
+
+def run_blocks(function, blocks, n_threads):
+    """Call `function(*block)` for each block, on up to `n_threads` threads, the calling one included.
+
+    Parameters
+    ----------
+    function : callable
+        Blocks must write to places of their own: then neither the number of threads nor the order of the calls can
+        change a result. It may itself call `run_blocks`.
+    blocks : sequence of tuples
+    n_threads : int
+
+    Raises
+    ------
+    BaseException
+        What the first failing block raised, or Ctrl-C. Blocks that run have ended then, and the others are dropped.
+
+    Notes
+    -----
+    The threads belong to the process, are started when first needed and wait in between: a call costs some tens of
+    microseconds besides the blocks. The calling thread never waits for a block that has not begun, and so any number
+    of calls, within each other too, come to an end whatever the other threads do.
+    """
+    helpers = min(n_threads, len(blocks)) - 1
+    if helpers < 1:
         for block in blocks:
             function(*block)
         return
-    with ThreadPoolExecutor(min(n_threads, len(blocks))) as pool:
-        futures = [pool.submit(function, *block) for block in blocks]
+    job = _Job(function, blocks)
+    try:
+        _pool.ask(job, helpers)
+        job.work()
+    finally:
+        error = job.end()
+    if error is not None:
         try:
-            for future in wait(futures, return_when=FIRST_EXCEPTION).done:
-                future.result()
+            raise error
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            del error  # whose traceback holds this frame: a circle, which would keep the arrays
 
 
-def one_blas_thread():
-    """Context in which matrix products run on the thread that asks for them."""
-    return threadpoolctl.threadpool_limits(1, user_api="blas")
+class _Job:
+    """The blocks of one call of `run_blocks`. Whoever works on it takes one after the other."""
+
+    def __init__(self, function, blocks):
+        self.function, self.blocks = function, collections.deque(blocks)  # whose ends are safe to take from any thread
+        self.error, self.n_helping, self.changed = None, 0, threading.Condition()
+        self.limited = one_thread_for_blas.owner == threading.get_ident()
+
+    def work(self):
+        """Do blocks until there are no more."""
+        while True:
+            try:
+                block = self.blocks.popleft()
+            except IndexError:
+                return
+            self.function(*block)
+
+    def help(self):
+        """Do blocks on a thread of the pool."""
+        with self.changed:
+            if not self.blocks:  # done, and perhaps long ago
+                return
+            self.n_helping += 1
+        try:
+            # Some libraries have a limit for each thread.
+            with _limit_blas() if self.limited else contextlib.nullcontext():
+                self.work()
+        except BaseException as error:  # which belongs to the thread that waits for the blocks
+            self.error = error
+            self.blocks.clear()
+        finally:
+            with self.changed:
+                self.n_helping -= 1
+                self.changed.notify_all()
+
+    def end(self):
+        """Drop what nobody has begun, wait for what somebody has; returns what went wrong on threads of the pool."""
+        with self.changed:
+            self.blocks.clear()
+            while self.n_helping:
+                self.changed.wait()
+        # The pool may come across this job later; the arrays need not wait for that.
+        error, self.error, self.function = self.error, None, None
+        return error
+
+
+class _Pool:
+    """Threads that wait for jobs."""
+
+    def __init__(self):
+        self.jobs, self.n_threads, self.lock = queue.SimpleQueue(), 0, threading.Lock()
+
+    def ask(self, job, helpers):
+        """Have some threads help with a job, as soon as they are free."""
+        if self.n_threads < helpers:
+            with self.lock:
+                while self.n_threads < helpers and self._start():
+                    pass
+        for _ in range(min(helpers, self.n_threads)):
+            # NumPy's error state, scikit-learn's configuration and the like are those of the caller.
+            self.jobs.put((contextvars.copy_context(), job))
+
+    def _start(self):
+        thread = threading.Thread(target=self._serve, name=f"sknw-{self.n_threads}", daemon=True)
+        try:
+            thread.start()
+        except (
+            RuntimeError
+        ):  # no more threads are to be had, or the interpreter is about to end: do with those there are
+            return False
+        self.n_threads += 1
+        return True
+
+    def _serve(self):
+        while True:
+            context, job = self.jobs.get()
+            context.run(job.help)
+            del context, job  # which hold on to the caller's arrays
+
+
+class _OneThreadForBlas:
+    """A context in which the linear algebra of NumPy and SciPy starts no threads of its own.
+
+    For products of matrices within blocks, whose threads would otherwise be multiplied by those of BLAS::
+
+        with one_thread_for_blas:
+            run_blocks(...)
+
+    Most libraries have one limit for the process. Whoever enters first sets it, and takes it back on leaving: a thread
+    that is still within then merely shares the processors with more threads than there should be. Takes some 30
+    microseconds, and some milliseconds the first time, when the libraries are looked for.
+    """
+
+    def __init__(self):
+        self.lock, self.owner, self.depth, self.limit = threading.Lock(), None, 0, None
+
+    def __enter__(self):
+        with self.lock:
+            self.owner = self.owner or threading.get_ident()
+            if self.owner == threading.get_ident():
+                if self.depth == 0:
+                    self.limit = _limit_blas()
+                    self.limit.__enter__()
+                self.depth += 1
+
+    def __exit__(self, *_):
+        with self.lock:
+            if self.owner == threading.get_ident():
+                self.depth -= 1
+                if self.depth == 0:
+                    self.limit.__exit__(None, None, None)
+                    self.owner = None
+
+
+def _limit_blas():
+    """A context of threadpoolctl, to be left by the thread that enters it: so it wants it from version 3.8 on."""
+    # Compiled products come from SciPy's library, which is loaded when the first of them is compiled.
+    return _blas("scipy.linalg.cython_blas" in sys.modules).limit(limits=1)
+
+
+@functools.cache
+def _blas(with_scipy):
+    """The linear algebra libraries that are loaded; the argument tells when there may be one more."""
+    from threadpoolctl import ThreadpoolController  # parses shared libraries
+
+    return ThreadpoolController().select(user_api="blas")
+
+
+def _begin_anew():
+    """In a forked child: its parent's threads are not there, and locks may be held for ever."""
+    global _pool
+    _pool = _Pool()
+    if one_thread_for_blas.owner == threading.get_ident():  # the thread that forked, within its context
+        one_thread_for_blas.lock = threading.Lock()
+    else:
+        one_thread_for_blas.__init__()
+
+
+_pool = _Pool()
+one_thread_for_blas = _OneThreadForBlas()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)

@@ -1,4 +1,4 @@
-"""Distances from products of matrices, and gradients by reverse mode, against what differences and forward mode give."""
+"""Distances from products of matrices against differences, and gradients by reverse mode against forward mode."""
 
 import tracemalloc
 
