@@ -20,7 +20,7 @@ from ._plan import ALGORITHMS, check_applies
 from ._profiles import PROFILES, canonical_factor
 from ._rows import SMALLEST_MASS, Derivatives, Rows, State, read_only
 from ._sums import chosen_algorithm, kernel_sums, kernel_weights
-from ._threads import available_threads
+from ._threads import available_threads, run_blocks
 
 __all__ = [
     "ALGORITHMS",
@@ -37,5 +37,6 @@ __all__ = [
     "kernel_sums",
     "kernel_weights",
     "read_only",
+    "run_blocks",
     "spatial_order",
 ]
