@@ -275,11 +275,13 @@ def _means(kernel, rows, g, Zq, own, how):
         return np.repeat(moments[None] / mass, len(Zq), axis=0)
     out = np.empty((len(rows.Y), len(own)))
     v = np.where(own >= 0, rows.w[own] - rows.w_rest[own], 0.0)
+    # Where no less stays than goes, a difference is as good as a sum, |y| being bounded; at most one row is heavier.
     rest = mass - v
+    heavy = np.flatnonzero(v > rest)
+    rest[heavy] = mass
     for c, y in enumerate(rows.Y):
         out[c] = (moments[c] - v * y[own]) / rest
-    # Where no less stays than goes, a difference is as good as a sum, |y| being bounded; at most one row is heavier.
-    for i in np.flatnonzero(v > rest):
+    for i in heavy:
         w = rows.w.copy()
         w[own[i]] = rows.w_rest[own[i]]
         out[:, i] = (w * rows.Y).sum(axis=1) / w.sum()
