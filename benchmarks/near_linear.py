@@ -6,9 +6,10 @@ pair at full size are extrapolated from some of the queries, and marked with "~"
 
     python benchmarks/near_linear.py [--quick] [--threads N]
 
-`hbw` takes part if it is installed, which needs Python >= 3.12. FKSUM is an R package: on two cores of an Intel Emerald
-Rapids, FKSUM 0.1.3 in R 4.2.2 took 3.6 to 4.0 s for ``fk_regression(x, y, h = "cv")`` with n = 10**6, with its own
-kernel, 0.37 s with 10**5. That is quoted, not run, and on another machine.
+`hbw` (which needs Python >= 3.12), `torch` and `finufft` take part if they are installed, and are named if not. FKSUM
+is an R package: on two cores of an Intel Emerald Rapids, FKSUM 0.1.3 in R 4.2.2 took 3.6 to 4.0 s for
+``fk_regression(x, y, h = "cv")`` with n = 10**6, with its own kernel, 0.37 s with 10**5. That is quoted, not run, and
+on another machine.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from time import perf_counter
 import numpy as np
 from numpy.testing import assert_allclose
 
-from sknw import NadarayaWatsonRegressor
+from sknw import NadarayaWatsonRegressor, loo_error
 from sknw._core import Derivatives, Rows, kernel_sums, read_only, spatial_order
 
 
@@ -63,7 +64,10 @@ def fit_loo(n, kernel, n_threads):
 
         nw_bandwidth(X[:1000, 0], y[:1000])
         theirs, h = shortest(lambda: nw_bandwidth(X[:, 0], y), times=1)
-        others.append((f"hbw, default, h = {h:.4g}", theirs, False))
+        excess = loo_error(X, y, h) + model.best_score_  # on all rows
+        assert excess >= 0
+        excess /= loo_error(X, y, np.inf) + model.best_score_
+        others.append((f"hbw, default: 5000 rows, h = {h:.4g}, {excess:.1g} of the gain lost", theirs, False))
     show(f'fit, "loo", {kernel}, d = 1, n = {n:,}, h = {model.bandwidth_[0]:.4g}', ours, *others)
 
 
@@ -90,6 +94,31 @@ def predict(n, h, n_threads):
     show(f"predict, d = 1, n = m = {n:,}, h = {h}", ours, *others)
 
 
+def loo_finufft(X, y, h, eps, n_threads):
+    """Leave-one-out averages by nonuniform Fourier transforms, there and back; mass and moment are one complex sum."""
+    import finufft
+
+    d = X.shape[1]
+    low, tail = X.min(axis=0), h * np.sqrt(-2 * np.log(eps))
+    period = X.max(axis=0) - low + tail  # copies of the rows are out of reach
+    points = [np.ascontiguousarray(column) for column in (2 * np.pi * ((X - low) / period) - np.pi).T]
+    modes = tuple(int(2 * np.ceil(length * np.sqrt(-2 * np.log(eps)) / (2 * np.pi * h))) for length in period)
+    spectrum = 1.0
+    for axis, (m, length) in enumerate(zip(modes, period, strict=True)):
+        k = 2 * np.pi / length * np.arange(-(m // 2), (m + 1) // 2)
+        factor = h * np.sqrt(2 * np.pi) / length * np.exp(-0.5 * (k * h) ** 2)
+        spectrum = spectrum * factor.reshape([-1 if a == axis else 1 for a in range(d)])
+    there, back = getattr(finufft, f"nufft{d}d1"), getattr(finufft, f"nufft{d}d2")
+
+    def averages():
+        options = {"eps": eps, "nthreads": n_threads}
+        sums = back(*points, there(*points, 1 + 1j * y, modes, isign=-1, **options) * spectrum, isign=1, **options)
+        sums -= 1 + 1j * y
+        return sums.imag / sums.real
+
+    return averages
+
+
 def evaluation(n, d, h, n_threads):
     """One leave-one-out evaluation with the derivatives in all bandwidths, compared with every pair at some rows."""
     X, y = make_data(n, d)
@@ -104,11 +133,14 @@ def evaluation(n, d, h, n_threads):
     slow, exact = shortest(lambda: kernel_sums("gaussian", rows, g, X[some], some, **options), times=2)
     means = exact.sums[:, 1] / exact.sums[:, 0]
     assert_allclose(state.sums[some, 1] / state.sums[some, 0], means, rtol=0, atol=1e-10)
-    show(
-        f"leave-one-out with gradient, d = {d}, n = {n:,}, h = {h}",
-        ours,
-        ("every pair", slow * n / len(some), True),
-    )
+    others = [("every pair", slow * n / len(some), True)]
+    if find_spec("finufft"):
+        averages = loo_finufft(X, y, h, 1e-10, n_threads)
+        theirs, peer = shortest(averages)
+        off = np.abs(peer[some] - means)
+        assert np.median(off) < 1e-8
+        others.append((f"finufft, 1e-10, no gradient, off by up to {off.max():.1g}", theirs, False))
+    show(f"leave-one-out with gradient, d = {d}, n = {n:,}, h = {h}", ours, *others)
 
 
 def small(n, d, n_threads):
@@ -158,10 +190,14 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     n, threads = (10**4 if arguments.quick else 10**6), arguments.threads
-    print("| task | sknw | others, as multiples |\n|---|---:|---|")
+    for name in ("hbw", "torch", "finufft"):
+        if not find_spec(name):
+            print(f"{name} is not installed")
+    print("\n| task | sknw | others, as multiples |\n|---|---:|---|")
     fit_loo(n, "gaussian", threads)
     fit_loo(n, "epanechnikov", threads)
     predict(n, 0.02, threads)
+    evaluation(n, 1, 0.02, threads)
     evaluation(n, 2, 0.05, threads)
     evaluation(n // 10, 3, 0.1, threads)
     for d in (1, 2):

@@ -3,9 +3,19 @@
 import numpy as np
 
 from ._compat import check_X_y, validate_params
-from ._core import PROFILES, SMALLEST_MASS, Derivatives
-from ._pooling import Metric, Sample, average, can_leave_out
-from ._validation import BANDWIDTH, EMPTY, KERNEL, check_bandwidth, check_profile, check_targets, check_weights
+from ._core import PROFILES, SMALLEST_MASS, Derivatives, check_applies, run_blocks
+from ._pooling import Metric, Sample, average, can_leave_out, in_cache
+from ._validation import (
+    ALGORITHM,
+    BANDWIDTH,
+    EMPTY,
+    KERNEL,
+    RTOL,
+    check_bandwidth,
+    check_profile,
+    check_targets,
+    check_weights,
+)
 
 
 def left_out(empty):
@@ -15,9 +25,6 @@ def left_out(empty):
 
 #: Derivatives of this many sums are held at a time (128 MiB).
 _SUMS_AT_A_TIME = 2**24
-
-#: Rows whose averages are formed at a time.
-_IN_CACHE = 2**14
 
 
 def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTHING, queries=None, **how):
@@ -58,16 +65,26 @@ def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTH
     step = max(64, _SUMS_AT_A_TIME // ((1 + q) * (1 + p)))
     for Z, own in _parts(rows, queries, step):
         means, _, state = average(kernel, rows, metric.g, Z, own, empty=left_out(empty), derivatives=derivatives, **how)
-        for first in range(0, len(own), _IN_CACHE):
-            part = slice(first, first + _IN_CACHE)
-            w, residuals = rows.w[own[part]], means[part] - rows.Y.T[own[part]]
-            total += w.sum()
-            value += np.sum(w * np.mean(residuals**2, axis=1))
+        found = {}
+
+        def add_up(start, stop, own=own, means=means, state=state, found=found):
+            part = slice(start, stop)
+            mine = own[part] if queries is not None else slice(own[start], own[stop - 1] + 1)
+            w, residuals = rows.w[mine], means[part] - rows.Y.T[mine]
+            slope = np.zeros(q)
             if q:
                 mass, dsums = state.sums[part, 0], state.dsums[part]
                 factors = np.divide(2 / p * w, mass, out=np.zeros_like(mass), where=mass >= SMALLEST_MASS)
-                dmeans = dsums[:, :, 1:] - means[part, None, :] * dsums[:, :, :1]
-                gradient += np.einsum("i,ic,iqc->q", factors, residuals, dmeans)
+                for k in range(q):
+                    dmeans = dsums[:, k, 1:] - means[part] * dsums[:, k, :1]
+                    slope[k] = np.sum(factors * np.sum(residuals * dmeans, axis=1))
+            found[start] = w.sum(), np.sum(w * np.mean(residuals**2, axis=1)), slope
+
+        run_blocks(add_up, in_cache(len(own)), how.get("n_threads", 1))
+        for start in sorted(found):  # in this order, whatever that of the threads
+            total += found[start][0]
+            value += found[start][1]
+            gradient += found[start][2]
     return value / total, gradient / total
 
 
@@ -176,10 +193,28 @@ def check_can_leave_out(rows):
 
 
 @validate_params(
-    {"bandwidth": BANDWIDTH, "kernel": KERNEL, "empty": EMPTY, "return_gradient": ["boolean"]},
+    {
+        "bandwidth": BANDWIDTH,
+        "kernel": KERNEL,
+        "empty": EMPTY,
+        "algorithm": ALGORITHM,
+        "rtol": RTOL,
+        "return_gradient": ["boolean"],
+    },
     prefer_skip_nested_validation=True,
 )
-def loo_error(X, y, bandwidth, *, kernel="gaussian", empty="nearest", sample_weight=None, return_gradient=False):
+def loo_error(
+    X,
+    y,
+    bandwidth,
+    *,
+    kernel="gaussian",
+    empty="nearest",
+    sample_weight=None,
+    algorithm="auto",
+    rtol=1e-12,
+    return_gradient=False,
+):
     r"""Leave-one-out error of the Nadaraya-Watson estimator, with its gradient.
 
     The criterion that `NadarayaWatsonRegressor` minimises, as a plain function, for those who bring their own
@@ -200,6 +235,12 @@ def loo_error(X, y, bandwidth, *, kernel="gaussian", empty="nearest", sample_wei
         As in `NadarayaWatsonRegressor`; a row with nobody in reach counts with the mean for the last two.
     sample_weight : array-like of shape (n_samples,), default=None
         Numbers of observations.
+    algorithm : {"auto", "dense", "sliding", "window", "fast_gauss"}, default="auto"
+        How the sums are formed, as in `NadarayaWatsonRegressor`.
+    rtol : float, default=1e-12
+        What each prediction may be wrong by, besides rounding, in units of the range of the targets: fewer digits than
+        that are enough for an average, but not for the difference of two criteria. 0 admits only what is exact to
+        rounding.
     return_gradient : bool, default=False
         Return the gradient, too.
 
@@ -214,13 +255,13 @@ def loo_error(X, y, bandwidth, *, kernel="gaussian", empty="nearest", sample_wei
     Raises
     ------
     ValueError
-        For bad input; if fewer than two observations are given; and if a gradient is asked for of a kernel that has
-        none ("tophat", a user's profile).
+        For bad input; if fewer than two observations are given; if the algorithm does not apply to the kernel or the
+        number of features; and if a gradient is asked for of a kernel that has none ("tophat", a user's profile).
 
     Notes
     -----
-    Every pair is visited: O(n² (d + p)) time and O(n (d + p)) memory for n rows, d features and p outputs. The gradient
-    costs O(n² d p) more, in a matrix O(n² d² p) more.
+    Where every pair is visited, O(n² (d + p)) time for n rows, d features and p outputs; the gradient costs O(n² d p)
+    more, in a matrix O(n² d² p) more. The other algorithms take less, see the user guide. O(n (d + p)) memory.
 
     For the Gaussian the gradient in a matrix is that of Weinberger and Tesauro, "Metric learning for kernel
     regression", AISTATS 2007, with the normaliser that is missing in its printed form.
@@ -237,16 +278,18 @@ def loo_error(X, y, bandwidth, *, kernel="gaussian", empty="nearest", sample_wei
     X, y = check_X_y(X, y, dtype=np.float64, order="C", multi_output=True, y_numeric=True)
     y, sample_weight = check_targets(y), check_weights(sample_weight, X)
     check_profile(kernel)
+    check_applies(algorithm, kernel, X.shape[1])
     ndim = np.ndim(bandwidth)
     bandwidth = check_bandwidth(bandwidth, "full" if ndim > 1 else "diag", X.shape[1])
     sample = Sample.of(X, y.reshape(len(y), -1), sample_weight)
     check_can_leave_out(sample)
     metric = Metric.of(bandwidth, sample.X)
+    options = {"empty": empty, "algorithm": algorithm, "rtol": rtol}
     if not return_gradient:
-        return float(sample.squared(leave_one_out(sample, metric, kernel, empty=empty)[0]))
+        return float(sample.squared(leave_one_out(sample, metric, kernel, **options)[0]))
     check_differentiable(kernel)
     derivatives = (Derivatives.SCALE, Derivatives.FEATURES, Derivatives.PAIRS)[ndim]
-    value, gradient = leave_one_out(sample, metric, kernel, empty=empty, derivatives=derivatives)
+    value, gradient = leave_one_out(sample, metric, kernel, derivatives=derivatives, **options)
     value, gradient = float(sample.squared(value)), sample.squared(gradient)
     if ndim == 0:
         return value, float(gradient[0])

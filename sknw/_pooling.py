@@ -16,6 +16,7 @@ from ._core import (
     kernel_sums,
     kernel_weights,
     read_only,
+    run_blocks,
     spatial_order,
 )
 
@@ -186,10 +187,24 @@ def average(kernel, rows, g, Zq, own=None, *, empty="nearest", derivatives=Deriv
     state = kernel_sums(kernel, rows, g, Zq, own, derivatives=derivatives, **how)
     mass = state.sums[:, 0]
     _check_profile(kernel, mass)
-    void = mass < SMALLEST_MASS
-    means = state.sums[:, 1:] / np.where(void, 1, mass)[:, None]
+    void, means = np.empty(len(mass), dtype=bool), np.empty((len(rows.Y), len(mass))).T
+
+    def divide(start, stop):
+        part = slice(start, stop)
+        np.less(mass[part], SMALLEST_MASS, out=void[part])
+        np.divide(state.sums[part, 1:], np.where(void[part], 1, mass[part])[:, None], out=means[part])
+
+    run_blocks(divide, in_cache(len(mass)), how.get("n_threads", 1))
     _fill_void(_means, means, void, kernel, rows, g, Zq, own, empty, how)
     return Averages(means, void & can_be_empty(kernel), state)
+
+
+def in_cache(m):
+    """Ranges of so few queries that what simple arithmetic does to them stays in the cache."""
+    return [(start, min(start + _IN_CACHE, m)) for start in range(0, m, _IN_CACHE)]
+
+
+_IN_CACHE = 2**14
 
 
 def weights(kernel, rows, g, Zq, own=None, *, empty="nearest", n_threads=1):
@@ -255,17 +270,22 @@ def _means(kernel, rows, g, Zq, own, how):
             again = kernel_sums(kernel, rows, g, Zq, None if own is None else own[lost], **how)
             state.sums[lost] = again.sums
         return state.sums[:, 1:] / state.sums[:, :1]
-    ones_and_Y = np.vstack([np.ones_like(rows.w), rows.Y])
-    v = ones_and_Y * rows.w
-    total = v.sum(axis=1)
+    mass, moments = rows.w.sum(), (rows.w * rows.Y).sum(axis=1)
     if own is None:
-        return np.repeat(total[None, 1:] / total[0], len(Zq), axis=0)
-    # Without row i: what stands before it and what stands behind it, for a difference from the total might cancel.
-    rest = ones_and_Y * rows.w_rest
-    rest[:, 1:] += np.cumsum(v[:, :-1], axis=1)
-    rest[:, :-1] += np.cumsum(v[:, :0:-1], axis=1)[:, ::-1]
-    out = np.where(own >= 0, rest[:, own], total[:, None])
-    return (out[1:] / out[0]).T
+        return np.repeat(moments[None] / mass, len(Zq), axis=0)
+    out = np.empty((len(rows.Y), len(own)))
+    v = np.where(own >= 0, rows.w[own] - rows.w_rest[own], 0.0)
+    # Where no less stays than goes, a difference is as good as a sum, |y| being bounded; at most one row is heavier.
+    rest = mass - v
+    heavy = np.flatnonzero(v > rest)
+    rest[heavy] = mass
+    for c, y in enumerate(rows.Y):
+        out[c] = (moments[c] - v * y[own]) / rest
+    for i in heavy:
+        w = rows.w.copy()
+        w[own[i]] = rows.w_rest[own[i]]
+        out[:, i] = (w * rows.Y).sum(axis=1) / w.sum()
+    return out.T
 
 
 def _weights(kernel, rows, g, Zq, own, how):

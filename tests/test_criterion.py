@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose
 
 import naive
 from sknw import NadarayaWatsonRegressor, loo_error
+from sknw import _pooling as pooling
 from sknw._core import PROFILES, Derivatives
 from sknw._criterion import penalized_fit
 from sknw._pooling import Metric, Sample
@@ -37,6 +38,49 @@ def test_value(rng, kernel, weights, empty):
         # A prediction is within 1e-13 of the range of y where windows hold a row well inside; the error is quadratic in
         # it.
         assert_allclose(got, expected, rtol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "kernel", "d"),
+    [
+        ("fast_gauss", "gaussian", 1),
+        ("fast_gauss", "gaussian", 2),
+        ("window", "gaussian", 2),
+        ("window", "biweight", 3),
+        ("sliding", "exponential", 1),
+        ("sliding", "tricube", 1),
+        ("auto", "gaussian", 2),
+        ("auto", "epanechnikov", 1),
+    ],
+)
+@pytest.mark.parametrize("shape", ["number", "vector", "matrix"])
+def test_every_algorithm(rng, algorithm, kernel, d, shape, monkeypatch):
+    X, rtol = rng.uniform(size=(1500, d)), 1e-11
+    y = 0.7 * np.sin(6 * X[:, 0]) + rng.uniform(-0.3, 0.3, size=1500)
+    bandwidth = {"number": 0.2, "vector": np.linspace(0.15, 0.25, d), "matrix": 0.2 * np.eye(d)}[shape]
+    if shape == "matrix" and d > 1:
+        bandwidth[0, 1] = bandwidth[1, 0] = 0.05
+    asked = []
+    sums = pooling.kernel_sums
+    monkeypatch.setattr(pooling, "kernel_sums", lambda *a, **how: (asked.append(how["algorithm"]), sums(*a, **how))[1])
+    options = {"kernel": kernel, "return_gradient": True}
+    value, gradient = loo_error(X, y, bandwidth, algorithm=algorithm, rtol=rtol, **options)
+    assert set(asked) == {algorithm}
+    exact, slope = loo_error(X, y, bandwidth, algorithm="dense", **options)
+    # The error of a row is below R = 2, and its prediction is off by rtol R, and some rounding; the square by twice
+    # the product.
+    assert_allclose(value, exact, rtol=0, atol=2 * 2 * 2 * rtol + 1e-12)
+    # Derivatives of the sums have up to 2000 times the error of the sums (see `test_fast_gauss.py`), which is a share
+    # of the largest mass: in a corner of the unit cube the mass is 2**-d of that.
+    largest = np.abs(bandwidth).max() if shape != "matrix" else 1 / np.linalg.eigvalsh(bandwidth).min()
+    assert_allclose(gradient, slope, rtol=0, atol=8 * 2000 * 2**d * max(1, largest) * rtol)
+    assert np.abs(slope).max() > 1e-3
+
+
+def test_an_algorithm_that_does_not_apply(rng):
+    X, y, _ = make(rng)
+    with pytest.raises(ValueError, match="algorithm='sliding' needs a single feature"):
+        loo_error(X, y, 1.0, algorithm="sliding")
 
 
 @pytest.mark.parametrize("kernel", DIFFERENTIABLE)

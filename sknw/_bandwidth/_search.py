@@ -16,6 +16,14 @@ from ._selection import ENOUGH, Selection
 _TIE = 1e-12
 
 
+#: Of very many rows, the logarithm of the bandwidth is found to this precision, a tenth of what is promised.
+_NEAR = 1e-5
+
+#: With kernels that end at an angle the slope jumps wherever a row comes into reach: a root of it is one of many within
+#: about this distance, and none of them is noticeably lower than the others.
+_ANGLED, _NEAR_ANGLED = ("epanechnikov", "linear", "cosine"), 1e-3
+
+
 class _Point(NamedTuple):
     """One evaluation of the criterion: log c, its value, and its derivative in log c (NaN if there is none)."""
 
@@ -232,6 +240,7 @@ def _refine(curve, kernel, most=8):
         promise = [min(point.value for point in ordered if a.t <= point.t <= c.t) for a, c in brackets]
     else:  # piecewise constant: the best of the grid
         brackets = promise = []
+    precision = (_NEAR_ANGLED if kernel in _ANGLED else _NEAR) if curve.sampled else 1e-9
     for i in np.argsort(promise)[:most]:
         if promise[i] > min(*promise, lowest.value) + 0.05 * spread:
             break
@@ -239,7 +248,7 @@ def _refine(curve, kernel, most=8):
         if curve.smooth:
             a, b = _bracket(curve, a, b) if a.rough or b.rough else (a, b)
             if a.slope < 0 < b.slope:
-                brentq(lambda t: curve(t).slope, a.t, b.t, xtol=1e-9)
+                brentq(lambda t: curve(t).slope, a.t, b.t, xtol=precision)
         else:
             minimize_scalar(lambda t: curve(t).value, bounds=(a.t, b.t), method="bounded", options={"xatol": 1e-9})
     # The lowest of the grid may be at an end, or at a kink. Estimates from a part of the rows are not compared with
@@ -252,15 +261,19 @@ def _refine(curve, kernel, most=8):
             curve(lowest.t)
 
 
-def _bracket(curve, a, b, step=0.05):
+def _bracket(curve, a, b):
     """Two points with slopes of opposite sign around a minimum that is roughly known to lie between two others."""
     start = curve(a.t + (b.t - a.t) * _SHARES[_cubic(a, b, _SHARES).argmin()])
     outward = -math.copysign(1.0, start.slope)
+    # Beyond the root that a secant predicts, of which that of the rough slopes is the first.
+    curvature, longest = (b.slope - a.slope) / (b.t - a.t), 1.0
     while True:
-        end = curve(start.t + outward * step)
-        if end.slope * outward >= 0 or step > 100:
+        step = abs(start.slope) / curvature if curvature > 0 else math.inf
+        end = curve(start.t + outward * min(max(1.5 * step, 1e-3), longest))
+        if end.slope * outward >= 0 or longest > 100:
             return sorted((start, end))
-        start, step = end, 4 * step
+        curvature = (end.slope - start.slope) / (end.t - start.t)
+        start, longest = end, 4 * longest
 
 
 _SHARES = np.linspace(0, 1, 33)

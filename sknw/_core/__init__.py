@@ -22,7 +22,7 @@ from ._plan import ALGORITHMS, check_applies, goes_backward
 from ._profiles import PROFILES, canonical_factor
 from ._rows import SMALLEST_MASS, Derivatives, Rows, State, read_only
 from ._sums import chosen_algorithm, kernel_sums, kernel_weights, pull_back
-from ._threads import available_threads
+from ._threads import available_threads, run_blocks
 
 __all__ = [
     "ALGORITHMS",
@@ -41,5 +41,6 @@ __all__ = [
     "kernel_weights",
     "pull_back",
     "read_only",
+    "run_blocks",
     "spatial_order",
 ]

@@ -156,10 +156,9 @@ def profile_at(kernel, profile, s, shift):
         return exp2(_LOG2_E * (math.sqrt(shift) - math.sqrt(s)))
     if len(kernel) == _NEAREST:
         return 1.0 if s == shift else 0.0
-    if len(kernel) == _CUSTOM:
-        if profile is not None:  # a row that is left out is at s = inf, of which a user's function need know nothing
-            value = profile(s) if s < np.inf else 0.0
-            return value if value >= 0.0 else np.nan  # which no sum can hide
+    if profile is not None:  # a row that is left out is at s = inf, of which a user's function need know nothing
+        value = profile(s) if s < np.inf else 0.0
+        return value if value >= 0.0 else np.nan  # which no sum can hide
     t = 1.0
     if len(kernel) == _EPANECHNIKOV:
         t = 1.0 - s
@@ -303,7 +302,7 @@ def _add_derivatives(with_respect_to, z, g, rows, start, s, v, f, dsums):
 
 @jit
 def leave_out(own, rows, start, s, w):
-    """Write the weights from `start` on to w, of a query's own row what is left; nobody reaches it if that is nothing."""
+    """Write the weights from `start` on to w, of a query's own row what is left; out of reach if that is nothing."""
     not_inlined()
     copy(rows.w, start, w)
     w[own - start] = rows.w_rest[own]

@@ -18,6 +18,9 @@ _SQRT_HALF = math.sqrt(0.5)
 #: Points, or cells, that a short loop runs over: a few buffers of that size stay in the first-level cache.
 _WIDTH = 256
 
+#: Cells that a translation runs over: one line of coefficients stays in the first-level cache.
+_CELLS = 128
+
 
 @jit_entry
 def mark(z, size, first, occupied):
@@ -220,19 +223,19 @@ def add_products(factors, rows, source, start, target):
 
 
 @jit_entry
-def translate(factors, exponents, sources, begin, stride, length, filled, source, first, last, target):
-    """Turn the series of cells into series around other cells, along one axis.
+def translate(factors, targets, sources, begin, stride, filled, source, first, last, target):
+    """Turn the series of cells into series around other cells, along the first axis of their list.
 
     Parameters
     ----------
-    factors : float64[:, :, ::1] of shape (2 * most + 1, P, P)
-        By the offset from source to target, the exponent of the target's term, and that of the source's.
-    exponents : int64[::1] of shape (n_coefficients,)
-        Exponent of each coefficient along this axis.
-    sources, begin : int64[::1]
-        The coefficients that contribute to coefficient i are ``sources[begin[i] : begin[i + 1]]``, by exponent.
-    stride, length : int
-        Distance of neighbours along this axis in the list of cells, and number of cells along it.
+    factors : float64[:, :, ::1] of shape (2 * most + 1, n_targets, n_sources)
+        By the offset from source to target, and by the places of both coefficients in their lines.
+    targets, sources : int64[::1]
+        Coefficients by lines, along which only the exponent of this axis changes.
+    begin : int64[:, ::1] of shape (2, n_lines + 1)
+        Where the lines begin in `targets` and in `sources`.
+    stride : int
+        Distance of neighbours along this axis in the list of cells.
     filled : int64[::1] of shape (n_cells + 1,)
         Number of cells before each that are not empty in `source`.
     source : float64[:, ::1] of shape (n_coefficients, n_cells)
@@ -241,27 +244,23 @@ def translate(factors, exponents, sources, begin, stride, length, filled, source
     target : float64[:, ::1] of shape (n_coefficients, n_cells)
         The given cells are overwritten.
     """
-    most = factors.shape[0] // 2
-    period = stride * length
+    most, n_cells = factors.shape[0] // 2, source.shape[1]
     while first < last:
-        base = first // period * period
-        stop = min(last, first + _WIDTH, base + period)
-        for i in range(target.shape[0]):
-            for j in range(first, stop):
-                target[i, j] = 0.0
-        for offset in range(-most, most + 1):
-            low = max(first - offset * stride, base)
-            high = min(stop - offset * stride, base + period)
-            if low >= high or filled[high] == filled[low]:
-                continue
-            for i in range(target.shape[0]):
-                add_products(
-                    factors[offset + most, exponents[i]],
-                    sources[begin[i] : begin[i + 1]],
-                    source,
-                    low,
-                    target[i, low + offset * stride : high + offset * stride],
-                )
+        stop = min(last, first + _CELLS)
+        for line in range(begin.shape[1] - 1):
+            into = targets[begin[0, line] : begin[0, line + 1]]
+            out_of = sources[begin[1, line] : begin[1, line + 1]]
+            for i in range(into.shape[0]):
+                for j in range(first, stop):
+                    target[into[i], j] = 0.0
+            for offset in range(-most, most + 1):
+                low = max(first - offset * stride, 0)
+                high = min(stop - offset * stride, n_cells)
+                if low >= high or filled[high] == filled[low]:
+                    continue
+                for i in range(into.shape[0]):
+                    part = target[into[i], low + offset * stride : high + offset * stride]
+                    add_products(factors[offset + most, i], out_of, source, low, part)
         first = stop
 
 

@@ -186,7 +186,8 @@ class _Axis(NamedTuple):
             ends = np.floor(ends / size)
         if not (0 < size < np.inf and np.abs(ends).max() < _LARGEST_NUMBER):
             return None
-        occupied = functools.reduce(np.union1d, [_occupied(z, size) for z in columns])
+        occupied = [_occupied(z, size) for z in columns]
+        occupied = occupied[0] if len(columns) == 1 else _unique(np.concatenate(occupied))
         steps = np.minimum(np.diff(occupied), math.ceil(reach / size) + 1)
         return cls(size, occupied, np.concatenate([[0], np.cumsum(steps).astype(np.int64)]))
 
@@ -229,11 +230,22 @@ def _numbers(z, size):
     return numbers
 
 
+def _unique(numbers):
+    """Different numbers in ascending order; without a sort, if that is the order they come in."""
+    if _is_sorted(numbers):
+        return numbers[np.append(True, numbers[1:] != numbers[:-1])]
+    return np.unique(numbers)
+
+
+def _is_sorted(z):
+    return bool((z[1:] >= z[:-1]).all())
+
+
 def _occupied(z, size):
     """Numbers of the cells that hold points."""
     first, last = _numbers(np.array([z.min(), z.max()]), size)
     if last - first >= _LONGEST_TABLE:
-        return np.unique(_numbers(z, size))
+        return _unique(_numbers(z, size))
     numbers = first + np.arange(last - first + 1.0)
     if _by_edges(z, len(numbers)):
         return numbers[np.diff(_edges(z, size, numbers)) > 0]
@@ -246,7 +258,7 @@ def _occupied(z, size):
 
 def _by_edges(z, n_cells):
     """Whether it is quicker to look for edges among points than for points among edges."""
-    return 16 * n_cells < len(z) and bool((z[1:] >= z[:-1]).all())
+    return 16 * n_cells < len(z) and _is_sorted(z)
 
 
 def _edges(z, size, numbers):
@@ -308,43 +320,6 @@ class _Terms(NamedTuple):
     powers: np.ndarray
     runs: np.ndarray
 
-    def along(self, axis):
-        """For a translation along one axis: exponents there, sources, and where each coefficient's list begins."""
-        index = {tuple(power): i for i, power in enumerate(self.powers.tolist())}
-        sources, begin = [], [0]
-        top = self.powers.sum(axis=1).max()
-        for power in self.powers.tolist():
-            for exponent in range(top + 1 - sum(power) + power[axis]):
-                power[axis] = exponent
-                sources.append(index[tuple(power)])
-            begin.append(len(sources))
-        return np.ascontiguousarray(self.powers[:, axis]), np.array(sources), np.array(begin)
-
-    def polynomials(self, derivatives, d):
-        """The polynomials to evaluate, value first, as a sparse matrix: polynomial, coefficient, source, factor."""
-        index = {tuple(power): i for i, power in enumerate(self.powers.tolist())}
-        axes = range(3 - d, 3)
-        pairs = {
-            Derivatives.NOTHING: [],
-            Derivatives.SCALE: [[(a, a) for a in axes]],
-            Derivatives.FEATURES: [[(a, a)] for a in axes],
-            Derivatives.PAIRS: [[(a, b)] for a in axes for b in axes if a <= b],
-        }[derivatives]
-        entries = [(0, i, i, 1.0) for i in index.values()]
-        for q, summands in enumerate(pairs, 1):
-            for a, b in summands:
-                for power, i in index.items():
-                    if a == b:
-                        entries.append((q, i, i, 1.0))
-                    raised = list(power)
-                    raised[a] += 1
-                    factor = 0.5 * raised[a]
-                    raised[b] += 1
-                    factor *= raised[b]
-                    if tuple(raised) in index:
-                        entries.append((q, i, index[tuple(raised)], factor))
-        return np.array([entry[:3] for entry in entries]), np.array([entry[3] for entry in entries])
-
 
 @functools.lru_cache(maxsize=64)
 def _terms(d, n_terms):
@@ -356,6 +331,43 @@ def _terms(d, n_terms):
             runs.append((a, b, len(powers), n_terms - a - b))
             powers += [(a, b, c) for c in range(n_terms - a - b)]
     return _Terms(np.array(powers), np.array(runs))
+
+
+@functools.lru_cache(maxsize=64)
+def _lines(d, n_terms, axis):
+    """Coefficients by lines, along which only one feature's exponent changes; where these begin."""
+    powers = _terms(d, n_terms).powers
+    others = np.delete(powers, axis, axis=1)
+    order = np.lexsort((powers[:, axis], *others.T))
+    begin = np.flatnonzero(np.append(np.append(True, (np.diff(others[order], axis=0) != 0).any(axis=1)), True))
+    return order, order, np.stack([begin, begin])
+
+
+@functools.lru_cache(maxsize=64)
+def _polynomials(d, n_terms, derivatives):
+    """The polynomials to evaluate, value first, as a sparse matrix: polynomial, coefficient, source, factor."""
+    index = {tuple(power): i for i, power in enumerate(_terms(d, n_terms).powers.tolist())}
+    axes = range(3 - d, 3)
+    pairs = {
+        Derivatives.NOTHING: [],
+        Derivatives.SCALE: [[(a, a) for a in axes]],
+        Derivatives.FEATURES: [[(a, a)] for a in axes],
+        Derivatives.PAIRS: [[(a, b)] for a in axes for b in axes if a <= b],
+    }[derivatives]
+    entries = [(0, i, i, 1.0) for i in index.values()]
+    for q, summands in enumerate(pairs, 1):
+        for a, b in summands:
+            for power, i in index.items():
+                if a == b:
+                    entries.append((q, i, i, 1.0))
+                raised = list(power)
+                raised[a] += 1
+                factor = 0.5 * raised[a]
+                raised[b] += 1
+                factor *= raised[b]
+                if tuple(raised) in index:
+                    entries.append((q, i, index[tuple(raised)], factor))
+    return np.array([entry[:3] for entry in entries]), np.array([entry[3] for entry in entries])
 
 
 class Layout(NamedTuple):
@@ -374,7 +386,7 @@ class Layout(NamedTuple):
     cost: float
 
 
-def lay_out(rows, g, Zq, *, derivatives=Derivatives.NOTHING, rtol):
+def lay_out(rows, g, Zq, *, derivatives=Derivatives.NOTHING, rtol, most=math.inf):
     """Choose cells for some sums; None if these rows are not a case for cells.
 
     Parameters
@@ -386,6 +398,8 @@ def lay_out(rows, g, Zq, *, derivatives=Derivatives.NOTHING, rtol):
     derivatives : Derivatives
     rtol : float
         Relative error of the mass, and error of the averages over the range of the targets, where rows lie evenly.
+    most : float
+        Cost beyond which cells are of no interest. That they cost more is often seen from a few of the rows.
 
     Returns
     -------
@@ -400,18 +414,23 @@ def lay_out(rows, g, Zq, *, derivatives=Derivatives.NOTHING, rtol):
     reach = choices[0].reach
     if not 1 / _LARGEST_FACTOR < min(g) <= max(g) < _LARGEST_FACTOR:
         return None
-    probes = [_Axis.over(column, 1 / g_k, reach / g_k) for column, g_k in zip(columns, g, strict=True)]
-    if None in probes:
-        return None
-    lengths = [probe.length for probe in probes]
-    costs = [_cost(choice, lengths, n, m, len(rows.Y), derivatives) for choice in choices]
-    best = int(np.argmin(costs))
-    if math.isinf(costs[best]):
-        return None
+    some = slice(None, None, 1 + n // _PROBED)
+    for probed in ([(z[some],) for z in rows.Z], columns):  # more points never need fewer cells
+        probes = [_Axis.over(column, 1 / g_k, reach / g_k) for column, g_k in zip(probed, g, strict=True)]
+        if None in probes:
+            return None
+        lengths = [probe.length for probe in probes]
+        costs = [_cost(choice, lengths, n, m, len(rows.Y), derivatives) for choice in choices]
+        best = int(np.argmin(costs))
+        if not costs[best] < most:
+            return None
     sizes = [_round_down(choices[best].width / g_k) for g_k in g]
     axes = [_Axis.over(column, size, reach / g_k) for column, size, g_k in zip(columns, sizes, g, strict=True)]
     return None if None in axes else Layout(choices[best], axes, costs[best])
 
+
+#: So many rows are looked at before all are.
+_PROBED = 2**14
 
 #: Factors of features beyond that, and one over it, leave no room for the arithmetic of cells.
 _LARGEST_FACTOR = 1e150
@@ -487,7 +506,7 @@ def fast_gauss_sums(rows, g, Zq, own, all_rows, *, derivatives=Derivatives.NOTHI
     cells = Cells.of(axes, g)
     points = _Points.of(rows.Z, axes, cells)
     queries = points if all_rows else _Points.of(np.ascontiguousarray(Zq.T), axes, cells)
-    entries, factors = terms.polynomials(derivatives, len(g))
+    entries, factors = _polynomials(len(g), accuracy.n_terms, derivatives)
     out = np.empty((1 + p, 1 + derivatives.count(len(g)), m))
     error = np.empty(m)
     for c in range(1 + p):
@@ -499,7 +518,7 @@ def fast_gauss_sums(rows, g, Zq, own, all_rows, *, derivatives=Derivatives.NOTHI
 
         run_blocks(gather, points.blocks(), n_threads)
         if c == 0:
-            translations, bounds = _translations(accuracy, terms, cells, series[:1], n_threads)
+            translations, bounds = _translations(accuracy, cells, series[:1], n_threads)
         for translation in translations:
             series = translation.of(series, n_threads)
 
@@ -532,17 +551,18 @@ def fast_gauss_sums(rows, g, Zq, own, all_rows, *, derivatives=Derivatives.NOTHI
 _IN_CACHE = 2**14
 
 
-def _translations(accuracy, terms, cells, weights, n_threads):
+def _translations(accuracy, cells, weights, n_threads):
     """The translations along each feature, and a bound of the error of the mass of each cell."""
     lengths = cells.lengths.tolist()
     d = len(lengths)
     absolute, remainder, found = weights, weights, []
-    for k, (length, width) in enumerate(zip(lengths, (cells.sizes * cells.g).tolist(), strict=True)):
+    for k, width in enumerate((cells.sizes * cells.g).tolist()):
         most = math.ceil(accuracy.reach / width)
         offsets = np.arange(-most, most + 1)
         filled = np.concatenate([[0], np.cumsum(absolute[0] > 0)])
-        place = math.prod(lengths[k + 1 :]), length, filled
-        found.append(_Translation(_factors(width, offsets, accuracy.n_terms), *terms.along(3 - d + k), *place))
+        place = lengths[k], filled
+        lines = _lines(d, accuracy.n_terms, 3 - d + k)
+        found.append(_Translation(_factors(width, offsets, accuracy.n_terms), *lines, *place))
         absolute = _Translation(_absolute(width, offsets)[:, None, None], *_ONE, *place).of(absolute, n_threads)
         table = _remainders(width, offsets, accuracy.n_terms + 1)
         remainder = _remainder_step(table, remainder, last=k == d - 1, place=place).of(remainder, n_threads)
@@ -561,13 +581,23 @@ def _factors(width, offsets, n_terms):
 
 
 class _Translation(NamedTuple):
-    """Series around other cells, along one axis; the attributes are the parameters of `_expansions.translate`."""
+    """Series around other cells, along one axis.
+
+    It is the first axis of the list of cells, and becomes the last: neighbours along it are far apart in the list, so
+    that a loop may run over many cells that all do the same.
+
+    Attributes
+    ----------
+    factors, targets, sources, begin, filled
+        As in `_expansions.translate`.
+    length : int
+        Number of cells along the axis.
+    """
 
     factors: np.ndarray
-    exponents: np.ndarray
+    targets: np.ndarray
     sources: np.ndarray
     begin: np.ndarray
-    stride: int
     length: int
     filled: np.ndarray
 
@@ -576,29 +606,33 @@ class _Translation(NamedTuple):
         from ._expansions import translate
 
         n_cells = source.shape[1]
-        target = np.empty((len(self.exponents), n_cells))
-        step = max(256, _WORK_PER_BLOCK // (len(self.sources) * len(self.factors)))
+        target = np.empty((len(self.targets), n_cells))
+        stride, arrays = n_cells // self.length, (self.factors, self.targets, self.sources, self.begin)
+        step = max(_FEWEST_CELLS, _WORK_PER_BLOCK // (len(self.sources) * self.factors[:, 0].size))
         run_blocks(
-            lambda first, last: translate(*self, source, first, last, target),
+            lambda first, last: translate(*arrays, stride, self.filled, source, first, last, target),
             [(first, min(first + step, n_cells)) for first in range(0, n_cells, step)],
             n_threads,
         )
-        return target
+        if stride == 1:
+            return target
+        return np.ascontiguousarray(target.reshape(-1, self.length, stride).swapaxes(1, 2)).reshape(-1, n_cells)
 
 
 #: One coefficient, and the one it comes from.
-_ONE = np.array([0]), np.array([0]), np.array([0, 1])
+_ONE = np.array([0]), np.array([0]), np.array([[0, 1], [0, 1]])
 
 
 def _remainder_step(table, source, *, last, place):
     """One factor of the sum over all exponents of degree P of the products of remainders."""
     P = len(table) - 1
-    exponents = np.array([P]) if last else np.arange(P + 1)
-    sources = [range(min(e + 1, len(source))) for e in exponents]
-    degrees = np.arange(P + 1)[:, None] - np.arange(P + 1)
-    factors = np.moveaxis(np.where((degrees >= 0)[:, :, None], table[np.maximum(degrees, 0)], 0.0), 2, 0)
-    begin = np.concatenate([[0], np.cumsum([len(s) for s in sources])])
-    return _Translation(np.ascontiguousarray(factors), exponents, np.concatenate(sources), begin, *place)
+    degrees = np.arange(P if last else 0, P + 1)
+    rest = degrees[:, None] - np.arange(len(source))
+    factors = np.moveaxis(np.where((rest >= 0)[:, :, None], table[np.maximum(rest, 0)], 0.0), 2, 0)
+    line = np.arange(len(degrees)), np.arange(len(source)), np.array([[0, len(degrees)], [0, len(source)]])
+    return _Translation(np.ascontiguousarray(factors), *line, *place)
 
 
+#: Products that one thread does without asking, and cells that one call takes at least.
 _WORK_PER_BLOCK = 2**24
+_FEWEST_CELLS = 128

@@ -13,8 +13,8 @@ from numba import njit, types
 from numba.extending import intrinsic, overload
 
 #: Fused multiply-adds are the only liberty that is taken everywhere. `error_model="numpy"` makes 0/0 a NaN. Without
-#: `_nrt` nothing can be allocated, and no slice counts references to the array that it is of: the counters of arrays that
-#: threads share would be fetched and locked some thirty times for each query and tile.
+#: `_nrt` nothing can be allocated, and no slice counts references to the array that it is of: the counters of arrays
+#: that threads share would be fetched and locked some thirty times for each query and tile.
 _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}, "_nrt": False}
 
 
@@ -51,7 +51,7 @@ def jit_entry(function=None, *, allocates=True, cache=True):
 
 
 def overload_jit(function):
-    """Register what stands for a function in compiled code; chosen by types, so that only what is called is compiled."""
+    """Register what a function is in compiled code: chosen by types, so that only what is called is compiled."""
     return overload(function, jit_options=_OPTIONS)
 
 

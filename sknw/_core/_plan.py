@@ -14,6 +14,7 @@ Costs are estimated in nanoseconds of one thread; the constants were fitted to m
 matter.
 """
 
+import math
 from typing import NamedTuple
 
 from . import _fast_gauss
@@ -111,7 +112,8 @@ def plan(kernel, rows, g, Zq, *, derivatives=Derivatives.NOTHING, algorithm="aut
     least = _START_CELLS + _PRODUCT * _fast_gauss.least_cost(n, m, p)
     promising = algorithm == "fast_gauss" or min(candidate.cost for candidate in candidates) > least
     if algorithm in ("auto", "fast_gauss") and kernel == "gaussian" and promising:
-        layout = _fast_gauss.lay_out(rows, g, Zq, derivatives=derivatives, rtol=rtol)
+        rest = min(candidate.cost for candidate in candidates) - _START_CELLS if algorithm == "auto" else math.inf
+        layout = _fast_gauss.lay_out(rows, g, Zq, derivatives=derivatives, rtol=rtol, most=rest / _PRODUCT)
         if layout is not None:
             candidates.append(Plan("fast_gauss", _START_CELLS + _PRODUCT * layout.cost, layout))
     if algorithm != "auto":

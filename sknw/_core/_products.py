@@ -193,7 +193,7 @@ def product_gradient(kernel, rows, g, Zq, own, shift, adjoints, *, derivatives, 
     .. math:: \sum_{ij} U_{ij} (a_i - b_j)(a_i - b_j)^\top
               = A^\top \rho A - A^\top U B - B^\top U^\top A + B^\top \gamma B
 
-    Parameters as there, as the compiled loops take them; `by_products` says whether distances are formed like that, too.
+    Parameters as there, as the compiled loops take them; `by_products` says whether distances are formed so, too.
 
     Returns
     -------

@@ -196,13 +196,13 @@ def reaches(kernel, x, Z, g):
 def sum_suffixes(kernel, Z, y, w, g, origin, step, start, stop, M, suffix, beyond):
     """Sum up rows backwards from `stop` to `start`, the end of a block.
 
-    Sum `suffix + k` is that from row k to the end of its segment, with reference k; sum `beyond + i` that of all rows
-    that follow segment i, with the first of them as reference.
+    Sum `suffix + k - start` is that from row k to the end of its segment, with reference k; sum `beyond + i` that of
+    all rows that follow the i-th segment, with the first of them as reference.
     """
     not_inlined()
     end = stop - 1
     for k in range(stop - 1, start - 1, -1):
-        here, rest, j = suffix + k, beyond + k // _SEGMENT, origin + step * k
+        here, rest, j = suffix + k - start, beyond + k // _SEGMENT - start // _SEGMENT, origin + step * k
         if k == stop - 1:
             clear(kernel, M, here)
             clear(kernel, M, rest)
@@ -219,7 +219,7 @@ def sum_suffixes(kernel, Z, y, w, g, origin, step, start, stop, M, suffix, beyon
 
 
 @jit_entry
-def add_side(kernel, rows, output, g, origin, step, length, x, below, above, first, last, state):
+def add_side(kernel, rows, output, g, origin, step, length, longest, x, below, above, first, last, state):
     """Add one output of the rows on one side of some queries.
 
     Parameters
@@ -234,6 +234,8 @@ def add_side(kernel, rows, output, g, origin, step, length, x, below, above, fir
     origin, step, length : int
         The rows to look at: `length` of them from row `origin` on, upwards (`step` 1) or downwards (-1). They start
         with a block, before that of the first query's nearest.
+    longest : int
+        Rows of the longest block, at least.
     x : float64[::1] of shape (m,)
         Queries, sorted.
     below, above : int64[::1] of shape (m,)
@@ -247,13 +249,13 @@ def add_side(kernel, rows, output, g, origin, step, length, x, below, above, fir
     lowest, sums, dsums = state.shift, state.sums, state.dsums
     # Sum 0 is the prefix, of the rows in its last segment; 1 of those before.
     beyond = 2
-    suffix = beyond + length // _SEGMENT + 1
-    M = np.empty((suffix + length, 2 * n_moments(kernel)))
+    suffix = beyond + longest // _SEGMENT + 2
+    M = np.empty((suffix + longest, 2 * n_moments(kernel)))
     W = np.empty((4, n_moments(kernel) + 1))
     reference = before = near = 0.0
     # From here on rows are counted from `origin`. The prefix is that of rows start..j-1 in the block start..end-1; the
-    # window of a query is a..j-1; suffixes are summed up for rows below `ready`.
-    a = j = start = end = ready = 0
+    # window of a query is a..j-1; suffixes are summed up for the rows summed..ready-1.
+    a = j = start = end = summed = ready = 0
     for i in range(first, last, step):
         stop = below[i] - origin if step > 0 else origin + 1 - above[i]
         while j < stop:
@@ -279,7 +281,7 @@ def add_side(kernel, rows, output, g, origin, step, length, x, below, above, fir
         if a == stop or lowest[i] == np.inf:
             continue
         if a != start and a >= ready:
-            ready = start if a < start else end
+            summed, ready = a, start if a < start else end
             sum_suffixes(kernel, Z, y, w, g, origin, step, a, ready, M, suffix, beyond)
         if len(kernel) == _EXPONENTIAL:
             near = math.sqrt(lowest[i])
@@ -293,9 +295,9 @@ def add_side(kernel, rows, output, g, origin, step, length, x, below, above, fir
             elif a == start or (piece == 3 and following >= ready):
                 continue
             elif piece == 2:
-                part, z = suffix + a, Z[origin + step * a]
+                part, z = suffix + a - summed, Z[origin + step * a]
             else:
-                part, z = beyond + a // _SEGMENT, Z[origin + step * following]
+                part, z = beyond + a // _SEGMENT - summed // _SEGMENT, Z[origin + step * following]
             expand(kernel, distance(x[i], z, g), near, W)
             for k in range(n_moments(kernel)):
                 mass += W[_VALUE, k] * M[part, 2 * k]
@@ -311,6 +313,51 @@ def add_side(kernel, rows, output, g, origin, step, length, x, below, above, fir
             if output == 0:
                 dsums[i, 0, 0] += dmass
             dsums[i, 0, 1 + output] += dmoment
+
+
+@jit_entry
+def find_neighbours(rows, x, own, g, first, last, below, above, state):
+    """Look up where some queries stand among the rows, and start their states with what is left of their own rows.
+
+    Parameters
+    ----------
+    rows, x, below, above, state
+        As in `add_side`; `below`, `above` and `state` are written, the latter with the squared distance to the nearest
+        row.
+    own : int64[::1] of shape (m,)
+        Row that each query is, or -1. One that is elsewhere does not count as its own.
+    g : float
+    first, last : int
+
+    Returns
+    -------
+    bool
+        Whether these queries and the one before are in ascending order, of the rows below and above, too.
+    """
+    Z, n, is_sorted = rows.Z[0], rows.w.shape[0], True
+    before_x, before_low, before_high = -np.inf, 0, 0
+    for i in range(max(first - 1, 0), last):
+        if own[i] >= 0 and Z[own[i]] == x[i]:
+            low, high = own[i], own[i] + 1
+        else:
+            low = high = np.searchsorted(Z, x[i])
+        if i >= first:
+            s = np.inf
+            if low < high and rows.w_rest[low] > 0.0:
+                s = 0.0
+                state.sums[i, 0] = rows.w_rest[low]
+                for c in range(rows.Y.shape[0]):
+                    state.sums[i, 1 + c] = rows.w_rest[low] * rows.Y[c, low]
+            if low > 0:
+                t = (x[i] - Z[low - 1]) * g
+                s = min(s, t * t)
+            if high < n:
+                t = (x[i] - Z[high]) * g
+                s = min(s, t * t)
+            below[i], above[i], state.shift[i] = low, high, s
+            is_sorted = is_sorted and x[i] >= before_x and low >= before_low and high >= before_high
+        before_x, before_low, before_high = x[i], low, high
+    return is_sorted
 
 
 @jit_entry
@@ -352,49 +399,44 @@ def sliding_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHI
 
     Notes
     -----
-    Takes O((n + m) p) time, and O(n + m p) memory besides the result: for each row in the longest four blocks twice as
-    many numbers as there are moments, which are 1 (tophat), 2 (linear, exponential), 3, 5, 7 (epanechnikov, biweight,
+    Takes O((n + m) p) time, and O(n + m p) memory besides the result: for each row in the longest block twice as many
+    numbers as there are moments, which are 1 (tophat), 2 (linear, exponential), 3, 5, 7 (epanechnikov, biweight,
     triweight), 4 (cosine) or 10 (tricube). A query whose own row is elsewhere takes a time in
     proportion to the rows within reach.
     """
     compiled = (0,) * PROFILES[kernel].code
     rows, g, Zq = Rows(*map(read_only, rows)), read_only(g), read_only(Zq)
-    (p, n), m, z, x = rows.Y.shape, len(Zq), rows.Z[0], Zq[:, 0]
+    (p, n), m, x = rows.Y.shape, len(Zq), Zq[:, 0]
     own = read_only(np.full(m, -1) if own is None else own, np.int64)
-    here = (own >= 0) & (z[own] == x)
-    below = own if here.all() else read_only(np.where(here, own, np.searchsorted(z, x)), np.int64)
-    above = read_only(below + here, np.int64)
-    if not all((a[1:] >= a[:-1]).all() for a in (x, below, above)):
+    below, above, state = np.empty(m, np.int64), np.empty(m, np.int64), State.empty(m, p, derivatives.count(1))
+    is_sorted = np.empty(-(-m // _CALL), dtype=bool)
+
+    def look_up(start, stop):
+        is_sorted[start // _CALL] = find_neighbours(rows, x, own, g[0], start, stop, below, above, state)
+
+    run_blocks(look_up, [(start, min(start + _CALL, m)) for start in range(0, m, _CALL)], n_threads)
+    if not is_sorted.all():
         order = np.lexsort((above, below, x))
         state = sliding_sums(kernel, rows, g, Zq[order], own[order], derivatives=derivatives, n_threads=n_threads)
         back = np.argsort(order)
         return State(*(a[back] for a in state))
 
-    state = State.empty(m, p, derivatives.count(1))
-    if rows.w_rest.any():
-        rest = np.where(here, rows.w_rest[own], 0.0)
-        state.shift[rest > 0] = 0.0
-        state.sums[:, 0] = rest
-        state.sums[:, 1:] = (rest * rows.Y[:, own]).T
-    beside = np.r_[-math.inf, z, math.inf]
-    with np.errstate(over="ignore", invalid="ignore"):
-        for neighbour in (beside[below], beside[above + 1]):
-            np.fmin(state.shift, np.square((x - neighbour) * g), out=state.shift)
     for step, stop in ((1, below), (-1, n - above[::-1])):
         starts = np.empty(n + 1, dtype=np.int64)
         n_blocks = cut(compiled, rows.Z, g, step, starts)
         starts[n_blocks] = n
-        calls = _calls(starts[: n_blocks + 1], stop)
+        starts = starts[: n_blocks + 1]
+        calls, longest = _calls(starts, stop), int(np.diff(starts).max())
 
-        def add(start, length, first, last, output, step=step):
+        def add(start, length, first, last, output, step=step, longest=longest):
             first, last = (first, last) if step > 0 else (m - 1 - first, m - 1 - last)
             origin = start if step > 0 else n - 1 - start
-            add_side(compiled, rows, output, g, origin, step, length, x, below, above, first, last, state)
+            add_side(compiled, rows, output, g, origin, step, length, longest, x, below, above, first, last, state)
 
         if calls:
             run_blocks(add, [(*call, output) for output in range(p) for call in calls], n_threads)
 
-    elsewhere = np.flatnonzero((own >= 0) & ~here)
+    elsewhere = np.flatnonzero((own >= 0) & (below == above))
     if len(elsewhere):  # the row to leave out is amid a window
         from ._window import window_sums
 
