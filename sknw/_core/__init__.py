@@ -18,10 +18,10 @@ Nothing here knows a parameter of the estimator, a warning, or scikit-learn, and
 """
 
 from ._order import MOST_FEATURES_IN_ORDER, spatial_order
-from ._plan import ALGORITHMS, check_applies, goes_backward
+from ._plan import ALGORITHMS, check_applies
 from ._profiles import PROFILES, canonical_factor
 from ._rows import SMALLEST_MASS, Derivatives, Rows, State, read_only
-from ._sums import chosen_algorithm, kernel_sums, kernel_weights, pull_back
+from ._sums import chosen_algorithm, goes_backward, kernel_sums, kernel_weights, pull_back
 from ._threads import available_threads, run_blocks
 
 __all__ = [

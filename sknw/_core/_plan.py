@@ -140,8 +140,8 @@ def takes_products(kernel, d, rtol):
     return kernel == "gaussian" and d > _FEW_FEATURES and rtol >= _LEAST_RTOL
 
 
-def goes_backward(d, derivatives):
-    """Whether a gradient of "dense" is had from a second pass over all pairs, rather than derivatives of each sum.
+def worth_a_second_pass(d, derivatives):
+    """Whether "dense" has a gradient from a second pass over all pairs, rather than from derivatives of each sum.
 
     A pass costs as much as the sums. The first has 0.3 ns for each derivative, one per feature or one per pair of them.
     """
@@ -152,6 +152,6 @@ def _pair(d, p, derivatives):
     """Nanoseconds per pair."""
     features = 0.1 * d if d <= _FEW_FEATURES else 0.9 + 0.045 * d
     value = 0.7 + features + 0.12 * p
-    if goes_backward(d, derivatives):
+    if worth_a_second_pass(d, derivatives):
         return 2 * value + 0.5 + 0.05 * d
     return value + derivatives.count(d) * (0.12 + 0.14 * p)

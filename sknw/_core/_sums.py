@@ -6,7 +6,7 @@ import numpy as np
 
 from ._fast_gauss import fast_gauss_sums
 from ._order import spatial_order
-from ._plan import plan, takes_products
+from ._plan import plan, takes_products, worth_a_second_pass
 from ._profiles import CUSTOM, NEAREST, PROFILES
 from ._rows import Derivatives, Rows, State, read_only
 from ._threads import run_blocks
@@ -81,6 +81,14 @@ def kernel_sums(
         for whole, part in zip(state, exact, strict=True):
             whole[rest] = part
     return state
+
+
+def goes_backward(kernel, rows, g, *, derivatives, algorithm="dense", rtol=0.0, n_threads=1):
+    """Whether a gradient over all rows takes less time by `pull_back` than by the derivatives of each sum."""
+    if not len(g) or not worth_a_second_pass(len(g), derivatives):
+        return False
+    rows, _ = _sorted(rows, None) if len(g) == 1 else (rows, None)
+    return plan(kernel, rows, g, None, derivatives=derivatives, algorithm=algorithm, rtol=rtol).algorithm == "dense"
 
 
 def chosen_algorithm(kernel, rows, g, *, algorithm, rtol):
