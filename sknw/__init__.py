@@ -13,6 +13,7 @@ from ._display import AttentionDisplay, BandwidthDisplay, RegressionDisplay
 from ._exceptions import EmptyNeighborhoodError, EmptyNeighborhoodWarning, InconsistentVersionWarning
 from ._regressor import NadarayaWatsonRegressor
 from ._version import __version__
+from ._warm_up import warm_up
 
 __all__ = [
     "AttentionDisplay",
@@ -26,6 +27,7 @@ __all__ = [
     "convert_bandwidth",
     "datasets",
     "loo_error",
+    "warm_up",
 ]
 
 # PyPI has another package of this import name, which builds graphs from image skeletons. pip installs both into one

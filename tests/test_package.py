@@ -39,7 +39,7 @@ LAYERS = [
     {"_core/_plan.py", "_core/_sliding.py"},
     {"_core/_sums.py"},
     {"_core/__init__.py"},
-    {"_display.py", "_pooling.py", "_report.py", "_validation.py", "_convert.py"},
+    {"_display.py", "_pooling.py", "_report.py", "_validation.py", "_convert.py", "_warm_up.py"},
     {"_criterion.py"},
     {"_bandwidth/_selection.py", "_bandwidth/_families.py", "_bandwidth/_lbfgs.py"},
     {"_bandwidth/_rules.py", "_bandwidth/_shrinkage.py", "_bandwidth/_adam.py"},
@@ -117,7 +117,7 @@ def test_numpydoc():
     # No extended summary, see also, examples or notes are asked of everybody.
     ignored = {"ES01", "EX01", "SA01", "SA04", "GL01", "GL02", "GL03", "GL08", "RT01", "RT02", "RT03", "RT05"}
     ignored |= {"PR01", "PR02", "PR07", "SS05", "SS06"}
-    names = ["NadarayaWatsonRegressor", "convert_bandwidth", "loo_error", "datasets.make_sine"]
+    names = ["NadarayaWatsonRegressor", "convert_bandwidth", "loo_error", "warm_up", "datasets.make_sine"]
     names += [
         f"NadarayaWatsonRegressor.{m}"
         for m in ("fit", "predict", "loo_predict", "attention_weights", "bandwidth_report")

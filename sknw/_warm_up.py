@@ -1,0 +1,76 @@
+"""Compiling ahead of the first use."""
+
+from numbers import Integral
+
+import numpy as np
+
+from ._compat import Interval, StrOptions, validate_params
+from ._core import (
+    ALGORITHMS,
+    MOST_FEATURES_IN_ORDER,
+    PROFILES,
+    Derivatives,
+    Rows,
+    check_applies,
+    kernel_sums,
+    kernel_weights,
+)
+
+#: As many rows as give every algorithm something to do.
+_ROWS = 4096
+
+
+@validate_params(
+    {"n_features": [Interval(Integral, 1, None, closed="left")], "kernel": [StrOptions(set(PROFILES))]},
+    prefer_skip_nested_validation=True,
+)
+def warm_up(n_features, kernel="gaussian"):
+    """Compile what data with some number of features may need, so that no later call has to wait for it.
+
+    Each algorithm is compiled when it is first needed, which takes seconds, and the compiled code is kept on disk for
+    the processes that follow. When an image of a container is made, or before a service takes requests, this does it
+    for all algorithms that apply::
+
+        RUN python -c "import sknw; sknw.warm_up(2)"
+
+    Where the code is kept, and how it can be kept elsewhere, says :ref:`the user guide <first_use>`.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of features.
+    kernel : str, default="gaussian"
+        Name of a kernel. A profile of one's own is compiled in each process, by `fit`.
+
+    Notes
+    -----
+    Takes up to a minute where nothing is compiled yet, and about a second where everything is.
+
+    Examples
+    --------
+    >>> import sknw
+    >>> sknw.warm_up(10, kernel="epanechnikov")
+    """
+    # A feature whose bandwidth is infinite is not there.
+    for d in {*range(1, min(n_features, MOST_FEATURES_IN_ORDER) + 1), n_features}:
+        _compile(d, kernel)
+
+
+def _compile(d, kernel):
+    """Compile what sums over d features may need."""
+    X = np.random.default_rng(0).uniform(size=(_ROWS, d))
+    if d == 1:
+        X.sort(axis=0)
+    rows, g, few = Rows(X.T, X.T[:1], np.ones(_ROWS), np.zeros(_ROWS)), np.full(d, 10.0), slice(0, 64)
+    for name in (kernel, "nearest"):  # which is asked wherever nobody is in reach, and for where to look for bandwidths
+        for algorithm in ALGORITHMS:
+            try:
+                check_applies(algorithm, kernel, d)
+            except ValueError:
+                continue
+            # All rows as queries: the near-linear algorithms are for many.
+            some = few if algorithm == "dense" else slice(None)
+            how = {"algorithm": algorithm, "rtol": 1e-10, "derivatives": Derivatives.SCALE}
+            for own in (None, np.arange(_ROWS)[some]):
+                kernel_sums(name, rows, g, X[some], own, **how)
+        kernel_weights(name, rows, g, X[few])
