@@ -163,7 +163,7 @@ def add_moments(Z, v, cells, order, starts, runs, first, last, moments):
     Z : float64[:, ::1] of shape (d, n)
     v : float64[::1] of shape (n,)
         What is summed up: a weight, or a weight times a target.
-    cells : _fast_gauss.Cells
+    cells : _cells.Cells
     order, starts : int64[::1]
         Rows of each cell.
     runs : int64[:, ::1] of shape (n_runs, 4)

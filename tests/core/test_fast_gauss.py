@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sknw._core import Derivatives, Rows, kernel_sums, read_only, spatial_order
+from sknw._core import _cells as cells
 from sknw._core import _fast_gauss as fast_gauss
 from sknw._core._fast_gauss import fast_gauss_sums, lay_out
 
@@ -155,7 +156,8 @@ def test_a_hundred_thousand_ties(rng):
 
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_any_number_of_threads_gives_the_same_bits(rng, d, monkeypatch):
-    monkeypatch.setattr(fast_gauss, "_POINTS_PER_BLOCK", 100)
+    monkeypatch.setattr(cells, "_POINTS_PER_BLOCK", 100)
+    monkeypatch.setattr(fast_gauss, "_FEWEST_CELLS", 3)
     monkeypatch.setattr(fast_gauss, "_WORK_PER_BLOCK", 1)
     monkeypatch.setattr(fast_gauss, "_IN_CACHE", 64)
     X, rows = make_rows(rng, rng.uniform(size=(1500, d)), p=2)

@@ -227,6 +227,16 @@ def test_nobody_within_reach(rng, kernel):
     assert_array_equal(state.sums, 0)
 
 
+def test_queries_out_of_order_between_two_parts(rng, monkeypatch):
+    """Each part that is looked up at a time may be in ascending order, and all of them together not."""
+    monkeypatch.setattr(sliding_module, "_CALL", 8)
+    rows, g = make_rows(rng, rng.normal(size=50)), np.ones(1)
+    x = np.sort(rng.normal(size=16))
+    Zq = np.r_[x[8:], x[:8]][:, None]
+    there, here = (kernel_sums("biweight", rows, g, Zq, algorithm=a) for a in ("dense", "sliding"))
+    assert_allclose(here.sums, there.sums, rtol=1e-13)
+
+
 def test_ties_in_any_order(rng):
     """A row that is left out is one of those it is tied with, not all of them."""
     rows = make_rows(rng, np.repeat([0.0, 0.5, 3.0], 10), decades=2)
