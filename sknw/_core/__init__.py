@@ -21,7 +21,7 @@ from ._order import MOST_FEATURES_IN_ORDER, spatial_order
 from ._plan import ALGORITHMS, check_applies
 from ._profiles import PROFILES, canonical_factor
 from ._rows import SMALLEST_MASS, Derivatives, Rows, State, read_only
-from ._sums import chosen_algorithm, goes_backward, kernel_sums, kernel_weights, pull_back
+from ._sums import chosen_algorithm, goes_backward, kernel_sums, kernel_sums_of_scales, kernel_weights, pull_back
 from ._threads import available_threads, run_blocks
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "chosen_algorithm",
     "goes_backward",
     "kernel_sums",
+    "kernel_sums_of_scales",
     "kernel_weights",
     "pull_back",
     "read_only",

@@ -376,6 +376,101 @@ def add_rows(kernel, profile, with_respect_to, Zq, own, g, rows, buffers, state)
 
 
 @jit
+def fill_profiles(kernel, s, ratio, shift, u):
+    """Write the profile at each `ratio` s to u."""
+    not_inlined()
+    for j in range(u.shape[0]):
+        u[j] = profile_at(kernel, None, ratio * s[j], shift)
+
+
+@jit
+def square(u):
+    """u *= u: the Gaussian's profile at twice the squared distances."""
+    not_inlined()
+    for j in range(u.shape[0]):
+        u[j] = u[j] * u[j]
+
+
+@jit_sum
+def add_profiles(kernel, s, ratio, u, w, Y, start, sums, dsums):
+    """Add the tile's mass and moments, from profiles u at `ratio` s, and their derivatives in the scale, if wanted."""
+    not_inlined()
+    n = u.shape[0]
+    for c in range(Y.shape[0]):
+        y = Y[c, start : start + n]
+        mass, moment, dmass, dmoment = 0.0, 0.0, 0.0, 0.0
+        if dsums.shape[0] > 0:
+            for j in range(n):
+                v, s_j = w[j] * u[j], ratio * s[j]
+                mass += v
+                moment += v * y[j]
+                v = slope_at(kernel, s_j, w[j], v)
+                v = v * s_j if v != 0.0 else 0.0
+                dmass += v
+                dmoment += v * y[j]
+            dsums[0, 0] += dmass if c == 0 else 0.0
+            dsums[0, 1 + c] += dmoment
+        else:
+            for j in range(n):
+                v = w[j] * u[j]
+                mass += v
+                moment += v * y[j]
+        sums[0] += mass if c == 0 else 0.0
+        sums[1 + c] += moment
+
+
+@jit_entry(allocates=False)
+def add_rows_of_scales(kernel, Zq, own, g, rows, first, squares, buffers, state):
+    """`add_rows` for a geometric series of bandwidths, whose squared distances double from one to the next.
+
+    Parameters
+    ----------
+    kernel, Zq, own, rows
+        As in `add_rows`.
+    g : float64[::1] of shape (d,)
+        Factors of the widest bandwidth.
+    first : int
+        Where the queries stand in the states.
+    squares : int
+        How often a profile may be the square of the last one, before one is formed anew.
+    buffers : float64[:, ::1] of shape (3, tile)
+    state : State
+        With one axis more, that of the bandwidths, ahead of the others; without derivatives, or with that in the scale.
+    """
+    n, tile, n_scales = rows.w.shape[0], buffers.shape[1], state.shift.shape[0]
+    for start in range(0, n, tile):
+        stop = min(start + tile, n)
+        width = stop - start
+        s, u = buffers[0, :width], buffers[1, :width]
+        for row in range(Zq.shape[0]):
+            i = first + row
+            squared_distances(Zq[row], rows.Z, start, g, s)
+            w = rows.w[start:stop]
+            if start <= own[row] < stop:
+                w = buffers[2, :width]
+                leave_out(own[row], rows, start, s, w)
+            low = lowest(s)
+            if low == np.inf:
+                continue
+            nearer, ratio = low < state.shift[0, i], 1.0
+            for k in range(n_scales):
+                if nearer:
+                    if is_shifted(kernel):
+                        factor = rescale(kernel, state.shift[k, i], low * ratio)
+                        scale(state.sums[k, i], factor)
+                        for a in range(state.dsums.shape[2]):
+                            scale(state.dsums[k, i, a], factor)
+                    state.shift[k, i] = low * ratio
+                if not out_of_reach(kernel, low * ratio, state.shift[k, i]):
+                    if len(kernel) == _GAUSSIAN and k % (squares + 1) != 0:
+                        square(u)
+                    else:
+                        fill_profiles(kernel, s, ratio, state.shift[k, i], u)
+                    add_profiles(kernel, s, ratio, u, w, rows.Y, start, state.sums[k, i], state.dsums[k, i])
+                ratio *= 2.0
+
+
+@jit
 def fill_slopes(kernel, own, rows, start, stop, shift, buffers, out):
     """Write weights times slopes of the rows from `start` to `stop`, whose squared distances the first buffer holds.
 

@@ -1,6 +1,7 @@
 """From arrays to states: the sums over all training rows, for all queries, by blocks on threads."""
 
 import functools
+import math
 
 import numpy as np
 
@@ -148,6 +149,51 @@ def dense_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING
 
     run_blocks(add, _blocks(m, n * (d + p) * (1 + derivatives.count(d)) / 2), n_threads)
     return state
+
+
+def kernel_sums_of_scales(
+    kernel, rows, g, Zq, own=None, *, n_scales, derivatives=Derivatives.NOTHING, rtol=0.0, n_threads=1
+):
+    r"""`dense_sums` of a geometric series of bandwidths in one pass, each narrower by the root of two than the last.
+
+    Squared distances are formed once. Those of the next bandwidth are twice as large, so that a Gaussian's weights are
+    the squares of the last ones: one exponential serves for as many bandwidths as `rtol` allows.
+
+    Parameters
+    ----------
+    kernel, rows, g, Zq, own, n_threads
+        As in `kernel_sums`, g of the widest bandwidth; not a user's profile.
+    n_scales : int
+        Number of bandwidths.
+    derivatives : {Derivatives.NOTHING, Derivatives.SCALE}
+    rtol : float
+        What weights may be wrong by, relative to themselves, besides rounding of distances. A profile is right to eps,
+        and each square doubles that.
+
+    Returns
+    -------
+    list of State
+
+    Notes
+    -----
+    Takes O(m n (d + p n_scales)) time, and O(m p n_scales) memory.
+    """
+    from ._dense import add_rows_of_scales
+
+    compiled, _ = _for_loops(kernel)
+    Zq, g, own, rows = read_only(Zq), read_only(g), _own(own, len(Zq)), Rows(*map(read_only, rows))
+    (m, d), (p, n), q = Zq.shape, rows.Y.shape, derivatives.count(len(g))
+    state = State.empty(n_scales * m, p, q)
+    state = State(*(a.reshape(n_scales, m, *a.shape[1:]) for a in state))
+    squares = max(0, math.frexp(rtol / np.finfo(np.float64).eps)[1] - 1)
+    tile = max(64, min(512, _TILE_NUMBERS // (d + p)))  # less, since it is gone through again and again
+
+    def add(start, stop):
+        part = slice(start, stop)
+        add_rows_of_scales(compiled, Zq[part], own[part], g, rows, start, squares, np.empty((3, tile)), state)
+
+    run_blocks(add, _blocks(m, n * (d + p * n_scales) / 2), n_threads)
+    return [State(*(a[k] for a in state)) for k in range(n_scales)]
 
 
 def pull_back(kernel, rows, g, Zq, own, shift, adjoints, *, derivatives, rtol=0.0, n_threads=1):
