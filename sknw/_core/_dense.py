@@ -388,7 +388,8 @@ def square(u):
     """u *= u: the Gaussian's profile at twice the squared distances."""
     not_inlined()
     for j in range(u.shape[0]):
-        u[j] = u[j] * u[j]
+        t = u[j] if u[j] > 1e-140 else 0.0  # or else its square, times a small target, may be a slow subnormal number
+        u[j] = t * t
 
 
 @jit_sum

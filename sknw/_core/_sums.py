@@ -186,7 +186,7 @@ def kernel_sums_of_scales(
     state = State.empty(n_scales * m, p, q)
     state = State(*(a.reshape(n_scales, m, *a.shape[1:]) for a in state))
     squares = max(0, math.frexp(rtol / np.finfo(np.float64).eps)[1] - 1)
-    tile = max(64, min(512, _TILE_NUMBERS // (d + p)))  # less, since it is gone through again and again
+    tile = max(64, min(256, _TILE_NUMBERS // (d + p)))  # less, since it is gone through again and again
 
     def add(start, stop):
         part = slice(start, stop)
