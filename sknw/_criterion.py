@@ -1,9 +1,20 @@
 """The criteria that choose bandwidths, the leave-one-out error first of all, and their derivatives."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ._compat import check_X_y, validate_params
-from ._core import PROFILES, SMALLEST_MASS, Derivatives, check_applies, goes_backward, pull_back, run_blocks
+from ._core import (
+    PROFILES,
+    SMALLEST_MASS,
+    Derivatives,
+    check_applies,
+    goes_backward,
+    kernel_sums_of_scales,
+    pull_back,
+    run_blocks,
+)
 from ._pooling import Metric, Sample, average, can_leave_out, in_cache
 from ._validation import (
     ALGORITHM,
@@ -67,35 +78,83 @@ def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTH
     forward = {"derivatives": Derivatives.NOTHING, "algorithm": "dense"} if backward else {"derivatives": derivatives}
     step = max(64, _SUMS_AT_A_TIME // ((1 if backward else 1 + q) * (1 + p)))
     for Z, own in _parts(rows, queries, step):
-        means, _, state = average(kernel, rows, metric.g, Z, own, empty=left_out(empty), **how | forward)
-        found, adjoints = {}, np.empty_like(state.sums)
-
-        def add_up(start, stop, own=own, means=means, state=state, found=found, adjoints=adjoints):
-            part = slice(start, stop)
-            mine = own[part] if queries is not None else slice(own[start], own[stop - 1] + 1)
-            w, residuals = rows.w[mine], means[part] - rows.Y.T[mine]
-            slope = np.zeros(q)
-            if q:
-                mass, dsums = state.sums[part, 0], state.dsums[part]
-                factors = np.divide(2 / p * w, mass, out=np.zeros_like(mass), where=mass >= SMALLEST_MASS)
-                adjoints[part, 1:] = factors[:, None] * residuals
-                adjoints[part, 0] = -np.sum(adjoints[part, 1:] * means[part], axis=1)
-                for k in range(dsums.shape[1]):
-                    dmeans = dsums[:, k, 1:] - means[part] * dsums[:, k, :1]
-                    slope[k] = np.sum(factors * np.sum(residuals * dmeans, axis=1))
-            found[start] = w.sum(), np.sum(w * np.mean(residuals**2, axis=1)), slope
-
-        run_blocks(add_up, in_cache(len(own)), how.get("n_threads", 1))
-        for start in sorted(found):  # in this order, whatever that of the threads
-            total += found[start][0]
-            value += found[start][1]
-            gradient += found[start][2]
+        averages = average(kernel, rows, metric.g, Z, own, empty=left_out(empty), **how | forward)
+        part = _errors(rows, own, averages, q, how.get("n_threads", 1))
+        total, value, gradient = total + part.weight, value + part.error, gradient + part.slope
         if backward:
             exact = {"rtol": how.get("rtol", 0.0), "n_threads": how.get("n_threads", 1)}
-            gradient += pull_back(
-                kernel, rows, metric.g, Z, own, state.shift, adjoints, derivatives=derivatives, **exact
-            )
+            args = Z, own, averages.state.shift, part.adjoints
+            gradient += pull_back(kernel, rows, metric.g, *args, derivatives=derivatives, **exact)
     return value / total, gradient / total
+
+
+def leave_one_out_of_scales(sample, metric, kernel, n_scales, *, empty, derivatives, rtol=0.0, n_threads=1):
+    """`leave_one_out` of a series of bandwidths, each narrower by the root of two, in one pass over all pairs.
+
+    Parameters as there, `metric` that of the widest bandwidth; `derivatives` is NOTHING or SCALE.
+
+    Returns
+    -------
+    list of tuples
+        Value and gradient of each.
+    """
+    rows = metric.rows(sample)
+    own, q = np.arange(len(rows.w)), derivatives.count(len(metric.g))
+    how = {"derivatives": derivatives, "rtol": rtol, "n_threads": n_threads}
+    states = kernel_sums_of_scales(kernel, rows, metric.g, rows.Z.T, own, n_scales=n_scales, **how)
+    out = []
+    for k, state in enumerate(states):
+        g = metric.g * 2 ** (k / 2)
+        averages = average(kernel, rows, g, rows.Z.T, own, empty=left_out(empty), state=state, algorithm="auto", **how)
+        weight, error, slope, _ = _errors(rows, own, averages, q, n_threads)
+        out.append((error / weight, slope / weight))
+    return out
+
+
+class _Errors(NamedTuple):
+    """Squared errors of some rows, added up.
+
+    Attributes
+    ----------
+    weight : float
+        Sum of the weights.
+    error : float
+        Sum of the weighted squared errors.
+    slope : ndarray of shape (q,)
+        Its derivatives, from those of the sums.
+    adjoints : ndarray of shape (m, 1 + p)
+        Its derivatives in the mass and the moments of each row.
+    """
+
+    weight: float
+    error: float
+    slope: np.ndarray
+    adjoints: np.ndarray
+
+
+def _errors(rows, own, averages, q, n_threads):
+    """Squared errors of the averages for some rows, with q derivatives as far as the sums have them."""
+    means, _, state = averages
+    p, found, adjoints = len(rows.Y), {}, np.empty_like(state.sums)
+
+    def add_up(start, stop):
+        part = slice(start, stop)
+        mine = own[part]
+        w, residuals = rows.w[mine], means[part] - rows.Y.T[mine]
+        slope = np.zeros(q)
+        if q:
+            mass, dsums = state.sums[part, 0], state.dsums[part]
+            factors = np.divide(2 / p * w, mass, out=np.zeros_like(mass), where=mass >= SMALLEST_MASS)
+            adjoints[part, 1:] = factors[:, None] * residuals
+            adjoints[part, 0] = -np.sum(adjoints[part, 1:] * means[part], axis=1)
+            for k in range(dsums.shape[1]):
+                dmeans = dsums[:, k, 1:] - means[part] * dsums[:, k, :1]
+                slope[k] = np.sum(factors * np.sum(residuals * dmeans, axis=1))
+        found[start] = w.sum(), np.sum(w * np.mean(residuals**2, axis=1)), slope
+
+    run_blocks(add_up, in_cache(len(own)), n_threads)
+    sums = [found[start] for start in sorted(found)]  # in this order, whatever that of the threads
+    return _Errors(*(sum(column) for column in zip(*sums, strict=True)), adjoints)
 
 
 def _parts(rows, queries, step):

@@ -171,11 +171,11 @@ class Averages(NamedTuple):
     state: State
 
 
-def average(kernel, rows, g, Zq, own=None, *, empty="nearest", derivatives=Derivatives.NOTHING, **how):
+def average(kernel, rows, g, Zq, own=None, *, empty="nearest", derivatives=Derivatives.NOTHING, state=None, **how):
     """Weighted averages of the targets for each query.
 
     Parameters, and how the sums are formed (`algorithm`, `rtol`, `n_threads`), as in `kernel_sums`; `empty` is
-    "nearest", "mean" or "nan".
+    "nearest", "mean" or "nan"; `state` is what `kernel_sums` would give, if somebody has it already.
 
     Returns
     -------
@@ -184,7 +184,8 @@ def average(kernel, rows, g, Zq, own=None, *, empty="nearest", derivatives=Deriv
     if not len(g):  # every row has the same weight
         state = State.empty(len(Zq), len(rows.Y), derivatives.count(0))
         return Averages(_means(None, rows, g, Zq, own, how), np.zeros(len(Zq), dtype=bool), state)
-    state = kernel_sums(kernel, rows, g, Zq, own, derivatives=derivatives, **how)
+    if state is None:
+        state = kernel_sums(kernel, rows, g, Zq, own, derivatives=derivatives, **how)
     mass = state.sums[:, 0]
     _check_profile(kernel, mass)
     void, means = np.empty(len(mass), dtype=bool), np.empty((len(rows.Y), len(mass))).T

@@ -62,8 +62,7 @@ def search(objective, bandwidth_type):
     smooth = not callable(kernel) and PROFILES[kernel].differentiable
     # Penalties have a pole, the slopes of which tell nothing about the minimum.
     curve = _Curve(objective, shape, smooth, math.inf if objective.criterion == "loo" else 10 * everyone)
-    for t in _grid(sample, shape, kernel, smooth, objective.options):
-        curve(t, rough=True)
+    curve.on_grid(_grid(sample, shape, kernel, smooth, objective.options))
     if objective.criterion != "loo":
         _find_edge(curve)
     if smooth:
@@ -98,7 +97,25 @@ class _Curve:
         if t in self.points and (rough or not self.points[t].rough):
             return self.points[t]
         derivatives = Derivatives.SCALE if self.smooth else Derivatives.NOTHING
-        value, gradient = self.objective(math.exp(t) * self.shape, derivatives, rough=rough)
+        return self._keep(t, *self.objective(math.exp(t) * self.shape, derivatives, rough=rough), rough)
+
+    def on_grid(self, grid):
+        """Roughly on all of a grid, those that are half an octave apart in one pass."""
+        derivatives = Derivatives.SCALE if self.smooth else Derivatives.NOTHING
+        left = sorted(grid, reverse=True)
+        while left:
+            series = [left[0]]
+            for t in left[1:]:
+                if abs(series[-1] - t - _HALF_OCTAVE) < 1e-9:
+                    series.append(t)
+            found = self.objective.of_scales(math.exp(left[0]) * self.shape, len(series), derivatives)
+            for t, (value, gradient) in zip(series, found, strict=False):
+                self._keep(t, value, gradient, rough=True)
+                left.remove(t)
+            if not found:
+                self(left.pop(0), rough=True)
+
+    def _keep(self, t, value, gradient, rough):
         point = _Point(t, value, gradient[0] if self.smooth else math.nan, rough)
         if value < self.ceiling:
             self.points[t] = point
@@ -121,14 +138,14 @@ def _grid(sample, shape, kernel, smooth, how):
     compact = not callable(kernel) and math.isfinite(PROFILES[kernel].reach)
     lowest = (0.9 if compact else 1 / 40 if kernel == "exponential" else 0.1) * to_neighbor.min()
     # Where rows enter a window one by one, the error has a kink each time; with few rows these are far apart.
-    octave = math.log(2)
+    octave = 2 * _HALF_OCTAVE
     if compact or callable(kernel):
         per_octave = 16 if n <= 200 else 8 if n <= 2000 or not smooth else 2 if n <= ENOUGH else 1
     else:
-        per_octave = 4 if n <= 200 else 3 if n <= 1000 else 2 if n <= ENOUGH else 1
+        per_octave = 4 if n <= 1000 else 2 if n <= ENOUGH else 1
     start = max(lowest, 0.25 * np.median(to_neighbor))
     narrow, start, stop, wide = np.log([lowest, start, 2 * diameter, 32 * diameter]).tolist()
-    main = np.linspace(start, stop, 1 + math.ceil((stop - start) * per_octave / octave - 1e-9))
+    main = start + octave / per_octave * np.arange(1 + math.ceil((stop - start) * per_octave / octave - 1e-9))
     # Narrower than that, fewer and fewer rows see anybody; of many rows, the more of them the steps may cover.
     narrower, step = [start], octave
     while narrower[-1] - step > narrow:
@@ -159,6 +176,9 @@ def _neighbors(metric, sample, kernel, how):
     state = kernel_sums(kernel, rows, np.ones(Z.shape[1]), Z, np.arange(n), **how)
     return Z, np.sqrt(state.shift)
 
+
+#: Where squared distances double.
+_HALF_OCTAVE = 0.5 * math.log(2)
 
 #: Where every pair is quickly visited.
 _FEW = 5000

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._core import Derivatives
-from .._criterion import in_units, leave_one_out, penalized_fit
+from .._core import Derivatives, chosen_algorithm
+from .._criterion import in_units, leave_one_out, leave_one_out_of_scales, penalized_fit
 from .._pooling import Metric
 
 
@@ -96,10 +96,37 @@ class Objective:
             value, gradient = leave_one_out(*args, **options)
         else:
             value, gradient = penalized_fit(*args, self.criterion, **options)
+        self._tell(h, value)
+        return value, gradient
+
+    def of_scales(self, h, n_scales, derivatives):
+        """Estimates of the criterion at h and narrower bandwidths, half an octave apart, as far as one pass goes.
+
+        Returns
+        -------
+        list of tuples
+            Value and gradient of each; none of those that another way than over all pairs is quicker for.
+        """
+        metric = Metric.of(h, self.sample.X)
+        how = {name: self.rough[name] for name in ("algorithm", "rtol") if name in self.rough}
+        if self.criterion != "loo" or callable(self.kernel) or self.rough["queries"] is not None or not len(metric.g):
+            return []
+        rows, n = metric.rows(self.sample), 0
+        while n < n_scales and chosen_algorithm(self.kernel, rows, metric.g * 2 ** (n / 2), **how) == "dense":
+            n += 1
+        if n < 2:
+            return []
+        self.n_evaluations += n
+        options = {name: self.rough[name] for name in ("empty", "rtol", "n_threads") if name in self.rough}
+        found = leave_one_out_of_scales(self.sample, metric, self.kernel, n, derivatives=derivatives, **options)
+        for k, (value, _) in enumerate(found):
+            self._tell(h * 2 ** (-k / 2), value)
+        return found
+
+    def _tell(self, h, value):
         if self.log is not None:
             name = "leave-one-out error" if self.criterion == "loo" else self.criterion
             self.log(f"{name} {in_units(self.criterion, self.sample, value):.6g} at bandwidth {brief(h)}")
-        return value, gradient
 
     def on(self, sample):
         """The same criterion of other rows, of which the log is not told."""
