@@ -176,6 +176,22 @@ def test_descent_from_one_start_would_miss_the_best():
     assert better > 0
 
 
+def test_two_minima_of_all_rows_that_are_one_of_some():
+    """Where the best of starts that are compared on 250 of 500 rows ends in the higher one."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(500, 3))
+    y = np.sin(2 * X).sum(axis=1) + 0.5 * rng.normal(size=500)
+    model = NadarayaWatsonRegressor("gradient", shrinkage=0).fit(X, y)
+    ends = [
+        scipy.optimize.minimize(
+            lambda log_h: loo_error(X, y, np.exp(log_h), return_gradient=True), log_h, jac=True, method="L-BFGS-B"
+        ).fun
+        for log_h in np.log([[0.298, 0.300, 0.320], [0.14, 1.9, 0.64]])
+    ]
+    assert ends[0] > 1.002 * ends[1]
+    assert -model.best_score_ <= ends[1] * (1 + 1e-6)  # both stop where the gradient is 1e-5 of the error
+
+
 def test_descent_with_many_rows_compares_starts_on_some(rng):
     X, y = make(rng, n=900)
     model = NadarayaWatsonRegressor("gradient", shrinkage=0, tol=1e-7).fit(X, y)

@@ -18,6 +18,9 @@ from ._shrinkage import cross_validate, in_folds, part, ranks
 #: Starts are compared on about this many rows.
 _ROWS_TO_COMPARE = 300
 
+#: Up to so many rows a descent is quick enough for a start that some of them spoke against.
+_ROWS_TO_DESCEND_AGAIN = 5000
+
 #: Where a pass over all pairs is dear, the global search goes by the errors of about this many rows.
 _ROWS_TO_SEARCH = 2000
 
@@ -45,7 +48,8 @@ def descend(
     L-BFGS-B in the logarithms of the bandwidths, or in the logarithm of a matrix, with the exact gradient, on the error
     divided by its value at the best of the global search, plus ``shrinkage * sum(theta**2)`` for the logarithms theta
     of the ratio to that. Starts are the best of the global search, its other minima, and each feature narrow beside
-    wide ones; with many rows they are compared on some of them.
+    wide ones; with many rows they are compared on some of them, and the most promising of the latter goes on beside the
+    best of these.
 
     Parameters
     ----------
@@ -173,4 +177,8 @@ def _compare(objective, family, start, shrinkage, limits):
         for end in ends[1:]
         if end.penalized <= best.penalized + _NEARLY_AS_GOOD and np.abs(end.theta - best.theta).max() > 0.5
     ]
-    return [end.theta for end in [best, *others[:1]]]
+    starts = [end.theta for end in [best, *others[:1]]]
+    # Two minima of all rows may be one of some of them.
+    if 1 < every and len(rank) <= _ROWS_TO_DESCEND_AGAIN:
+        starts.append(family.around(logs[-len(narrow)]))
+    return starts
