@@ -4,7 +4,10 @@ With `shrinkage=0`, so that all minimise the same criterion. statsmodels runs he
 13.4 s for ``npregbw(regtype="lc", bwmethod="cv.ls", nmulti=1)``, np 0.60.21 with R 4.2.2 on one core of an Intel
 Emerald Rapids, on data of the same size.
 
-    python benchmarks/descents.py [--quick] [--without-statsmodels] [--large]
+    python benchmarks/descents.py [--quick] [--without-statsmodels] [--large] [--adam]
+
+``--large`` adds 20,000 rows of ten features, with the memory that they take, and ``--adam`` 20,000 rows of twenty, by
+L-BFGS and by mini-batches.
 """
 
 import sys
@@ -25,12 +28,12 @@ def make_data(n, d, seed=0):
     return X, np.sin(2 * X[:, : min(d, 4)]).sum(axis=1) + 0.5 * rng.normal(size=n)
 
 
-def ours(X, y, calls=3):
+def ours(X, y, calls=3, **parameters):
     """Shortest time, and the last of the fitted models."""
     times = []
     for _ in range(calls):
         begin = perf_counter()
-        model = NadarayaWatsonRegressor("gradient", shrinkage=0).fit(X, y)
+        model = NadarayaWatsonRegressor("gradient", shrinkage=0, **parameters).fit(X, y)
         times.append(perf_counter() - begin)
     return min(times), model
 
@@ -70,7 +73,14 @@ def main(argv):
         before = tracemalloc.get_traced_memory()[0]
         seconds, model = ours(X, y, calls=1)
         peak = tracemalloc.get_traced_memory()[1] - before
+        tracemalloc.stop()
         print(describe(n, d, seconds, model), f"\n    {peak / 2**20:.0f} MiB beyond the data", flush=True)
+    if "--adam" in argv:
+        n, d = 20_000, 20
+        X, y = make_data(n, d)
+        for solver in ("adam", "lbfgs"):
+            seconds, model = ours(X, y, calls=1, solver=solver, random_state=0)
+            print(f"{solver}: {describe(n, d, seconds, model)}", flush=True)
 
 
 if __name__ == "__main__":

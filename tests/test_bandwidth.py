@@ -3,6 +3,7 @@
 import re
 import warnings
 
+import numba
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -122,6 +123,36 @@ def test_report_of_the_search(rng, kernel):
     # Ties go to the wider one, within 1e-12 of the level.
     assert -model.best_score_ <= criterion.min() * (1 + 1e-12)
     assert_array_equal(model.bandwidth_, h[np.flatnonzero(criterion == -model.best_score_)[-1]])
+
+
+def test_no_grid_finds_a_smaller_error_with_a_profile_of_ones_own():
+    """Without slopes, next to the same kernel with them."""
+
+    @numba.njit
+    def profile(s):
+        return max(1 - s, 0.0)
+
+    for seed, n in ((3, 20), (3, 60), (8, 300)):  # the minimum is at a kink
+        rng = np.random.default_rng(seed)
+        X = rng.uniform(size=(n, 1))
+        y = np.sin(12 * X[:, 0]) + 0.3 * rng.normal(size=n)
+        own, known = (NadarayaWatsonRegressor(kernel=kernel).fit(X, y) for kernel in (profile, "epanechnikov"))
+        depth = loo_error(X, y, np.inf) + known.best_score_
+        assert -own.best_score_ <= -known.best_score_ + 1e-8 * depth
+
+
+def test_a_search_by_some_rows_says_so(rng, monkeypatch):
+    """The guarantee is dropped where every pair would have to be visited too often; here from 200 rows on."""
+    X = rng.uniform(size=(200, 4))
+    y = np.sin(6 * X[:, 0]) + 0.1 * rng.normal(size=200)
+    note = "the search went by the errors of 100 rows: there may be a lower minimum"
+    for bandwidth in ("loo", "gradient"):
+        assert note not in str(NadarayaWatsonRegressor(bandwidth).fit(X, y).bandwidth_report())
+    monkeypatch.setattr("sknw._bandwidth._selection.ENOUGH", 100)
+    for bandwidth in ("loo", "gradient"):
+        model = NadarayaWatsonRegressor(bandwidth).fit(X, y)
+        assert note in str(model.bandwidth_report())
+        assert_allclose(-model.best_score_, loo_error(X, y, model.bandwidth_), rtol=1e-9)  # of all rows
 
 
 @pytest.mark.parametrize("kernel", ["epanechnikov", "linear"])

@@ -18,6 +18,12 @@ from ._shrinkage import cross_validate, in_folds, part, ranks
 #: Starts are compared on about this many rows.
 _ROWS_TO_COMPARE = 300
 
+#: Up to so many rows a descent is quick enough for a start that some of them spoke against.
+_ROWS_TO_DESCEND_AGAIN = 5000
+
+#: Where a pass over all pairs is dear, the global search goes by the errors of about this many rows.
+_ROWS_TO_SEARCH = 2000
+
 #: Of starts by shape, one for a feature, there are no more than this.
 _MOST_SHAPES = 12
 
@@ -42,7 +48,8 @@ def descend(
     L-BFGS-B in the logarithms of the bandwidths, or in the logarithm of a matrix, with the exact gradient, on the error
     divided by its value at the best of the global search, plus ``shrinkage * sum(theta**2)`` for the logarithms theta
     of the ratio to that. Starts are the best of the global search, its other minima, and each feature narrow beside
-    wide ones; with many rows they are compared on some of them.
+    wide ones; with many rows they are compared on some of them, and the most promising of the latter goes on beside the
+    best of these.
 
     Parameters
     ----------
@@ -66,23 +73,23 @@ def descend(
     """
     check_differentiable(objective.kernel)
     deadline = time.monotonic() + max_time
-    start = search(objective, bandwidth_type)
+    start = (search if solver is lbfgs else _search_by_some)(objective, bandwidth_type)
     stop = tell is not None and tell("search", start.h)
     losses = [start.criterion]
     stay = start._replace(losses=losses, n_iter=1, shrinkage=math.inf)
     if bandwidth_type == "spherical" or np.isfinite(start.h).sum() <= 1 or not start.criterion > 0:
-        return stay._replace(notes=("one factor is all there is to choose",))
+        return stay._replace(notes=(*start.notes, "one factor is all there is to choose"))
     if stop:
-        return stay._replace(notes=("a callback asked to stop after the global search",))
+        return stay._replace(notes=(*start.notes, "a callback asked to stop after the global search"))
     family = (Full if bandwidth_type == "full" else Diagonal)(objective.sample, start.h)
     factors = start.searched[0][:, family.features[0]] / start.h[family.features[0]]
     # Beyond these, windows hold nobody or everyone.
     limits = Limits(max_iter, tol, deadline, math.log(factors[0]), math.log(64 * factors[-2]))
 
-    notes = ()
+    notes = start.notes
     if shrinkage == "cv":
         shrinkage, note = cross_validate(objective, family, in_folds(limits))
-        notes = (note,)
+        notes += (note,)
     if math.isinf(shrinkage):
         end = End(1.0, np.zeros(family.size), start.criterion, [])
     else:
@@ -110,6 +117,19 @@ def descend(
         shrinkage=shrinkage,
         notes=notes,
     )
+
+
+def _search_by_some(objective, bandwidth_type):
+    """The global search, by the errors of some rows if there are many; the criterion at its end is that of all."""
+    rank = ranks(objective.sample)
+    every = (rank.max() + 1) // _ROWS_TO_SEARCH
+    if every < 2:
+        return search(objective, bandwidth_type)
+    queries = np.flatnonzero(rank % every == 0)
+    some = objective.estimate(queries)
+    start = search(some, bandwidth_type)
+    objective.n_evaluations += some.n_evaluations
+    return start._replace(criterion=objective(start.h)[0], n_evaluations=objective.n_evaluations)
 
 
 def _best_of(objective, family, start, shrinkage, limits, solver, tell):
@@ -157,4 +177,8 @@ def _compare(objective, family, start, shrinkage, limits):
         for end in ends[1:]
         if end.penalized <= best.penalized + _NEARLY_AS_GOOD and np.abs(end.theta - best.theta).max() > 0.5
     ]
-    return [end.theta for end in [best, *others[:1]]]
+    starts = [end.theta for end in [best, *others[:1]]]
+    # Two minima of all rows may be one of some of them.
+    if 1 < every and len(rank) <= _ROWS_TO_DESCEND_AGAIN:
+        starts.append(family.around(logs[-len(narrow)]))
+    return starts

@@ -1,14 +1,17 @@
 """Features that do not matter: those whose infinite bandwidth costs nothing, or less than the noise."""
 
-import math
-
 import numpy as np
 
 from ._lbfgs import lbfgs
-from ._shrinkage import row_errors
+from ._shrinkage import mean_and_standard_error, row_errors
 
 #: A smaller model may be worse than the full one by so many standard errors of the difference.
-_STANDARD_ERRORS = 2
+_IN_ALL = 2
+
+#: And by so many than the one before. A parameter that fits noise alone lowers the mean squared error by z² σ²/n, z
+#: standard normal, and the standard error of that is 2|z| σ²/n: |z|/2 of these are what |z| is elsewhere, so that these
+#: are three of the usual ones.
+_PER_STEP = 1.5
 
 #: Of the features whose absence costs least, so many are tried before the elimination ends.
 _ATTEMPTS = 2
@@ -40,8 +43,9 @@ def widen(objective, family, end, tol):
 def eliminate(objective, family, end, scale, shrinkage, limits):
     """Drop features one at a time, the rest optimised again, while the error rises by less than its noise.
 
-    The noise is that of the difference to the full model, row by row: a smaller model stays if its error is within two
-    standard errors of that of the full one, so that many small steps do not add up.
+    The noise is that of a difference of two models, row by row: a smaller model stays if its error is within one and a
+    half standard errors of that of the model before, and within two of that of the full one, so that many small steps
+    do not add up.
 
     Returns
     -------
@@ -49,16 +53,15 @@ def eliminate(objective, family, end, scale, shrinkage, limits):
     end : End
     """
     sample = objective.sample
-    share, n = sample.w / sample.w.sum(), sample.n_observations
 
     def errors(family, theta):
-        return row_errors(objective, family.metric(theta), sample, np.arange(len(share)))
+        return row_errors(objective, family.metric(theta), sample, np.arange(len(sample.w)))
 
-    def is_noise(rise):
-        mean = share @ rise
-        return mean <= _STANDARD_ERRORS * math.sqrt(share @ (rise - mean) ** 2 / n)
+    def is_noise(rise, standard_errors):
+        mean, noise = mean_and_standard_error(rise, sample)
+        return mean <= standard_errors * noise
 
-    full = errors(family, end.theta)
+    full = before = errors(family, end.theta)
     dropped = True
     while dropped and len(family.features) > 1:
         dropped = False
@@ -67,8 +70,9 @@ def eliminate(objective, family, end, scale, shrinkage, limits):
         for j in np.argsort(costs, kind="stable")[:_ATTEMPTS]:
             rest, theta = trials[j]
             again = lbfgs(objective, rest, theta, scale, shrinkage, limits)
-            if is_noise(errors(rest, again.theta) - full):
-                family, end, dropped = rest, again._replace(losses=end.losses, why=end.why), True
+            after = errors(rest, again.theta)
+            if is_noise(after - before, _PER_STEP) and is_noise(after - full, _IN_ALL):
+                family, end, before, dropped = rest, again._replace(losses=end.losses, why=end.why), after, True
                 break
     return family, end
 

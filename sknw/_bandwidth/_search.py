@@ -69,7 +69,7 @@ def search(objective, bandwidth_type):
         _extend(curve, everyone)
         _bisect_contradictions(curve)
     n_grid = len(curve.points)
-    if smooth and not curve.sampled:  # of very many rows, no single one makes a kink
+    if (smooth or callable(kernel)) and not curve.sampled:  # of very many rows, no single one makes a kink
         _subdivide(curve, everyone)
     _refine(curve, kernel)
     best = _widest_of_best(curve, everyone)
@@ -82,6 +82,7 @@ def search(objective, bandwidth_type):
         (searched * shape, np.array([point.value for point in ordered] + [everyone])),
         n_iter=max(1, len(curve.points) - n_grid),
         n_evaluations=objective.n_evaluations,
+        notes=curve.notes,
     )
 
 
@@ -91,7 +92,11 @@ class _Curve:
     def __init__(self, objective, shape, smooth, ceiling):
         self.objective, self.shape, self.smooth, self.ceiling = objective, shape, smooth, ceiling
         self.points, self.outside = {}, []
-        self.sampled = objective.rough["queries"] is not None
+        some = objective.rough["queries"]
+        self.sampled = some is not None
+        self.notes = ()
+        if self.sampled:
+            self.notes = (f"the search went by the errors of {len(some)} rows: there may be a lower minimum",)
 
     def __call__(self, t, *, rough=False):
         if t in self.points and (rough or not self.points[t].rough):
@@ -305,7 +310,9 @@ def _triples(points):
 
 
 def _cubic(a, b, x):
-    """The cubic with the values and slopes of two points, at the share x of the way between them."""
+    """The cubic with the values and slopes of two points, at the share x of the way between them; a line without."""
+    if math.isnan(a.slope):
+        return a.value + x * (b.value - a.value)
     return (
         a.value * (1 + 2 * x) * (1 - x) ** 2
         + b.value * x**2 * (3 - 2 * x)

@@ -128,6 +128,13 @@ class Objective:
             name = "leave-one-out error" if self.criterion == "loo" else self.criterion
             self.log(f"{name} {in_units(self.criterion, self.sample, value):.6g} at bandwidth {brief(h)}")
 
+    def estimate(self, queries):
+        """The same criterion as the mean over some of the rows only, each predicted from all others."""
+        some = Objective(self.sample, self.kernel, self.options, criterion=self.criterion, log=self.log)
+        some.rough = some.rough | {"queries": queries}
+        some.fine = some.fine | {"queries": queries}
+        return some
+
     def on(self, sample):
         """The same criterion of other rows, of which the log is not told."""
         return Objective(sample, self.kernel, self.options, criterion=self.criterion)

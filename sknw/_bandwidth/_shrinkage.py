@@ -50,8 +50,18 @@ def row_errors(objective, metric, sample, own=None):
     return np.mean((means - sample.Y.T) ** 2, axis=1)
 
 
+def mean_and_standard_error(values, sample):
+    """Weighted mean over the rows of a sample, and its standard error."""
+    share = sample.w / sample.w.sum()
+    mean = share @ values
+    return mean, math.sqrt(share @ (values - mean) ** 2 / sample.n_observations)
+
+
 def cross_validate(objective, family, limits):
     """Choose the weight of the penalty by predicting rows that a descent has not seen.
+
+    It is the largest whose error is within one standard error of the smallest, that of the difference row by row: the
+    smallest of several estimates is too good to be true, and what moves less has less to lose.
 
     Held-out rows are neither among the rows whose error is minimised nor among those that predict. Repeated rows are
     held out together, and the folds do not depend on the order of the rows.
@@ -76,24 +86,53 @@ def cross_validate(objective, family, limits):
     if rank.max() + 1 < FEWEST_ROWS:
         return math.inf, f"stays with the global search: {rank.max() + 1} distinct rows are too few to learn more from"
     folds = [_Fold(objective, family, rank % _FOLDS == fold) for fold in range(_FOLDS)]
-    errors = []
+    errors, means = [], []  # of each row, and in the mean, for each weight
     for shrinkage in SHRINKAGES:
-        errors.append(sum(fold.error(shrinkage, limits) for fold in folds))
-        if errors[-1] > _HOPELESS * min(errors):
+        errors.append(np.empty(len(rank)))
+        for fold in folds:
+            errors[-1][fold.held_out] = fold.errors(shrinkage, limits)
+        means.append(mean_and_standard_error(errors[-1], sample)[0])
+        if means[-1] > _HOPELESS * min(means):
             break
     objective.n_evaluations += sum(fold.objective.n_evaluations for fold in folds)
-    shrinkage = SHRINKAGES[np.argmin(errors)]
-    gain = 1 - min(errors) / errors[0] if errors[0] > 0 else 0.0
-    if math.isinf(shrinkage):
-        return shrinkage, "stays with the global search: no descent predicts held-out rows better"
-    return shrinkage, f"shrinkage {shrinkage:g} by cross-validation: error of held-out rows {100 * gain:.1f} % lower"
+    i = most_cautious(errors, sample)
+    if i == 0:
+        return math.inf, "stays with the global search: no descent predicts held-out rows better by more than chance"
+    gain = 1 - means[i] / means[0]
+    return (
+        SHRINKAGES[i],
+        f"shrinkage {SHRINKAGES[i]:g} by cross-validation: error of held-out rows {100 * gain:.1f} % lower",
+    )
+
+
+def most_cautious(errors, sample):
+    """The first of some models whose mean error is within one standard error of the smallest.
+
+    Parameters
+    ----------
+    errors : list of ndarray of shape (n,)
+        Squared error of each row, for each model.
+    sample : Sample
+
+    Returns
+    -------
+    int
+
+    References
+    ----------
+    L. Breiman, J. Friedman, R. Olshen and C. Stone, "Classification and regression trees", Wadsworth (1984), sec.
+    3.4.3, where the standard error is that of one error; that of a difference is smaller.
+    """
+    best = min(errors, key=lambda rows: sample.w @ rows)
+    rises = (mean_and_standard_error(rows - best, sample) for rows in errors)
+    return next(i for i, (rise, noise) in enumerate(rises) if rise <= noise)
 
 
 class _Fold:
     """Rows that are held out, and the descent on the others, which goes on from one weight to the next."""
 
     def __init__(self, objective, family, held_out):
-        sample = objective.sample
+        sample, self.held_out = objective.sample, held_out
         train, self.test = part(sample, ~held_out), part(sample, held_out)
         self.objective = objective.on(train)
         # Fewer rows ask for wider windows.
@@ -102,11 +141,11 @@ class _Fold:
         self.theta = np.zeros(family.size)
         self.scale = self.objective(self.family.bandwidth(self.theta))[0]
 
-    def error(self, shrinkage, limits):
-        """The sum of squared errors of the held-out rows."""
+    def errors(self, shrinkage, limits):
+        """The squared error of each row that is held out."""
         if math.isfinite(shrinkage) and self.scale > 0:
             self.theta = lbfgs(self.objective, self.family, self.theta, self.scale, shrinkage, limits).theta
-        return self.test.w @ row_errors(self.objective, self.family.metric(self.theta), self.test)
+        return row_errors(self.objective, self.family.metric(self.theta), self.test)
 
 
 def in_folds(limits):
