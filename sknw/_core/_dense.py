@@ -18,7 +18,19 @@ import math
 
 import numpy as np
 
-from ._jit import EXP2_LOWEST, bits, exp2, jit, jit_entry, jit_inline, jit_sum, not_inlined, number, overload_jit
+from ._jit import (
+    EXP2_LOWEST,
+    bits,
+    exp2,
+    jit,
+    jit_entry,
+    jit_inline,
+    jit_sum,
+    not_inlined,
+    number,
+    overload_jit,
+    wide_vectors,
+)
 from ._rows import SMALLEST_MASS
 
 _LOG2_E = math.log2(math.e)
@@ -47,6 +59,7 @@ def squared_distances(z, Z, start, g, s):
     to four at a time, so that s is seldom fetched and stored.
     """
     not_inlined()
+    wide_vectors()
     n, d = s.shape[0], z.shape[0]
     stop = start + n
     z0, g0, Z0 = z[0], g[0], Z[0, start:stop]
@@ -208,6 +221,7 @@ def slope_at(kernel, s, w, v):
 def weigh(kernel, profile, s, shift, w, Y, start, v, sums):
     """Write weights times profile at each s to v, and add up the tile's mass and first moment."""
     not_inlined()
+    wide_vectors()
     n = v.shape[0]
     y = Y[0, start : start + n]
     mass, moment = 0.0, 0.0
@@ -379,6 +393,7 @@ def add_rows(kernel, profile, with_respect_to, Zq, own, g, rows, buffers, state)
 def fill_profiles(kernel, s, ratio, shift, u):
     """Write the profile at each `ratio` s to u."""
     not_inlined()
+    wide_vectors()
     for j in range(u.shape[0]):
         u[j] = profile_at(kernel, None, ratio * s[j], shift)
 
@@ -387,6 +402,7 @@ def fill_profiles(kernel, s, ratio, shift, u):
 def square(u):
     """u *= u: the Gaussian's profile at twice the squared distances."""
     not_inlined()
+    wide_vectors()
     for j in range(u.shape[0]):
         t = u[j] if u[j] > 1e-140 else 0.0  # or else its square, times a small target, may be a slow subnormal number
         u[j] = t * t

@@ -4,6 +4,7 @@ numba translates ``math.exp`` to one scalar call per number; `exp2` below is pla
 into vector instructions wherever it stands in a loop.
 """
 
+import contextlib
 import functools
 
 from ._cache import DiskCache, without_collections  # isort: skip  # imports numba, without collections
@@ -61,6 +62,23 @@ def not_inlined(typingctx):
 
     def codegen(context, builder, signature, args):
         builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.none(), codegen
+
+
+@intrinsic
+def wide_vectors(typingctx):
+    """Let the function in which this stands use the widest vectors that the processor has.
+
+    LLVM keeps to 256 bits on processors with 512 that it believes to slow down; loops of arithmetic like ours gain up
+    to half as much again there. It is a hint: other processors, and a version of llvmlite whose set of attributes takes
+    none that it does not know, do without.
+    """
+
+    def codegen(context, builder, signature, args):
+        with contextlib.suppress(TypeError, ValueError, AttributeError):
+            set.add(builder.function.attributes, '"prefer-vector-width"="512"')
         return context.get_dummy_value()
 
     return types.none(), codegen

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from sknw._core._jit import exp2
+from sknw._core._jit import exp2, not_inlined, wide_vectors
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +45,60 @@ def test_power_of_integers_is_exact(power):
 
 def test_underflow(power):
     np.testing.assert_array_equal(power(np.array([-1021.0000001, -1022, -1e5, -1e300, -np.inf, np.nan])), 0)
+
+
+def test_wide_vectors_change_no_bit(power):
+    from numba import njit
+
+    @njit
+    def wide_power(t):
+        wide_vectors()
+        out = np.empty_like(t)
+        for i in range(len(t)):
+            out[i] = exp2(t[i])
+        return out
+
+    t = -np.geomspace(1e-3, 1021, 1003)  # with an end that fills no vector
+    np.testing.assert_array_equal(wide_power(t), power(t))
+
+
+def test_wide_vectors_are_a_hint(power, monkeypatch):
+    """Where llvmlite takes no attributes that it does not know, loops are compiled without."""
+    from llvmlite import ir
+    from numba import njit
+
+    asked = []
+    monkeypatch.setattr(
+        ir.values.Function, "__init__", _with_attributes(ir.values.Function.__init__, asked), raising=True
+    )
+
+    @njit
+    def one(t):
+        not_inlined()
+        wide_vectors()
+        return exp2(t)
+
+    assert one(-3.0) == 0.125
+    assert asked
+
+
+def _with_attributes(init, asked):
+    """A constructor of functions whose attributes are a list, to which nothing can be added as to a set."""
+
+    class Attributes(list):
+        def add(self, name):
+            asked.append(name)
+
+        def __str__(self):
+            return ""
+
+        def _to_list(self, ret_type):
+            return []
+
+        personality = None
+
+    def replaced(self, *args, **kwargs):
+        init(self, *args, **kwargs)
+        self.attributes = Attributes()
+
+    return replaced
