@@ -13,7 +13,9 @@ from ._core import (
     Rows,
     check_applies,
     kernel_sums,
+    kernel_sums_of_scales,
     kernel_weights,
+    pull_back,
 )
 
 #: As many rows as give every algorithm something to do.
@@ -62,7 +64,11 @@ def _compile(d, kernel):
     if d == 1:
         X.sort(axis=0)
     rows, g, few = Rows(X.T, X.T[:1], np.ones(_ROWS), np.zeros(_ROWS)), np.full(d, 10.0), slice(0, 64)
-    for name in (kernel, "nearest"):  # which is asked wherever nobody is in reach, and for where to look for bandwidths
+    every = [Derivatives.SCALE]
+    if PROFILES[kernel].differentiable:
+        every += [Derivatives.FEATURES, Derivatives.PAIRS] if d > 1 else [Derivatives.FEATURES]
+    # "nearest" is asked wherever nobody is in reach, and for where to look for bandwidths.
+    for name, wanted in ((kernel, every), ("nearest", every[:1])):
         for algorithm in ALGORITHMS:
             try:
                 check_applies(algorithm, kernel, d)
@@ -70,7 +76,12 @@ def _compile(d, kernel):
                 continue
             # All rows as queries: the near-linear algorithms are for many.
             some = few if algorithm == "dense" else slice(None)
-            how = {"algorithm": algorithm, "rtol": 1e-10, "derivatives": Derivatives.SCALE}
-            for own in (None, np.arange(_ROWS)[some]):
-                kernel_sums(name, rows, g, X[some], own, **how)
+            for derivatives in wanted:
+                how = {"algorithm": algorithm, "rtol": 1e-10, "derivatives": derivatives}
+                for own in (None, np.arange(_ROWS)[some]):
+                    kernel_sums(name, rows, g, X[some], own, **how)
         kernel_weights(name, rows, g, X[few])
+    own = np.arange(_ROWS)[few]
+    kernel_sums_of_scales(kernel, rows, g, X[few], own, n_scales=2)
+    for derivatives in every[1:]:
+        pull_back(kernel, rows, g, X[few], own, np.zeros(64), np.ones((64, 2)), derivatives=derivatives, rtol=1e-10)

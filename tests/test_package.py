@@ -35,7 +35,7 @@ LAYERS = [
     },
     {"_core/_jit.py"},
     {"_core/_dense.py", "_core/_expansions.py", "_compat.py"},
-    {"_core/_cells.py", "_core/_window.py", "datasets.py"},
+    {"_core/_cells.py", "_core/_products.py", "_core/_window.py", "datasets.py"},
     {"_core/_fast_gauss.py"},
     {"_core/_plan.py", "_core/_sliding.py"},
     {"_core/_sums.py"},

@@ -49,6 +49,13 @@ def test_benchmark_compares_before_it_times(tmp_path):
     assert re.search(r"^Processor: .*threads$", out, flags=re.MULTILINE)
 
 
+def test_every_pair_beside_its_limits(tmp_path):
+    out = run("benchmarks/every_pair.py", tmp_path, "--quick", "--only", "s")
+    assert len(re.findall(r"^\| predict, .*(cdist|rbf_kernel)", out, flags=re.MULTILINE)) == 6
+    assert "| 16 bandwidths, n = 300, d = 2 | 16 evaluations |" in out
+    assert re.search(r"^Processor: .*threads$", out, flags=re.MULTILINE)
+
+
 def test_descents_beside_statsmodels(tmp_path):
     pytest.importorskip("statsmodels")
     out = run("benchmarks/descents.py", tmp_path, "--quick")

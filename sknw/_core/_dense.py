@@ -62,6 +62,10 @@ def squared_distances(z, Z, start, g, s):
     wide_vectors()
     n, d = s.shape[0], z.shape[0]
     stop = start + n
+    if d == 0:  # no feature of several has a finite bandwidth
+        for j in range(n):
+            s[j] = 0.0
+        return
     z0, g0, Z0 = z[0], g[0], Z[0, start:stop]
     k = 2 - d % 2
     if k == 1:

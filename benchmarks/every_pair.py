@@ -1,0 +1,283 @@
+"""Every pair at the speed of the machine: one row per promise, each beside what it is measured against.
+
+Both sides compute the same numbers, which are compared before the clock runs. Peers that are not installed are left out
+by name. Times are the best of several calls in one run.
+
+    python benchmarks/every_pair.py [--quick] [--threads N] [--write docs/benchmarks.md]
+"""
+
+import argparse
+import io
+import os
+import subprocess
+import sys
+import warnings
+from contextlib import redirect_stdout
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from compare import best_time as best_time_of_used
+from compare import brief, make_data, predict_torch, processor, progress, ratio, versions
+from joblib import cpu_count
+from numpy.testing import assert_allclose
+from scipy.spatial.distance import cdist
+from sklearn.metrics.pairwise import rbf_kernel
+from threadpoolctl import threadpool_limits
+
+from sknw import NadarayaWatsonRegressor
+from sknw._bandwidth._selection import Objective
+from sknw._core import Derivatives, kernel_sums, kernel_sums_of_scales
+from sknw._pooling import Metric, Sample
+
+PEERS = ("torch", "pykeops", "metric_learn", "hbw", "statsmodels")
+
+ROWS = []
+
+EPS = np.finfo(np.float64).eps
+
+
+def row(function):
+    """Register a row, or several, of the table."""
+    ROWS.append(function)
+    return function
+
+
+class Report:
+    """Lines of the table, and who was left out."""
+
+    def __init__(self, quick, n_threads):
+        self.quick, self.n_threads = quick, n_threads
+        print("| work | against | sknw | theirs | ratio | asked |")
+        print("|---|---|---:|---:|---:|---:|")
+
+    def size(self, n):
+        """A number of rows, few of them for a quick look."""
+        return min(n, 300) if self.quick else n
+
+    def line(self, work, against, ours, theirs, asked):
+        """Write a line of the table; times in seconds, or a text instead of theirs."""
+        text = ("—", theirs) if isinstance(theirs, str) else (brief(theirs), ratio(theirs / ours))
+        print(f"| {work} | {against} | {brief(ours)} | {text[0]} | {text[1]} | {asked} |", flush=True)
+
+
+def best_time(function, most):
+    """Shortest time, once what it needs has been compiled and loaded, and the result."""
+    function()
+    return best_time_of_used(function, most)
+
+
+def has(peer):
+    """Whether a peer is installed."""
+    return find_spec(peer) is not None
+
+
+def dense(X, y, h, n_threads):
+    """Our model, by every pair whatever the plan says."""
+    return NadarayaWatsonRegressor(h, algorithm="dense", n_jobs=n_threads).fit(X, y)
+
+
+def check(ours, theirs, X, y, h):
+    """Averages agree up to what |x|² - 2 x.y + |y|² loses, as most peers form distances."""
+    largest = np.sum(X**2, axis=1).max() / h**2
+    assert_allclose(theirs, ours, rtol=0, atol=(8 * largest + len(X)) * EPS * np.ptp(y))
+
+
+@row
+def ceiling(report):
+    """The share of the multiply-adds that a pair cannot do without, 2 d + 17, at the rate of a large matrix product."""
+    a = np.random.default_rng(0).normal(size=(report.size(2048),) * 2)
+    with threadpool_limits(1):
+        seconds, _ = best_time(lambda: a @ a, 5)
+    rate = a.shape[0] ** 3 / seconds
+    for d, asked in ((1, "75 %"), (2, "75 %"), (10, "60 %")):
+        n = report.size(10_000)
+        X, y = make_data(n, d)
+        model = dense(X, y, 0.5, 1)
+        seconds, _ = best_time(lambda X=X, model=model: model.predict(X), 7)
+        share = n * n / seconds / (rate / (2 * d + 17))
+        work = f"predict, n = m = {n:,}, d = {d}, one thread: {n * n / seconds / 1e9:.2f}e9 pairs/s"
+        report.line(work, f"ceiling at {rate / 1e9:.1f}e9 multiply-adds/s", seconds, f"{share:.0%} of it", asked)
+
+
+@row
+def attention(report):
+    """Predict beside torch's scaled_dot_product_attention with augmented keys."""
+    if not has("torch"):
+        return
+    for n, d, asked in ((50_000, 10, "1.8x"), (20_000, 100, "2x")):
+        n = report.size(n)
+        X, y = make_data(n, d)
+        h = 0.5 * np.sqrt(d)
+        model = dense(X, y, h, report.n_threads)
+        ours, mine = best_time(lambda X=X, model=model: model.predict(X), 3)
+        theirs, other = best_time(predict_torch(X, y, X, h, report.n_threads), 3)
+        check(mine, other, X, y, h)
+        report.line(f"predict, n = m = {n:,}, d = {d}", "torch SDPA, float64", ours, theirs, asked)
+
+
+@row
+def arrays(report):
+    """Predict beside what holds all distances in memory, and beside KeOps, which does not."""
+    for d, asked in ((2, "8x"), (10, "6x"), (100, "3x")):
+        n = report.size(8_000)
+        X, y = make_data(n, d)
+        h = 0.5 * np.sqrt(d)
+        model = dense(X, y, h, report.n_threads)
+        ours, mine = best_time(lambda X=X, model=model: model.predict(X), 7)
+
+        def by_cdist(X=X, y=y, h=h):
+            K = np.exp(cdist(X, X, "sqeuclidean") / (-2 * h * h))
+            return K @ y / K.sum(axis=1)
+
+        def by_rbf(X=X, y=y, h=h):
+            K = rbf_kernel(X, X, gamma=1 / (2 * h * h))
+            return K @ y / K.sum(axis=1)
+
+        rivals = {"cdist + exp": by_cdist, "rbf_kernel": by_rbf}
+        if has("pykeops"):
+            rivals["KeOps, processor"] = keops(X, y, h)
+        for name, call in rivals.items():
+            theirs, other = best_time(call, 3)
+            check(mine, other, X, y, h)
+            report.line(f"predict, n = m = {n:,}, d = {d}", name, ours, theirs, "8x" if "KeOps" in name else asked)
+
+
+def keops(X, y, h):
+    """A prediction by KeOps; all of its compilation is left out of the time."""
+    with redirect_stdout(io.StringIO()):
+        from pykeops.numpy import LazyTensor
+
+    z = np.ascontiguousarray(X / (np.sqrt(2) * h))
+    x_i, x_j = LazyTensor(z[:, None, :]), LazyTensor(z[None, :, :])
+    v_j = LazyTensor(np.column_stack([y, np.ones(len(y))])[None, :, :])
+
+    def predict():
+        sums = ((-((x_i - x_j) ** 2).sum(-1)).exp() * v_j).sum(axis=1)
+        return sums[:, 0] / sums[:, 1]
+
+    return predict
+
+
+@row
+def minimiser(report):
+    """The leave-one-out bandwidth in one feature, our global search over all pairs included."""
+    for n in (2_000, 10_000):
+        n = report.size(n)
+        rng = np.random.default_rng(0)
+        x = rng.uniform(0, 5, size=n)
+        y = np.sin(3 * x) + 0.3 * rng.normal(size=n)
+        for algorithm in ("dense", "auto"):
+            model = NadarayaWatsonRegressor(algorithm=algorithm, n_jobs=report.n_threads)
+            ours, _ = best_time(lambda model=model, x=x, y=y: model.fit(x[:, None], y), 3)
+            work = f'"loo", algorithm="{algorithm}", n = {n:,}, d = 1'
+            if has("hbw"):
+                import hbw
+
+                theirs, h = best_time(lambda x=x, y=y: hbw.nw_bandwidth(x, y, max_n=None), 2)
+                assert_allclose(model.bandwidth_[0], h, rtol=0.05)  # its stopping rule is rough: .0793 and .0794
+                report.line(work, "hbw, one descent", ours, theirs, "25x")
+            if has("statsmodels") and n <= 2_000:
+                from statsmodels.nonparametric.kernel_regression import KernelReg
+
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    theirs, _ = best_time(lambda x=x, y=y: KernelReg(y, x, var_type="c", reg_type="lc", bw="cv_ls"), 1)
+                report.line(work, "statsmodels, one descent", ours, theirs, "100x")
+
+
+@row
+def series(report):
+    """Sixteen bandwidths in steps of the root of two, in one pass beside one by one."""
+    n = report.size(20_000)
+    X, y = make_data(n, 2)
+    sample = Sample.of(X, y[:, None], np.ones(n))
+    metric = Metric.of(np.full(2, 8.0), sample.X)
+    rows = metric.rows(sample)
+    args = "gaussian", rows
+    how = {"derivatives": Derivatives.NOTHING, "n_threads": report.n_threads}
+    ours, mine = best_time(lambda: kernel_sums_of_scales(*args, metric.g, rows.Z.T, n_scales=16, rtol=1e-10, **how), 3)
+    theirs, others = best_time(
+        lambda: [kernel_sums(*args, metric.g * 2 ** (k / 2), rows.Z.T, algorithm="dense", **how) for k in range(16)], 3
+    )
+    for one, other in zip(mine, others, strict=True):
+        assert_allclose(one.sums[:, 1] / one.sums[:, 0], other.sums[:, 1] / other.sums[:, 0], rtol=0, atol=1e-10)
+    report.line(f"16 bandwidths, n = {n:,}, d = 2", "16 evaluations", ours, theirs, "3.2x")
+
+
+@row
+def metric_learning(report):
+    """Value and gradient in a matrix, beside the arithmetic of metric-learn's MLKR, whose transformation may be any."""
+    if not has("metric_learn"):
+        return
+    from metric_learn import MLKR
+
+    for n, d, asked in ((4_000, 10, "15x"), (4_000, 100, "6x")):
+        n = report.size(n)
+        X, y = make_data(n, d)
+        A = np.eye(d) / np.sqrt(d)
+        sample = Sample.of(X, y[:, None], np.ones(n))
+        H = np.linalg.inv(np.sqrt(2) * A + 1e-3)  # exp(-|A x|²), and not quite the identity
+        H = 0.5 * (H + H.T)
+        metric = Metric.of(H, sample.X)
+        objective = Objective(
+            sample, "gaussian", {"empty": "nearest", "algorithm": "dense", "rtol": 1e-10, "n_threads": report.n_threads}
+        )
+        peer = MLKR()
+        peer.n_iter_ = 0
+        root = np.linalg.inv(H) / np.sqrt(2)
+        ours, (mine, _) = best_time(lambda o=objective, m=metric, H=H: o(H, Derivatives.PAIRS, metric=m), 5)
+        theirs, (other, _) = best_time(lambda p=peer, r=root, X=X, y=y: p._loss(r.ravel(), X, y), 3)
+        assert_allclose(other / n, float(sample.squared(mine)), rtol=1e-9)
+        report.line(f"MLKR value and gradient, n = {n:,}, d = {d}", "metric-learn 0.7", ours, theirs, asked)
+
+
+def instruction_set():
+    """The widest vector instructions that the processor says it has."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text().split()
+    except OSError:
+        return "unknown"
+    return next((name for flag, name in (("avx512f", "AVX-512"), ("avx2", "AVX2")) if flag in flags), "SSE2 or others")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, a few seconds; the times mean nothing")
+    parser.add_argument("--threads", type=int, default=cpu_count(), help="default: all processors of this process")
+    parser.add_argument("--only", default="", help="rows whose function has this in its name")
+    parser.add_argument("--write", type=Path, help="a page for the tables of this script, threads.py and first_use.py")
+    args = parser.parse_args()
+    if args.write:
+        return write(args)
+    print(f"Processor: {processor()}, {instruction_set()}; {args.threads} threads")
+    print(f"Versions: {versions()}")
+    for peer in PEERS:
+        if not has(peer):
+            print(f"Left out: {peer} is not installed")
+    print()
+    report = Report(args.quick, args.threads)
+    with threadpool_limits(args.threads):
+        for function in ROWS:
+            if args.only in function.__name__:
+                progress(function.__name__)
+                function(report)
+
+
+def write(args):
+    """Run this script and its neighbours, and write what they print."""
+    here = Path(__file__).parent
+    commands = [["every_pair.py", "--threads", str(args.threads)], ["threads.py"], ["first_use.py"]]
+    parts = ["# Every pair at the speed of the machine: measured\n"]
+    for script, *options in commands:
+        if args.quick and script == "every_pair.py":
+            options.append("--quick")
+        out = subprocess.run(
+            [sys.executable, here / script, *options], check=True, stdout=subprocess.PIPE, text=True, env=os.environ
+        ).stdout
+        parts.append(f"## `{' '.join(['python', f'benchmarks/{script}', *options])}`\n\n{out.strip()}\n")
+    args.write.write_text("\n".join(parts))
+
+
+if __name__ == "__main__":
+    main()
