@@ -172,7 +172,7 @@ def _neighbors(metric, sample, kernel, how):
     if Z.shape[1] <= MOST_FEATURES_IN_ORDER:
         Z = Z[spatial_order(Z.T)]
     n = len(Z)
-    rows = Rows(Z.T, np.empty((0, n)), np.ones(n), np.zeros(n))
+    rows = Rows(Z.T, np.zeros((1, n)), np.ones(n), np.zeros(n))
     how = {name: how[name] for name in how if name != "empty"}
     if n <= _FEW:  # the sums of any kernel know the nearest row; those of this one are compiled anyway
         how["algorithm"] = "dense"

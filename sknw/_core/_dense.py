@@ -516,10 +516,11 @@ def fill_slopes(kernel, own, rows, start, stop, shift, buffers, out):
 def fill_weights(kernel, profile, Zq, own, g, rows, buffers, out):
     """Write the normalised weights of all rows, for some queries; zeros where no row is in reach.
 
-    Parameters as in `add_rows`, with buffers for all rows; `out` is float64[:, ::1] of shape (m, n) and overwritten.
+    Parameters as in `add_rows`, with buffers for all rows, two at least; `out` is float64[:, ::1] of shape (m, n) and
+    overwritten.
     """
     n = rows.w.shape[0]
-    s, w, sums = buffers[0], buffers[1], buffers[2, :2]
+    s, w, sums = buffers[0, :n], buffers[1, :n], buffers[2, :2]
     copy(rows.w, 0, w)
     for i in range(Zq.shape[0]):
         squared_distances(Zq[i], rows.Z, 0, g, s)

@@ -35,7 +35,7 @@ class Rows(NamedTuple):
     Z : ndarray of shape (d, n)
         Coordinates, one feature after the other.
     Y : ndarray of shape (p, n)
-        Targets, one output after the other.
+        Targets, one output after the other, at least one.
     w : ndarray of shape (n,)
         Weights, positive.
     w_rest : ndarray of shape (n,)

@@ -60,7 +60,7 @@ def kernel_sums(
     all_rows = _are_rows(own, rows)
     asked = {"derivatives": derivatives, "algorithm": algorithm, "rtol": rtol}
     chosen = plan(kernel, rows, g, None if all_rows else Zq, **asked)
-    rows, g, Zq, how = Rows(*map(read_only, rows)), read_only(g), read_only(Zq), {"n_threads": n_threads}
+    rows, g, Zq, how = _read_only(rows), read_only(g), read_only(Zq), {"n_threads": n_threads}
     if chosen.algorithm == "dense":
         return dense_sums(kernel, rows, g, Zq, own, derivatives=derivatives, rtol=rtol, **how)
     if chosen.algorithm == "sliding":
@@ -130,7 +130,7 @@ def dense_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING
 
     compiled, profile = _for_loops(kernel)
     with_respect_to = derivatives.for_loops()
-    Zq, g, own, rows = read_only(Zq), read_only(g), _own(own, len(Zq)), Rows(*map(read_only, rows))
+    Zq, g, own, rows = read_only(Zq), read_only(g), _own(own, len(Zq)), _read_only(rows)
     (m, d), (p, n) = Zq.shape, rows.Y.shape
     if m and n and takes_products(kernel, d, rtol) and derivatives <= Derivatives.SCALE:
         from ._products import product_sums
@@ -181,7 +181,7 @@ def kernel_sums_of_scales(
     from ._dense import add_rows_of_scales
 
     compiled, _ = _for_loops(kernel)
-    Zq, g, own, rows = read_only(Zq), read_only(g), _own(own, len(Zq)), Rows(*map(read_only, rows))
+    Zq, g, own, rows = read_only(Zq), read_only(g), _own(own, len(Zq)), _read_only(rows)
     (m, d), (p, n), q = Zq.shape, rows.Y.shape, derivatives.count(len(g))
     state = State.empty(n_scales * m, p, q)
     state = State(*(a.reshape(n_scales, m, *a.shape[1:]) for a in state))
@@ -226,7 +226,7 @@ def pull_back(kernel, rows, g, Zq, own, shift, adjoints, *, derivatives, rtol=0.
     from ._products import product_gradient
 
     compiled, _ = _for_loops(kernel)
-    Zq, g, own, rows = read_only(Zq), read_only(g), _own(own, len(Zq)), Rows(*map(read_only, rows))
+    Zq, g, own, rows = read_only(Zq), read_only(g), _own(own, len(Zq)), _read_only(rows)
     how = {"by_products": takes_products(kernel, len(g), rtol), "rtol": rtol, "n_threads": n_threads}
     args = rows, g, Zq, own, read_only(shift), read_only(adjoints)
     return product_gradient(compiled, *args, derivatives=derivatives, **how)
@@ -245,7 +245,7 @@ def kernel_weights(kernel, rows, g, Zq, own=None, *, n_threads=1):
     from ._dense import fill_weights
 
     compiled, profile = _for_loops(kernel)
-    Zq, g, own, rows = read_only(Zq), read_only(g), _own(own, len(Zq)), Rows(*map(read_only, rows))
+    Zq, g, own, rows = read_only(Zq), read_only(g), _own(own, len(Zq)), _read_only(rows)
     m, n = len(Zq), len(rows.w)
     out = np.empty((m, n))
     if profile is not None:
@@ -257,6 +257,13 @@ def kernel_weights(kernel, rows, g, Zq, own=None, *, n_threads=1):
 
     run_blocks(fill, _blocks(m, n * (1 + len(g)) / 2), n_threads)
     return out
+
+
+def _read_only(rows):
+    """Rows as the compiled loops read them, which look at the first output without asking whether there is one."""
+    if not len(rows.Y):
+        raise ValueError("Sums are of at least one output, but the training rows have none.")
+    return Rows(*map(read_only, rows))
 
 
 def _own(own, m):

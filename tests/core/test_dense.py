@@ -199,3 +199,18 @@ def test_exceptions_in_a_block_reach_the_caller():
     with pytest.raises(RuntimeError, match="block 3"):
         run_blocks(work, [(i,) for i in range(100)], 2)
     assert len(done) < 100
+
+
+def test_no_outputs(rng):
+    """Compiled loops look at the first output, and nobody would tell them that it is not there."""
+    X, _, _, rows = make_rows(rng, 10, 2, 1)
+    rows = rows._replace(Y=np.empty((0, 10)))
+    for algorithm in ("dense", "window", "fast_gauss"):
+        with pytest.raises(ValueError, match="at least one output"):
+            kernel_sums("gaussian", rows, np.ones(2), X, algorithm=algorithm, rtol=1e-10)
+
+
+def test_one_row(rng):
+    X, y, w, rows = make_rows(rng, 1, 2, 1)
+    assert_array_equal(kernel_weights("gaussian", rows, np.ones(2), X + 1), 1)
+    assert_allclose(kernel_sums("gaussian", rows, np.ones(2), X + 1).sums[0], [w[0], w[0] * y[0, 0]], rtol=1e-15)
