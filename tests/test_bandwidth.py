@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 import naive
 from sknw import NadarayaWatsonRegressor, loo_error
-from sknw._bandwidth import spreads
+from sknw._bandwidth import local_minima, spreads
 from sknw._core import PROFILES, canonical_factor
 from sknw._criterion import in_units, penalized_fit
 from sknw._pooling import Metric, Sample
@@ -549,3 +549,20 @@ def test_statsmodels(columns):
     assert_allclose(given.predict(X), fitted, rtol=1e-10)
     chosen = NadarayaWatsonRegressor("loo" if X.shape[1] == 1 else "gradient", shrinkage=0).fit(X, y)
     assert -chosen.best_score_ <= loo_error(X, y, bandwidth) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("criterion", "places"),
+    [
+        ([3.0, 1.0, 2.0, 0.0, 5.0], [1, 3]),
+        ([1.0, 2.0, 3.0], [0]),
+        ([3.0, 2.0, 1.0], [2]),
+        ([2.0, 1.0, 1.0, 3.0], [2]),
+        ([2.0, 1.0 + 2e-10, 1.0 + 3e-10, 1.0, 3.0], [3]),  # rounding is no barrier
+        ([2.0, 1.0, 1.0 + 3e-10, 1.0 + 2e-10, 3.0], [1]),
+        ([np.inf, 1.0, 1.0 + 1e-8, 1.0, np.inf], [1, 3]),
+        ([2.0, 1.0, 1.0 + 1e-10, 1.0 - 1e-11, 1.0 + 1e-10, 1.0, 3.0], [3]),
+    ],
+)
+def test_local_minima(criterion, places):
+    np.testing.assert_array_equal(np.flatnonzero(local_minima(criterion)), places)

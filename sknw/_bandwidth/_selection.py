@@ -48,10 +48,26 @@ def brief(bandwidth):
 
 
 def local_minima(criterion):
-    """Which of some values, by bandwidth, are local minima; the last of equal ones, and the ends as well."""
-    criterion = np.asarray(criterion)
+    """Which of some values, by bandwidth, are local minima; the last of equal ones, and the ends as well.
+
+    Between two of them the criterion rises by more than it may be wrong by, 1e-9 of its range.
+    """
+    criterion = np.asarray(criterion, dtype=np.float64)
     walls = np.concatenate([[np.inf], criterion, [np.inf]])
-    return (criterion < walls[2:]) & (criterion <= walls[:-2])
+    low = (criterion < walls[2:]) & (criterion <= walls[:-2])
+    finite = criterion[np.isfinite(criterion)]
+    tolerance = 1e-9 * np.ptp(finite) if len(finite) else 0.0
+    last = None
+    for i in np.flatnonzero(low):
+        if last is not None:
+            barrier = criterion[last : i + 1].max() - max(criterion[last], criterion[i])
+            if barrier <= tolerance:
+                higher = last if criterion[last] >= criterion[i] else i
+                low[higher] = False
+                last = last + i - higher
+                continue
+        last = i
+    return low
 
 
 #: A rough criterion is the mean over about that many of the rows, each predicted from all others.
@@ -117,7 +133,8 @@ class Objective:
         if n < 2:
             return []
         self.n_evaluations += n
-        options = {name: self.rough[name] for name in ("empty", "rtol", "n_threads") if name in self.rough}
+        options = {name: self.options[name] for name in ("empty", "n_threads") if name in self.options}
+        options["rtol"] = self.fine["rtol"]  # at hardly any cost
         found = leave_one_out_of_scales(self.sample, metric, self.kernel, n, derivatives=derivatives, **options)
         for k, (value, _) in enumerate(found):
             self._tell(h * 2 ** (-k / 2), value)
