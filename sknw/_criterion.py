@@ -21,8 +21,10 @@ from ._validation import (
     BANDWIDTH,
     EMPTY,
     KERNEL,
+    N_JOBS,
     RTOL,
     check_bandwidth,
+    check_n_jobs,
     check_profile,
     check_targets,
     check_weights,
@@ -268,6 +270,7 @@ def check_can_leave_out(rows):
         "empty": EMPTY,
         "algorithm": ALGORITHM,
         "rtol": RTOL,
+        "n_jobs": N_JOBS,
         "return_gradient": ["boolean"],
     },
     prefer_skip_nested_validation=True,
@@ -282,6 +285,7 @@ def loo_error(
     sample_weight=None,
     algorithm="auto",
     rtol=1e-12,
+    n_jobs=None,
     return_gradient=False,
 ):
     r"""Leave-one-out error of the Nadaraya-Watson estimator, with its gradient.
@@ -310,6 +314,8 @@ def loo_error(
         What each prediction may be wrong by, besides rounding, in units of the range of the targets: fewer digits than
         that are enough for an average, but not for the difference of two criteria. 0 admits only what is exact to
         rounding.
+    n_jobs : int, default=None
+        Threads, as in `NadarayaWatsonRegressor`. The result does not depend on it.
     return_gradient : bool, default=False
         Return the gradient, too.
 
@@ -353,7 +359,7 @@ def loo_error(
     sample = Sample.of(X, y.reshape(len(y), -1), sample_weight)
     check_can_leave_out(sample)
     metric = Metric.of(bandwidth, sample.X)
-    options = {"empty": empty, "algorithm": algorithm, "rtol": rtol}
+    options = {"empty": empty, "algorithm": algorithm, "rtol": rtol, "n_threads": check_n_jobs(n_jobs)}
     if not return_gradient:
         return float(sample.squared(leave_one_out(sample, metric, kernel, **options)[0]))
     check_differentiable(kernel)

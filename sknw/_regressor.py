@@ -17,10 +17,9 @@ from ._compat import (
     StrOptions,
     _fit_context,
     check_is_fitted,
-    joblib_n_jobs,
     validate_data,
 )
-from ._core import Rows, available_threads, check_applies, chosen_algorithm
+from ._core import Rows, check_applies, chosen_algorithm
 from ._criterion import check_can_leave_out, in_units, left_out
 from ._exceptions import EmptyNeighborhoodError, EmptyNeighborhoodWarning, InconsistentVersionWarning
 from ._pooling import Metric, Sample, average, largest, weights
@@ -31,8 +30,10 @@ from ._validation import (
     BANDWIDTH,
     EMPTY,
     KERNEL,
+    N_JOBS,
     RTOL,
     check_bandwidth,
+    check_n_jobs,
     check_profile,
     check_targets,
     check_weights,
@@ -95,14 +96,14 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
         Gaussian and the exponential kernel never vanish; far from the data the Gaussian tends to the nearest training
         row, the exponential to an average of those at the edge.
     algorithm : {"auto", "dense", "sliding", "window", "fast_gauss"}, default="auto"
-        How sums over the training rows are formed: "dense" visits every pair, "window" the pairs within reach (up to
-        eight features), "sliding" (one feature, all kernels but the Gaussian) and "fast_gauss" (the Gaussian, one to
-        three features) take a time in proportion to the number of rows. "auto" chooses for each call; a profile of your
-        own is always dense.
+        How sums over the training rows are formed: "dense" visits every pair, in many features by products of matrices;
+        "window" the pairs within reach (up to eight features), "sliding" (one feature, all kernels but the Gaussian)
+        and "fast_gauss" (the Gaussian, one to three features) take a time in proportion to the number of rows. "auto"
+        chooses for each call; a profile of your own is always dense.
     rtol : float, default=1e-10
         What a prediction may be wrong by, besides rounding, in units of the range of the targets: the algorithms
-        "window" and "fast_gauss" neglect that much where a kernel never vanishes. It holds for each query. 0 admits
-        only what is exact to rounding.
+        "window" and "fast_gauss" neglect that much where a kernel never vanishes, and products of matrices may lose as
+        much. It holds for each query. 0 admits only what is exact to rounding.
     solver : {"lbfgs", "adam"}, default="lbfgs"
         For ``bandwidth="gradient"``: L-BFGS-B on all rows, or Adam with mini-batches of rows whose errors count,
         predicted from all rows. The latter is for many rows in more than three features, where a pass over all pairs is
@@ -114,8 +115,9 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
         by 5-fold cross-validation, and takes 0 where there are at least 200 observations for each parameter.
     drop_irrelevant : bool, default=False
         For ``bandwidth="gradient"``: give an infinite bandwidth to features that do not matter. One at a time is
-        dropped, and the others are optimised again, while the leave-one-out error stays within two standard errors of
-        the difference to that with all features. A feature that matters little goes, too, the more so with few rows.
+        dropped, and the others are optimised again, while that raises the leave-one-out error by at most one and a half
+        standard errors of the difference, and by at most two of the difference to that with all features. A feature
+        that matters little goes, too, the more so with few rows.
     max_iter : int, default=500
         For ``bandwidth="gradient"``: the largest number of iterations.
     max_time : float, default=inf
@@ -218,7 +220,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "random_state": ["random_state"],
-        "n_jobs": [Integral, None],
+        "n_jobs": N_JOBS,
         "verbose": ["verbose"],
     }
 
@@ -628,16 +630,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
 
     def _how(self):
         """How sums are to be formed."""
-        return {"algorithm": self.algorithm, "rtol": self.rtol, "n_threads": self._n_threads()}
-
-    def _n_threads(self):
-        """Number of threads that `n_jobs` stands for."""
-        n_jobs = joblib_n_jobs() if self.n_jobs is None else self.n_jobs
-        if n_jobs == 0:
-            raise ValueError("n_jobs=0 has no meaning; use None, -1 for all processors, or a positive number.")
-        if n_jobs is None:
-            return available_threads()
-        return n_jobs if n_jobs > 0 else max(1, available_threads() + 1 + n_jobs)
+        return {"algorithm": self.algorithm, "rtol": self.rtol, "n_threads": check_n_jobs(self.n_jobs)}
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_rows")

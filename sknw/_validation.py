@@ -1,13 +1,13 @@
 """What is asked of parameters and data, and the sentences that say so."""
 
 import math
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 from scipy import sparse
 
-from ._compat import Interval, StrOptions, _check_sample_weight
-from ._core import ALGORITHMS, PROFILES
+from ._compat import Interval, StrOptions, _check_sample_weight, joblib_n_jobs
+from ._core import ALGORITHMS, PROFILES, available_threads
 
 # Constraints of parameters, in scikit-learn's form. With "right" an interval without an end takes infinity in.
 BANDWIDTH = [Interval(Real, 0, None, closed="right"), "array-like"]
@@ -15,6 +15,17 @@ KERNEL = [StrOptions(set(PROFILES)), callable]
 EMPTY = [StrOptions({"nearest", "mean", "nan", "raise"})]
 ALGORITHM = [StrOptions({"auto", *ALGORITHMS})]
 RTOL = [Interval(Real, 0, 1, closed="left")]
+N_JOBS = [Integral, None]
+
+
+def check_n_jobs(n_jobs):
+    """Number of threads that `n_jobs` stands for."""
+    n_jobs = joblib_n_jobs() if n_jobs is None else n_jobs
+    if n_jobs == 0:
+        raise ValueError("n_jobs=0 has no meaning; use None, -1 for all processors, or a positive number.")
+    if n_jobs is None:
+        return available_threads()
+    return n_jobs if n_jobs > 0 else max(1, available_threads() + 1 + n_jobs)
 
 
 def check_targets(y):

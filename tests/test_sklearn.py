@@ -23,6 +23,7 @@ from sklearn.utils.estimator_checks import (
 
 from sknw import NadarayaWatsonRegressor
 from sknw._core import PROFILES
+from sknw._validation import check_n_jobs
 
 # One axis at a time. The bandwidths given reach the data of the checks, whose rows are up to 8 apart in up to 30
 # features, and yet fit better than the mean.
@@ -156,7 +157,7 @@ def test_number_of_iterations(data, bandwidth):
 
 
 def _threads(_):
-    return NadarayaWatsonRegressor()._n_threads(), NadarayaWatsonRegressor(n_jobs=3)._n_threads()
+    return check_n_jobs(None), check_n_jobs(3)
 
 
 @pytest.mark.parametrize("backend", ["loky", "threading", "multiprocessing"])
@@ -170,10 +171,10 @@ def test_number_of_threads(monkeypatch):
     for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
-    counts = {n_jobs: NadarayaWatsonRegressor(n_jobs=n_jobs)._n_threads() for n_jobs in (None, -1, -2, -9, 1, 7)}
+    counts = {n_jobs: check_n_jobs(n_jobs) for n_jobs in (None, -1, -2, -9, 1, 7)}
     assert counts == {None: 4, -1: 4, -2: 3, -9: 1, 1: 1, 7: 7}
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    assert NadarayaWatsonRegressor()._n_threads() == 2
+    assert check_n_jobs(None) == 2
 
 
 @pytest.mark.parametrize("backend", ["loky", "threading"])

@@ -5,10 +5,11 @@ r"""Every pair, by products of matrices: distances in many features, and gradien
 with c the middle of a block of queries. The products of a block with a tile of rows are one matrix product, which takes
 a fraction of the time of as many differences; what follows is the same as in `_dense.py`.
 
-The price is digits. With the unit roundoff u, coordinates are wrong by 3u/2 of themselves, inner products by
-:math:`d u |a| |b|` and squares by :math:`(d / 2 + 1) u` of themselves, so that
+The price is digits. With the unit roundoff u, coordinates are wrong by 2u of themselves, which moves s by
+:math:`8 u (|a|^2 + |b|^2)` at the most; inner products by :math:`d u |a| |b|` and squares by d u of
+themselves, whatever the order of their sums; three more roundings put them together. So, to first order,
 
-.. math:: |\delta s| \le (3 d / 2 + 12)\, u\, (|a|^2 + |b|^2)
+.. math:: |\delta s| \le (2 d + 12)\, u\, (|a|^2 + |b|^2)
 
 and each weight of the Gaussian is wrong by half of that, relative to itself. Where that may be more than `rtol`, for
 a query or a tile far from the middle, or at narrow bandwidths, differences are taken as ever.
@@ -140,7 +141,7 @@ class _Block:
 
 def _most(d, rtol):
     """How much two squares may add up to for weights that follow from their inner product to be right to `rtol`."""
-    return rtol / ((0.75 * d + 6) * _UNIT_ROUNDOFF)
+    return rtol / ((d + 6) * _UNIT_ROUNDOFF)
 
 
 def _blocks(m, n, d):

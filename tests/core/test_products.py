@@ -36,7 +36,7 @@ def test_sums_are_those_of_differences(rng, n, m, d, offset, leave_out):
     # Scaled coordinates are within 5, in each of d features 5 / sqrt(d): squares add up to 50, of which the bound in
     # `_products` makes an error of weights, and both ways sum up 1200 numbers. An offset costs nothing, as differences
     # of coordinates are exact to half an ulp of those before it: both ways see the same ones.
-    bound = (0.75 * d + 6) * EPS / 2 * 50 + 1200 * EPS
+    bound = (d + 6) * EPS / 2 * 50 + 1200 * EPS
     scale = exact.sums[:, :1] * np.abs(rows.Y).max()
     assert (np.abs(found.sums - exact.sums) <= bound * scale).all()
     assert (np.abs(found.dsums[:, 0] - exact.dsums[:, 0]) <= 60 * bound * scale).all()  # s <= 50, and its own error
