@@ -67,7 +67,7 @@ def test_descents_beside_statsmodels(tmp_path):
 def test_suite_of_data_sets(tmp_path):
     pytest.importorskip("statsmodels")
     out = run("benchmarks/suite.py", tmp_path, "--quick", "--table", "table.rst")
-    assert len(re.findall(r"minus first [+-][\d.]+", out)) == 4
+    assert len(re.findall(r"minus loo [+-][\d.]+", out)) == 4
     assert "* - noise, 200 by 3" in (tmp_path / "table.rst").read_text()
 
 

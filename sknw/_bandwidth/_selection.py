@@ -74,6 +74,11 @@ def local_minima(criterion):
 ENOUGH = 50_000
 
 
+#: With fewer rows an evaluation takes less than a millisecond, and a first fit should not wait for one more loop to be
+#: compiled.
+_WORTH_A_SERIES = 256
+
+
 class Objective:
     """A criterion of a sample as a function of the bandwidth, which counts its evaluations and tells its log of each.
 
@@ -125,7 +130,9 @@ class Objective:
         """
         metric = Metric.of(h, self.sample.X)
         how = {name: self.rough[name] for name in ("algorithm", "rtol") if name in self.rough}
-        if self.criterion != "loo" or callable(self.kernel) or self.rough["queries"] is not None or not len(metric.g):
+        if self.criterion != "loo" or callable(self.kernel) or not len(metric.g):
+            return []
+        if self.rough["queries"] is not None or len(self.sample.w) < _WORTH_A_SERIES:
             return []
         rows, n = metric.rows(self.sample), 0
         while n < n_scales and chosen_algorithm(self.kernel, rows, metric.g * 2 ** (n / 2), **how) == "dense":
