@@ -148,7 +148,10 @@ def compare_predict(table, n, d, *, n_threads, most):
                 table.leave_out(name, peer, f"would take about {expected:.0f} s, going by {FEW} of the queries")
                 continue
         progress(f"{name}: {peer}")
-        predict(X[:FEW], y[:FEW], Xq[:FEW], h, n_threads)()
+        if peer == "sknw":  # which algorithm is to be compiled depends on the size
+            predict(X, y, Xq, h, n_threads)()
+        else:
+            predict(X[:FEW], y[:FEW], Xq[:FEW], h, n_threads)()
         seconds[peer], results[peer] = best_time(predict(X, y, Xq, h, n_threads), most)
     # The peers form |x - x_j|² as |x|² - 2 x.x_j + |x_j|², whose rounding error, in units of h², is an error of the
     # exponent and so a relative one of a weight. An average moves by at most twice that times the range of y.
@@ -166,7 +169,7 @@ def compare_bandwidth(table, bandwidth, n, d, *, n_threads, most):
     model = NadarayaWatsonRegressor(bandwidth, shrinkage=0, n_jobs=n_threads)
     seconds = {}
     progress(f"{name}: sknw")
-    model.fit(X[:FEW], y[:FEW])
+    model.fit(X, y)  # which algorithms are to be compiled depends on the size
     seconds["sknw"], _ = best_time(lambda: model.fit(X, y), most)
     if "statsmodels" not in missing():
         progress(f"{name}: statsmodels")
