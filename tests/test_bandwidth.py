@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 import naive
 from sknw import NadarayaWatsonRegressor, loo_error
 from sknw._bandwidth import local_minima, spreads
+from sknw._bandwidth._selection import Objective
 from sknw._core import PROFILES, canonical_factor
 from sknw._criterion import in_units, penalized_fit
 from sknw._pooling import Metric, Sample
@@ -566,3 +567,17 @@ def test_statsmodels(columns):
 )
 def test_local_minima(criterion, places):
     np.testing.assert_array_equal(np.flatnonzero(local_minima(criterion)), places)
+
+
+@pytest.mark.parametrize("kernel", ["gaussian", "exponential", "biweight", "tricube", "tophat"])
+def test_search_by_series_is_that_by_single_evaluations(rng, kernel, monkeypatch):
+    X = rng.uniform(size=(300, 3))
+    y = np.sin(5 * X[:, 0]) + rng.normal(scale=0.3, size=300)
+    found, of_scales = [], Objective.of_scales
+    monkeypatch.setattr(Objective, "of_scales", lambda *args: found.append(of_scales(*args)) or found[-1])
+    series = NadarayaWatsonRegressor("loo", kernel=kernel, algorithm="dense").fit(X, y)
+    assert max(map(len, found)) > 3
+    monkeypatch.setattr(Objective, "of_scales", lambda *args: [])
+    single = NadarayaWatsonRegressor("loo", kernel=kernel, algorithm="dense").fit(X, y)
+    # The root of the slope is found to 1e-9 in the logarithm from either bracket.
+    assert_allclose(series.bandwidth_, single.bandwidth_, rtol=4e-9)

@@ -9,7 +9,7 @@ import naive
 from sknw import NadarayaWatsonRegressor, loo_error
 from sknw import _pooling as pooling
 from sknw._core import PROFILES, Derivatives
-from sknw._criterion import penalized_fit
+from sknw._criterion import leave_one_out, leave_one_out_of_scales, penalized_fit
 from sknw._pooling import Metric, Sample
 
 DIFFERENTIABLE = [name for name, profile in PROFILES.items() if profile.differentiable]
@@ -252,3 +252,20 @@ def test_penalized_fit_does_not_depend_on_how_many_rows_are_held(rng, criterion,
     got = penalized(X, y, [0.7, 1.0, 1.0], w, "gaussian", criterion, Derivatives.FEATURES)
     assert_allclose(got[0], expected[0], rtol=1e-14)
     assert_allclose(got[1], expected[1], rtol=1e-12)
+
+
+@pytest.mark.parametrize("kernel", PROFILES)
+@pytest.mark.parametrize("weights", ["none", "mixed"])
+@pytest.mark.parametrize("empty", ["nearest", "mean"])
+def test_series_of_bandwidths(rng, kernel, weights, empty):
+    X, y, w = make(rng, n=60, p=2, weights=weights)
+    sample = Sample.of(X, y, w)
+    derivatives = Derivatives.SCALE if kernel in DIFFERENTIABLE else Derivatives.NOTHING
+    options = {"empty": empty, "derivatives": derivatives}
+    found = leave_one_out_of_scales(sample, Metric.of(2.0, sample.X), kernel, 8, **options)
+    assert len(found) == 8
+    for k, (value, gradient) in enumerate(found):
+        one, slope = leave_one_out(sample, Metric.of(2.0 * 2 ** (-k / 2), sample.X), kernel, **options)
+        # As in `test_value`; a derivative is a sum of such differences, each up to the range of y times s, s <= 100.
+        assert_allclose(value, one, rtol=1e-11)
+        assert_allclose(gradient, slope, rtol=0, atol=1e-9 * one)

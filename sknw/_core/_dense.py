@@ -119,9 +119,9 @@ def copy(source, start, target):
 
 @jit
 def scale(a, factor):
-    """a *= factor."""
+    """a *= factor; the factor 0 leaves nothing, of an infinite derivative neither."""
     for j in range(a.shape[0]):
-        a[j] *= factor
+        a[j] = a[j] * factor if factor != 0.0 else 0.0
 
 
 @jit
@@ -475,6 +475,8 @@ def add_rows_of_scales(kernel, Zq, own, g, rows, first, squares, buffers, state)
                 continue
             nearer, ratio = low < state.shift[0, i], 1.0
             for k in range(n_scales):
+                if low * ratio == np.inf:  # all of these overflow, and those of narrower bandwidths
+                    break
                 if nearer:
                     if is_shifted(kernel):
                         factor = rescale(kernel, state.shift[k, i], low * ratio)
