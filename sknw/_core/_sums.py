@@ -167,8 +167,8 @@ def kernel_sums_of_scales(
         Number of bandwidths.
     derivatives : {Derivatives.NOTHING, Derivatives.SCALE}
     rtol : float
-        What weights may be wrong by, relative to themselves, besides rounding of distances. A profile is right to eps,
-        and each square doubles that.
+        What weights may be wrong by, relative to themselves and besides rounding of distances, up to a factor of 2.5: a
+        profile is right to 2 eps, and each square doubles that and adds half an eps.
 
     Returns
     -------

@@ -54,6 +54,22 @@ def test_sums_match_plain_python(rng, kernel, n, d, p):
         assert_allclose(state.sums[i], expected, rtol=0, atol=tolerance)
 
 
+@pytest.mark.parametrize("d", range(1, 13))
+def test_distances_read_what_is_theirs(rng, d):
+    """Steps of 1, 2 and 4 features, in several tiles; bounds are not checked, so what is beyond them is NaN."""
+    n = 1100
+    z, g, Z = np.full(d + 4, np.nan), np.full(d + 4, np.nan), np.full((d + 4, n), np.nan)
+    z[:d], g[:d], Z[:d] = rng.normal(size=d), rng.uniform(0.5, 2, size=d), rng.normal(size=(d, n))
+    rows = Rows(read_only(Z[:d]), np.ones((1, n)), np.ones(n), np.zeros(n))
+    assert np.shares_memory(rows.Z, Z)
+    s = np.array([naive.squared_distance(z[:d], x, list(g[:d])) for x in Z[:d].T])
+    state = kernel_sums("gaussian", rows, g[:d], z[:d].reshape(1, d))
+    # The error of s is below (d/2 + 3) eps, and as much that of plain Python; weights as in the test above.
+    assert_allclose(state.shift, s.min(), rtol=2 * (d / 2 + 3) * EPS)
+    v = np.exp((s.min() - s) / 2)
+    assert_allclose(state.sums[0, 0], v.sum(), rtol=0, atol=(d + 6) * EPS * (v * s).sum() + 2 * n * EPS * v.sum())
+
+
 @pytest.mark.parametrize("kernel", [*PROFILES, "nearest"])
 @pytest.mark.parametrize("n", [2, 513])
 def test_own_row_is_left_out(rng, kernel, n):
