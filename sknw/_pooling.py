@@ -232,7 +232,8 @@ def largest(dense, k):
     """The k largest entries of each line as a CSR array; of equal ones the first, none that are zero."""
     # A stable sort of all n would cost more than the sums: take what exceeds the k-th largest, then fill up from
     # the left.
-    smallest = np.partition(dense, dense.shape[1] - k, axis=1)[:, dense.shape[1] - k, None]
+    # From the front, which many zeros at the other end do not slow down.
+    smallest = -np.partition(-dense, k - 1, axis=1)[:, k - 1, None]
     above, equal = dense > smallest, dense == smallest
     room = k - above.sum(axis=1, keepdims=True)
     keep = above | (equal & (np.cumsum(equal, axis=1) <= room))
