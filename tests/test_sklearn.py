@@ -182,6 +182,8 @@ def test_the_same_results_in_workers(data, backend):
     X, y = data
     model = NadarayaWatsonRegressor()
     expected = cross_val_score(model, X, y)
+    # Where nothing is compiled yet, a process may compile loops of its own, which need not round alike (seen once: one
+    # unit in the last place). A bandwidth is the root of a slope to 1e-9 in the logarithm, and a score changes less.
     with joblib.parallel_config(backend=backend, n_jobs=2):
-        assert_array_equal(cross_val_score(model, X, y), expected)
+        assert_allclose(cross_val_score(model, X, y), expected, rtol=0, atol=1e-8 if backend == "loky" else 0)
     assert_allclose(expected, cross_val_score(model.set_params(n_jobs=2), X, y), rtol=0)
