@@ -44,7 +44,7 @@ def answers(X, y):
 
 
 def same(one, other):
-    """To the root of a slope, which is found to 1e-9: another process may have compiled loops that round differently."""
+    """To the precision of a search, 1e-9: another process may have compiled loops that round differently."""
     return all(np.allclose(a, b, rtol=1e-8, atol=1e-8) for a, b in zip(one, other, strict=True))
 
 
