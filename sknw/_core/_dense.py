@@ -7,8 +7,7 @@ query and one tile three short loops run over the same small buffers, each of wh
     lowest              the smallest of them
     weigh               v_j = w_j k(s_j), relative to the nearest row so far, and the tile's part of mass and moments
 
-All compiled code of this algorithm stands in this one file, since numba's cache on disk sees only the file that a
-function stands in.
+The same loops serve the pairs within reach (`_window.py`), and distances from matrix products (`_products.py`).
 
 Notation: z a query, Z the training rows, one feature after the other, g one factor per feature, w weights, Y targets,
 one output after the other; n rows, m queries, d features, p outputs.
@@ -318,14 +317,17 @@ def _add_derivatives(with_respect_to, z, g, rows, start, s, v, f, dsums):
     return coordinates if len(with_respect_to) else scale
 
 
-@jit
-def leave_out(own, rows, start, s, w):
-    """Write the weights from `start` on to w, of a query's own row what is left; out of reach if that is nothing."""
-    not_inlined()
-    copy(rows.w, start, w)
-    w[own - start] = rows.w_rest[own]
-    if w[own - start] == 0.0:
-        s[own - start] = np.inf
+@jit_inline  # compiled code cannot return one of two arrays
+def weights_of(own, rows, start, stop, s, buffer):
+    """Weights of the rows from `start` to `stop`; of a query's own what is left, and out of reach if that is nothing."""
+    w = rows.w[start:stop]
+    if start <= own < stop:  # the weights are shared by all threads
+        w = buffer[: stop - start]
+        copy(rows.w, start, w)
+        w[own - start] = rows.w_rest[own]
+        if w[own - start] == 0.0:
+            s[own - start] = np.inf
+    return w
 
 
 @jit_inline  # a function of its own would take its callers half as long again to compile
@@ -343,10 +345,7 @@ def merge_distances(kernel, profile, with_respect_to, z, own, g, rows, start, st
     """`merge` where the first buffer holds the squared distances already."""
     width = stop - start
     s, v, f = buffers[0, :width], buffers[1, :width], buffers[2, :width]
-    w = rows.w[start:stop]
-    if start <= own < stop:  # the weights are shared by all threads
-        w = buffers[3, :width]
-        leave_out(own, rows, start, s, w)
+    w = weights_of(own, rows, start, stop, s, buffers[3])
     low = lowest(s)
     if low < state.shift[i]:
         if is_shifted(kernel):
@@ -466,10 +465,7 @@ def add_rows_of_scales(kernel, Zq, own, g, rows, first, squares, buffers, state)
         for row in range(Zq.shape[0]):
             i = first + row
             squared_distances(Zq[row], rows.Z, start, g, s)
-            w = rows.w[start:stop]
-            if start <= own[row] < stop:
-                w = buffers[2, :width]
-                leave_out(own[row], rows, start, s, w)
+            w = weights_of(own[row], rows, start, stop, s, buffers[2])
             low = lowest(s)
             if low == np.inf:
                 continue
@@ -502,10 +498,7 @@ def fill_slopes(kernel, own, rows, start, stop, shift, buffers, out):
     not_inlined()
     width = stop - start
     s = buffers[0, :width]
-    w = rows.w[start:stop]
-    if start <= own < stop:  # the weights are shared by all threads
-        w = buffers[3, :width]
-        leave_out(own, rows, start, s, w)
+    w = weights_of(own, rows, start, stop, s, buffers[3])
     if shift == np.inf or out_of_reach(kernel, lowest(s), shift):
         for j in range(width):
             out[j] = 0.0
