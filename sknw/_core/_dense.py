@@ -319,7 +319,7 @@ def _add_derivatives(with_respect_to, z, g, rows, start, s, v, f, dsums):
 
 @jit_inline  # compiled code cannot return one of two arrays
 def weights_of(own, rows, start, stop, s, buffer):
-    """Weights of the rows from `start` to `stop`; of a query's own what is left, and out of reach if that is nothing."""
+    """Weights of the rows from `start` to `stop`; of a query's own what is left, out of reach if that is nothing."""
     w = rows.w[start:stop]
     if start <= own < stop:  # the weights are shared by all threads
         w = buffer[: stop - start]
