@@ -45,8 +45,8 @@ def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTH
 
     .. math:: C = \frac{1}{\sum_i w_i} \sum_i w_i \frac{1}{p} \sum_c (m_{-i,c}(x_i) - y_{ic})^2
 
-    With :math:`m = N / M`, a derivative is :math:`m' = (N' - m M') / M`; where no row is in reach, `empty` decides, and
-    the derivative is 0.
+    With :math:`m = N / M`, a derivative is :math:`m' = (N' - m M') / M`, and the second one
+    :math:`m'' = (N'' - m M'' - 2 m' M') / M`; where no row is in reach, `empty` decides, and the derivatives are 0.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTH
     step = max(64, _SUMS_AT_A_TIME // ((1 if backward else 1 + q) * (1 + p)))
     for Z, own in _parts(rows, queries, step):
         averages = average(kernel, rows, metric.g, Z, own, empty=left_out(empty), **how | forward)
-        part = _errors(rows, own, averages, q, how.get("n_threads", 1))
+        part = _errors(rows, own, averages, derivatives, how.get("n_threads", 1))
         total, value, gradient = total + part.weight, value + part.error, gradient + part.slope
         if backward:
             exact = {"rtol": how.get("rtol", 0.0), "n_threads": how.get("n_threads", 1)}
@@ -101,14 +101,14 @@ def leave_one_out_of_scales(sample, metric, kernel, n_scales, *, empty, derivati
         Value and gradient of each.
     """
     rows = metric.rows(sample)
-    own, q = np.arange(len(rows.w)), derivatives.count(len(metric.g))
+    own = np.arange(len(rows.w))
     how = {"derivatives": derivatives, "rtol": rtol, "n_threads": n_threads}
     states = kernel_sums_of_scales(kernel, rows, metric.g, rows.Z.T, own, n_scales=n_scales, **how)
     out = []
     for k, state in enumerate(states):
         g = metric.g * 2 ** (k / 2)
         averages = average(kernel, rows, g, rows.Z.T, own, empty=left_out(empty), state=state, algorithm="auto", **how)
-        weight, error, slope, _ = _errors(rows, own, averages, q, n_threads)
+        weight, error, slope, _ = _errors(rows, own, averages, derivatives, n_threads)
         out.append((error / weight, slope / weight))
     return out
 
@@ -134,10 +134,10 @@ class _Errors(NamedTuple):
     adjoints: np.ndarray
 
 
-def _errors(rows, own, averages, q, n_threads):
-    """Squared errors of the averages for some rows, with q derivatives as far as the sums have them."""
+def _errors(rows, own, averages, derivatives, n_threads):
+    """Squared errors of the averages for some rows, with derivatives as far as the sums have them."""
     means, _, state = averages
-    p, found, adjoints = len(rows.Y), {}, np.empty_like(state.sums)
+    p, q, found, adjoints = len(rows.Y), derivatives.count(len(rows.Z)), {}, np.empty_like(state.sums)
 
     def add_up(start, stop):
         part = slice(start, stop)
@@ -150,8 +150,13 @@ def _errors(rows, own, averages, q, n_threads):
             adjoints[part, 1:] = factors[:, None] * residuals
             adjoints[part, 0] = -np.sum(adjoints[part, 1:] * means[part], axis=1)
             for k in range(dsums.shape[1]):
-                dmeans = dsums[:, k, 1:] - means[part] * dsums[:, k, :1]
+                dmeans = dsums[:, k, 1:] - means[part] * dsums[:, k, :1]  # times the mass
                 slope[k] = np.sum(factors * np.sum(residuals * dmeans, axis=1))
+            if derivatives == Derivatives.CURVATURE and dsums.shape[1]:
+                first = np.divide(1, mass, out=np.zeros_like(mass), where=mass >= SMALLEST_MASS)
+                first = first[:, None] * (dsums[:, 0, 1:] - means[part] * dsums[:, 0, :1])
+                slope[1] -= np.sum(factors * np.sum(2 * residuals * first * dsums[:, 0, :1], axis=1))
+                slope[1] += np.sum(2 / p * w * np.sum(first**2, axis=1))
         found[start] = w.sum(), np.sum(w * np.mean(residuals**2, axis=1)), slope
 
     run_blocks(add_up, in_cache(len(own)), n_threads)

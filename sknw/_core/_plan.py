@@ -99,7 +99,8 @@ def plan(kernel, rows, g, Zq, *, derivatives=Derivatives.NOTHING, algorithm="aut
     if algorithm == "dense" or callable(kernel) or m == 0 or (n * m <= _FEW_PAIRS and algorithm == "auto"):
         return dense
     candidates = [dense]
-    if algorithm in ("auto", "sliding") and d == 1 and kernel not in ("gaussian", "nearest"):
+    slides = d == 1 and kernel not in ("gaussian", "nearest") and derivatives != Derivatives.CURVATURE
+    if algorithm in ("auto", "sliding") and slides:
         per_row = 30 + 13 * _moments(kernel) * (1 + p) * (1 + 0.2 * derivatives.count(1))
         candidates.append(Plan("sliding", _START + (n + m) * per_row))
     if algorithm in ("auto", "window", "fast_gauss") and d <= MOST_FEATURES_IN_ORDER:

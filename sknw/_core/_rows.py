@@ -23,6 +23,11 @@ class Derivatives(enum.IntEnum):
         """Number of derivatives with d features."""
         return (0, 1, d, d * (d + 1) // 2, 2)[self]
 
+    @property
+    def by_coordinate(self):
+        """Whether single coordinates are told apart."""
+        return self in (Derivatives.FEATURES, Derivatives.PAIRS)
+
     def for_loops(self):
         """As the compiled loops take it: a tuple is a type of its own, none and SCALE share one."""
         return (0,) * self if self > Derivatives.SCALE else ()

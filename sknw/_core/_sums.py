@@ -132,7 +132,7 @@ def dense_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING
     with_respect_to = derivatives.for_loops()
     Zq, g, own, rows = read_only(Zq), read_only(g), _own(own, len(Zq)), _read_only(rows)
     (m, d), (p, n) = Zq.shape, rows.Y.shape
-    if m and n and takes_products(kernel, d, rtol) and derivatives <= Derivatives.SCALE:
+    if m and n and takes_products(kernel, d, rtol) and not derivatives.by_coordinate:
         from ._products import product_sums
 
         return product_sums(compiled, rows, g, Zq, own, derivatives=derivatives, rtol=rtol, n_threads=n_threads)
