@@ -44,6 +44,9 @@ from ._version import __version__
 #: Weights of this many pairs are held at a time when only the largest are wanted (32 MiB).
 _WEIGHTS_AT_A_TIME = 2**22
 
+#: Coordinates are computed with in float64; what float32 ones are good for is for the core to know.
+_FLOATS = [np.float64, np.float32]
+
 #: A report counts the neighbours of this many rows at the most.
 _ROWS_REPORTED = 1000
 
@@ -102,8 +105,10 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
         chooses for each call; a profile of your own is always dense.
     rtol : float, default=1e-10
         What a prediction may be wrong by, besides rounding, in units of the range of the targets: the algorithms
-        "window" and "fast_gauss" neglect that much where a kernel never vanishes, and products of matrices may lose as
-        much. It holds for each query. 0 admits only what is exact to rounding.
+        "window" and "fast_gauss" neglect that much where a kernel never vanishes, and the Gaussian over every pair may
+        lose as much. It holds for each query. 0 admits only what is exact to rounding. Where X is float32, in `fit` and
+        in `predict`, and every pair is visited with the Gaussian, predictions are right to some 1e-6 only, and never
+        worse than :ref:`the user guide <float32>` says, in half the time; with 0 that is not done.
     solver : {"lbfgs", "adam"}, default="lbfgs"
         For ``bandwidth="gradient"``: L-BFGS-B on all rows, or Adam with mini-batches of rows whose errors count,
         predicted from all rows. The latter is for many rows in more than three features, where a pass over all pairs is
@@ -160,7 +165,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
         The algorithm that leave-one-out at `bandwidth_` takes; "mean" if all bandwidths are infinite.
     n_iter_ : int
         Iterations of the descent ("gradient"), evaluations that refined the search ("loo", "aicc", "gcv"), else 1.
-    X_fit_ : ndarray of shape (n_samples, n_features)
+    X_fit_ : ndarray of shape (n_samples, n_features), float64 or float32
         Training points. The model holds its training data, and so does each copy that is saved of it.
     y_fit_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         Training targets.
@@ -286,7 +291,8 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
         ValueError
             If the data or a parameter is not what it must be; the message says which, and what to do.
         """
-        X, y = validate_data(self, X, y, dtype=np.float64, order="C", multi_output=True, y_numeric=True)
+        X, y = validate_data(self, X, y, dtype=_FLOATS, order="C", multi_output=True, y_numeric=True)
+        given, X = X, X.astype(np.float64, copy=False)
         y, sample_weight = check_targets(y), check_weights(sample_weight, X)
         check_profile(self.kernel)
         check_applies(self.algorithm, self.kernel, X.shape[1])
@@ -301,7 +307,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
             return {
                 "bandwidth_": bandwidth,
                 "_kernel": self.kernel,  # to which the bandwidth belongs, whatever becomes of the parameter
-                "X_fit_": X,
+                "X_fit_": given,
                 "y_fit_": y,
                 "n_outputs_": len(sample.Y),
                 "_row_of": row_of,
@@ -533,7 +539,8 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
             shares, _ = weights(kernel, rows, g, Z[part], part, empty=options["empty"], n_threads=options["n_threads"])
             neighbors.append(effective_neighbors(shares, rows, part, self._weight_unit))
         h = widths(self.bandwidth_, self._metric, d)
-        sample = Sample.of(self.X_fit_, self.y_fit_.reshape(len(self.y_fit_), -1), self._row_of >= 0)
+        X = self.X_fit_.astype(np.float64, copy=False)
+        sample = Sample.of(X, self.y_fit_.reshape(len(self.y_fit_), -1), self._row_of >= 0)
         spread = spreads(sample._replace(w=rows.w))
         chosen = getattr(self, "_chosen", None)
         choice = self.bandwidth if isinstance(self.bandwidth, str) else "given"
@@ -577,9 +584,9 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
         return Adam(self.learning_rate_init, self.batch_size, check_random_state(self.random_state))
 
     def _queries(self, X):
-        """Validated queries, of shape (m, d)."""
+        """Validated queries, of shape (m, d), float64 or float32."""
         check_is_fitted(self)
-        return validate_data(self, X, dtype=np.float64, order="C", reset=False)
+        return validate_data(self, X, dtype=_FLOATS, order="C", reset=False)
 
     def _left_out(self):
         """Which row each training row is, for leave-one-out; -1 for one of weight zero, which is not there anyway."""
@@ -592,15 +599,17 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
 
     def _predict(self, X, own=None):
         """Predictions for validated queries."""
-        Zq, empty = self._metric.coordinates(X), self._empty(own)
-        means, void, _ = average(self._kernel, self._rows, self._metric.g, Zq, own, empty=empty, **self._how())
+        single = own is None and self.rtol > 0 and X.dtype == self.X_fit_.dtype == np.float32
+        Zq, empty, how = self._metric.coordinates(X.astype(np.float64, copy=False)), self._empty(own), self._how()
+        means, void, _ = average(self._kernel, self._rows, self._metric.g, Zq, own, empty=empty, single=single, **how)
         self._warn_if_empty(np.count_nonzero(void), len(X), empty, stacklevel=4)
         means = self._center + self._unit * means
         return means if self.y_fit_.ndim == 2 else means[:, 0]
 
     def _weights(self, X, own):
         """Weights on all rows given to `fit`, for validated queries, and how many of these had nobody in reach."""
-        Zq, empty, n_threads = self._metric.coordinates(X), self._empty(own), self._how()["n_threads"]
+        Zq = self._metric.coordinates(X.astype(np.float64, copy=False))
+        empty, n_threads = self._empty(own), self._how()["n_threads"]
         # The columns, and which of equal weights is the first, follow the rows as they were given.
         there = np.flatnonzero(self._row_of >= 0)
         order = self._row_of[there]

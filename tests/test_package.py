@@ -26,6 +26,7 @@ LAYERS = [
     {
         "_core/_cache.py",
         "_core/_order.py",
+        "_core/_processor.py",
         "_core/_profiles.py",
         "_core/_rows.py",
         "_core/_threads.py",
@@ -35,8 +36,8 @@ LAYERS = [
     },
     {"_core/_jit.py"},
     {"_core/_dense.py", "_core/_expansions.py", "_compat.py"},
-    {"_core/_cells.py", "_core/_products.py", "_core/_window.py", "datasets.py"},
-    {"_core/_fast_gauss.py"},
+    {"_core/_cells.py", "_core/_gaussian.py", "_core/_window.py", "datasets.py"},
+    {"_core/_fast_gauss.py", "_core/_reverse.py"},
     {"_core/_plan.py", "_core/_sliding.py"},
     {"_core/_sums.py"},
     {"_core/__init__.py"},

@@ -5,8 +5,9 @@ Nothing here knows a parameter of the estimator, a warning, or scikit-learn, and
     kernel_sums, kernel_weights,  _sums.py        one door for all sums
     pull_back
         |-- plan                  _plan.py        which algorithm
-        |-- dense                 _dense.py       every pair
-        |-- products              _products.py    every pair by matrix products: many features, gradients
+        |-- dense                 _dense.py       every pair, any kernel
+        |     |-- Gaussian          _gaussian.py  in fewer operations, by matrix products in many features, in float32
+        |     +-- gradients         _reverse.py   by reverse mode: matrices, many features
         |-- sliding               _sliding.py     one feature: sums that move along with the query
         |-- window                _window.py      pairs within reach, by boxes around rows in spatial_order (_order.py)
         +-- fast Gauss            _fast_gauss.py  series on a grid of cells (_cells.py), compiled in _expansions.py
@@ -14,6 +15,7 @@ Nothing here knows a parameter of the estimator, a warning, or scikit-learn, and
         run_blocks                _threads.py     our own threads
         exp2, jit                 _jit.py         the exponential, numba's options
         Rows, State               _rows.py        what goes in, what comes out
+        tile_width                _processor.py   how much of it the caches hold
         PROFILES                  _profiles.py    the kernels
 """
 

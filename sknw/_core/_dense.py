@@ -7,7 +7,8 @@ query and one tile three short loops run over the same small buffers, each of wh
     lowest              the smallest of them
     weigh               v_j = w_j k(s_j), relative to the nearest row so far, and the tile's part of mass and moments
 
-The same loops serve the pairs within reach (`_window.py`), and distances from matrix products (`_products.py`).
+The same loops serve the pairs within reach (`_window.py`). The Gaussian has shorter ones, where `rtol` allows, in
+`_gaussian.py`.
 
 Notation: z a query, Z the training rows, one feature after the other, g one factor per feature, w weights, Y targets,
 one output after the other; n rows, m queries, d features, p outputs.
@@ -19,6 +20,7 @@ import numpy as np
 
 from ._jit import (
     EXP2_LOWEST,
+    as_in,
     bits,
     exp2,
     jit,
@@ -49,13 +51,26 @@ _COSINE_SERIES = tuple((-1) ** i * (math.pi / 2) ** (2 * i) / math.factorial(2 *
 _SINE_SERIES = tuple((-1) ** i * (math.pi / 2) ** (2 * i + 1) / math.factorial(2 * i + 1) for i in range(13))
 
 
+def factor(g, z, k):
+    """Factor of feature k; one where coordinates are scaled already and g is None."""
+    raise NotImplementedError("for compiled code only")
+
+
+@overload_jit(factor)
+def _factor(g, z, k):
+    """Choose by the type of g."""
+    if hasattr(g, "dtype"):
+        return lambda g, z, k: g[k]
+    return lambda g, z, k: as_in(1.0, z)  # a product with it is left away
+
+
 @jit
 def squared_distances(z, Z, start, g, s):
     """Squared scaled distances of one query to the rows from `start` on, as many as s has room for.
 
     The one place where s is formed. Coordinates are subtracted first and scaled after, so that no digits are lost far
-    from the origin: the relative error of s is below (d/2 + 3) eps. Features are taken one or two at first and then up
-    to four at a time, so that s is seldom fetched and stored.
+    from the origin: the relative error of s is below (d/2 + 3) eps. Without g coordinates are scaled already. Features
+    are taken one or two at first and then up to four at a time, so that s is seldom fetched and stored.
     """
     not_inlined()
     wide_vectors()
@@ -65,29 +80,29 @@ def squared_distances(z, Z, start, g, s):
         for j in range(n):
             s[j] = 0.0
         return
-    z0, g0, Z0 = z[0], g[0], Z[0, start:stop]
+    z0, g0, Z0 = z[0], factor(g, z, 0), Z[0, start:stop]
     k = 2 - d % 2
     if k == 1:
         for j in range(n):
             t = (z0 - Z0[j]) * g0
             s[j] = t * t
     else:
-        z1, g1, Z1 = z[1], g[1], Z[1, start:stop]
+        z1, g1, Z1 = z[1], factor(g, z, 1), Z[1, start:stop]
         for j in range(n):
             t, u = (z0 - Z0[j]) * g0, (z1 - Z1[j]) * g1
             s[j] = t * t + u * u
     if (d - k) % 4 == 2:
-        z0, g0, Z0 = z[k], g[k], Z[k, start:stop]
-        z1, g1, Z1 = z[k + 1], g[k + 1], Z[k + 1, start:stop]
+        z0, g0, Z0 = z[k], factor(g, z, k), Z[k, start:stop]
+        z1, g1, Z1 = z[k + 1], factor(g, z, k + 1), Z[k + 1, start:stop]
         for j in range(n):
             t, u = (z0 - Z0[j]) * g0, (z1 - Z1[j]) * g1
             s[j] += t * t + u * u
         k += 2
     for a in range(k, d, 4):
-        z0, g0, Z0 = z[a], g[a], Z[a, start:stop]
-        z1, g1, Z1 = z[a + 1], g[a + 1], Z[a + 1, start:stop]
-        z2, g2, Z2 = z[a + 2], g[a + 2], Z[a + 2, start:stop]
-        z3, g3, Z3 = z[a + 3], g[a + 3], Z[a + 3, start:stop]
+        z0, g0, Z0 = z[a], factor(g, z, a), Z[a, start:stop]
+        z1, g1, Z1 = z[a + 1], factor(g, z, a + 1), Z[a + 1, start:stop]
+        z2, g2, Z2 = z[a + 2], factor(g, z, a + 2), Z[a + 2, start:stop]
+        z3, g3, Z3 = z[a + 3], factor(g, z, a + 3), Z[a + 3, start:stop]
         for j in range(n):
             t, u = (z0 - Z0[j]) * g0, (z1 - Z1[j]) * g1
             v, w = (z2 - Z2[j]) * g2, (z3 - Z3[j]) * g3
@@ -102,7 +117,7 @@ def lowest(s):
     by one.
     """
     not_inlined()
-    low = bits(np.inf)
+    low = bits(as_in(np.inf, s))
     for j in range(s.shape[0]):
         low = min(low, bits(s[j]))
     return number(low)

@@ -131,6 +131,11 @@ def _moments(kernel):
     return a * b + 1
 
 
+def takes_blocks(kernel, derivatives, rtol):
+    """Whether "dense" scales coordinates, not each difference, for a relative accuracy of `rtol`."""
+    return kernel == "gaussian" and rtol >= _LEAST_RTOL and not derivatives.by_coordinate
+
+
 def takes_products(kernel, d, rtol):
     """Whether "dense" forms squared distances from products of matrices, of a relative accuracy of `rtol`.
 

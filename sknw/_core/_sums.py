@@ -7,7 +7,8 @@ import numpy as np
 
 from ._fast_gauss import fast_gauss_sums
 from ._order import spatial_order
-from ._plan import plan, takes_products, worth_a_second_pass
+from ._plan import plan, takes_blocks, takes_products, worth_a_second_pass
+from ._processor import tile_width
 from ._profiles import CUSTOM, NEAREST, PROFILES
 from ._rows import Derivatives, Rows, State, read_only
 from ._threads import run_blocks
@@ -17,12 +18,19 @@ from ._threads import run_blocks
 _WORK_PER_BLOCK = 2**21
 _FEWEST_QUERIES = 64
 
-#: Coordinates and targets of a tile of rows fill half of a common second-level cache at the most.
-_TILE_NUMBERS = 2**16
-
 
 def kernel_sums(
-    kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING, algorithm="dense", rtol=0.0, n_threads=1
+    kernel,
+    rows,
+    g,
+    Zq,
+    own=None,
+    *,
+    derivatives=Derivatives.NOTHING,
+    algorithm="dense",
+    rtol=0.0,
+    single=False,
+    n_threads=1,
 ):
     """Mass and moments of every query, over all training rows.
 
@@ -47,6 +55,8 @@ def kernel_sums(
     rtol : float
         What the averages that follow may be wrong by, besides rounding, over the range of the targets, if these are
         centered at the middle of it.
+    single : bool
+        Whether the Gaussian over every pair may be formed in float32, in which `rtol` > 0 is not kept.
     n_threads : int
         Threads. The result does not depend on it, to the last bit.
 
@@ -62,7 +72,7 @@ def kernel_sums(
     chosen = plan(kernel, rows, g, None if all_rows else Zq, **asked)
     rows, g, Zq, how = _read_only(rows), read_only(g), read_only(Zq), {"n_threads": n_threads}
     if chosen.algorithm == "dense":
-        return dense_sums(kernel, rows, g, Zq, own, derivatives=derivatives, rtol=rtol, **how)
+        return dense_sums(kernel, rows, g, Zq, own, derivatives=derivatives, rtol=rtol, single=single, **how)
     if chosen.algorithm == "sliding":
         from ._sliding import sliding_sums
 
@@ -78,10 +88,14 @@ def kernel_sums(
     rest = np.flatnonzero(~(rtol * (mass - error) >= error))
     if len(rest):
         own = None if own is None else own[rest]
-        exact = window_sums(kernel, rows, g, Zq[rest], own, derivatives=derivatives, rtol=rtol, **how)
-        for whole, part in zip(state, exact, strict=True):
-            whole[rest] = part
+        _replace(state, rest, window_sums(kernel, rows, g, Zq[rest], own, derivatives=derivatives, rtol=rtol, **how))
     return state
+
+
+def _replace(state, rest, exact):
+    """Put the states of some queries in their places."""
+    for whole, part in zip(state, exact, strict=True):
+        whole[rest] = part
 
 
 def goes_backward(kernel, rows, g, *, derivatives, algorithm="dense", rtol=0.0, n_threads=1):
@@ -117,12 +131,12 @@ def _sorted(rows, own):
     return rows, None if own is None else np.where(own >= 0, place[own], -1)
 
 
-def dense_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING, rtol=0.0, n_threads=1):
+def dense_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING, rtol=0.0, single=False, n_threads=1):
     """`kernel_sums` over every pair.
 
     Notes
     -----
-    Exact to rounding; with many features and `rtol` > 0 by matrix products, to `rtol`.
+    Exact to rounding; of the Gaussian with `rtol` > 0, to `rtol`.
 
     Takes O(m n (d + p)) time, and O(m p) memory besides the result; with derivatives q times more, q their number.
     """
@@ -132,12 +146,18 @@ def dense_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING
     with_respect_to = derivatives.for_loops()
     Zq, g, own, rows = read_only(Zq), read_only(g), _own(own, len(Zq)), _read_only(rows)
     (m, d), (p, n) = Zq.shape, rows.Y.shape
-    if m and n and takes_products(kernel, d, rtol) and not derivatives.by_coordinate:
-        from ._products import product_sums
+    if m and n and takes_blocks(kernel, derivatives, rtol):
+        from ._gaussian import gaussian_sums
 
-        return product_sums(compiled, rows, g, Zq, own, derivatives=derivatives, rtol=rtol, n_threads=n_threads)
+        how = {"derivatives": derivatives, "rtol": rtol, "n_threads": n_threads}
+        by_products = takes_products(kernel, d, rtol)
+        state, rest = gaussian_sums(rows, g, Zq, own, by_products=by_products, single=single, **how)
+        if len(rest):
+            how["rtol"] = rtol if single else 0.0
+            _replace(state, rest, dense_sums(kernel, rows, g, Zq[rest], own[rest], **how))
+        return state
     state = State.empty(m, p, derivatives.count(d))
-    tile = max(64, min(1024, _TILE_NUMBERS // (d + p)))
+    tile = tile_width(d + p + 3)
     if profile is not None:
         add_rows = _uncached(add_rows)
 
@@ -186,7 +206,7 @@ def kernel_sums_of_scales(
     state = State.empty(n_scales * m, p, q)
     state = State(*(a.reshape(n_scales, m, *a.shape[1:]) for a in state))
     squares = max(0, math.frexp(rtol / np.finfo(np.float64).eps)[1] - 1)
-    tile = max(64, min(256, _TILE_NUMBERS // (d + p)))  # less, since it is gone through again and again
+    tile = min(256, tile_width(d + p + 3))  # less, since it is gone through again and again
 
     def add(start, stop):
         part = slice(start, stop)
@@ -223,13 +243,13 @@ def pull_back(kernel, rows, g, Zq, own, shift, adjoints, *, derivatives, rtol=0.
     Takes O(m n (d + p)) time, for PAIRS too, and O(q) memory besides a block and a tile for each thread. By sums of
     products: rounding is relative to the extent of a block of queries, in units of the bandwidth, squared.
     """
-    from ._products import product_gradient
+    from ._reverse import gradient
 
     compiled, _ = _for_loops(kernel)
     Zq, g, own, rows = read_only(Zq), read_only(g), _own(own, len(Zq)), _read_only(rows)
     how = {"by_products": takes_products(kernel, len(g), rtol), "rtol": rtol, "n_threads": n_threads}
     args = rows, g, Zq, own, read_only(shift), read_only(adjoints)
-    return product_gradient(compiled, *args, derivatives=derivatives, **how)
+    return gradient(compiled, *args, derivatives=derivatives, **how)
 
 
 def kernel_weights(kernel, rows, g, Zq, own=None, *, n_threads=1):

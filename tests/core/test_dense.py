@@ -172,7 +172,7 @@ def test_block_size_changes_rounding_only(rng, monkeypatch):
     expected = kernel_sums("gaussian", rows, np.ones(2), X).sums
     monkeypatch.setattr(sums_module, "_WORK_PER_BLOCK", 1)
     assert_array_equal(kernel_sums("gaussian", rows, np.ones(2), X).sums, expected)
-    monkeypatch.setattr(sums_module, "_TILE_NUMBERS", 1)  # tiles of 64 rows
+    monkeypatch.setattr(sums_module, "tile_width", lambda *args: 64)
     assert_allclose(
         kernel_sums("gaussian", rows, np.ones(2), X).sums, expected, rtol=0, atol=300 * EPS * expected.max()
     )

@@ -1,0 +1,351 @@
+r"""The Gaussian over every pair: what most sums are, in as few operations as there can be.
+
+Coordinates are centred on a block of queries and scaled before they are subtracted, once per block and tile of rows, so
+that the Gaussian is :math:`2^{-s}`, and sums are relative to s = 0:
+
+.. math:: s = |a - b|^2, \qquad a = (z_q - c)\, g\, r, \quad b = (z - c)\, g\, r, \quad r^2 = \tfrac12 \log_2 e
+
+In many features s follows from products of matrices, :math:`|a|^2 + |b|^2 - 2\, a \cdot b`.
+
+The price is digits, in units of the unit roundoff u and of bandwidths. Coordinates are wrong by 2u of themselves, and b
+is no larger than a and their distance, so that s is wrong by :math:`8 u \sqrt s |a|` besides the rounding of
+differences; by products, inner ones are wrong by :math:`d u |a| |b|`, squares by d u of themselves, and three more
+roundings put them together, :math:`(2 d + 12)\, u\, (|a|^2 + |b|^2)` in all, whatever the order of their sums. A weight
+is wrong by half of that, relative to itself. Products are taken where that is no more than `rtol`, differences
+elsewhere. Queries whose block is too wide for these, and those so far from all rows that sums would leave the range of
+the numbers, are left to `_dense.py`.
+
+In float32 the loops have twice as many lanes and fewer terms; sums are float64 all the same.
+"""
+
+import contextlib
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from ._dense import add_moments, add_scaled, copy, squared_distances
+from ._jit import as_in, bits, half_to_the, jit, jit_entry, not_inlined, number, overload_jit, wide_vectors
+from ._processor import tile_width
+from ._rows import Derivatives, State
+from ._threads import one_thread_for_blas, run_blocks
+
+#: The Gaussian exp(-s/2) is 2**(-_UNIT s).
+_UNIT = 0.5 * math.log2(math.e)
+
+#: Scaled coordinates are cut there: their squares are finite, and so far away no weight is left to multiply them.
+_FARTHEST = 1e15
+
+#: Squared distance of a row that is left out. Its weight is zero, and so must be its product with the distance.
+_OUT = 1e30
+
+
+class _Precision(NamedTuple):
+    """What one type of floating-point numbers can do.
+
+    Attributes
+    ----------
+    dtype : type
+    roundoff : float
+    farthest : float
+        Least distance of a query to a row, squared, beyond which it is left to `_dense.py`.
+    """
+
+    dtype: type
+    roundoff: float
+    farthest: float
+
+    def widest(self, rtol):
+        """How far queries may be from the middle of their block: no farther than `rtol` allows.
+
+        Distances that count are the least one, and what softmax weights add to it on average: twice the logarithm of
+        the number of rows, below 100.
+        """
+        return rtol / (4 * self.roundoff * math.sqrt(self.farthest + 100))
+
+
+#: Sums relative to s = 0 lose terms below 2**-1021, or 2**-125: next to the smallest masses these are nothing.
+DOUBLE = _Precision(np.float64, 2.0**-53, 800.0)
+SINGLE = _Precision(np.float32, 2.0**-24, 100.0)
+
+#: What a weight may be wrong by in float32, relative to itself, besides the rounding of differences.
+SINGLE_RTOL = 1e-4
+
+
+def most_for_products(d, rtol, roundoff=DOUBLE.roundoff):
+    """How much two squares may add up to for weights that follow from their inner product to be right to `rtol`."""
+    return rtol / ((d + 6) * roundoff)
+
+
+class Block:
+    """A block of queries in centred and scaled coordinates, and the tiles of rows that it meets.
+
+    Parameters
+    ----------
+    Zq : ndarray of shape (m, d)
+    rows : Rows
+    g : ndarray of shape (d,)
+    dtype : type, default=np.float64
+
+    Attributes
+    ----------
+    origin : ndarray of shape (d,)
+    A : ndarray of shape (m, d)
+        The queries.
+    squares : ndarray of shape (m,)
+        Their squared distances to the middle.
+    """
+
+    def __init__(self, Zq, rows, g, dtype=np.float64):
+        self.rows, self.g, self.dtype = rows, g, dtype
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.origin = np.partition(Zq, len(Zq) // 2, axis=0)[len(Zq) // 2]
+        A = self._scale(np.ascontiguousarray(Zq), self.origin, g)
+        self.squares = np.einsum("ik,ik->i", A, A)
+        self.A = A.astype(dtype, copy=False)
+
+    @staticmethod
+    def _scale(Z, origin, g, out=None):
+        with np.errstate(over="ignore", invalid="ignore"):
+            out = np.subtract(Z, origin, out=out)
+            np.multiply(out, g, out=out)
+        return np.clip(out, -_FARTHEST, _FARTHEST, out=out)
+
+    def tiles(self, width, with_products=True):
+        """Yield each tile: start, stop, coordinates of shape (d, stop - start), their squares, inner products.
+
+        The arrays of a tile are used again for the next one.
+        """
+        n, (m, d) = len(self.rows.w), self.A.shape
+        before = None
+        for start in range(0, n, width):
+            stop = min(start + width, n)
+            if stop - start != before:  # at the first tile, and perhaps at the last
+                before = stop - start
+                wide = np.empty((d, before))
+                B = np.empty((d, before), self.dtype) if self.dtype != np.float64 else wide
+                products = np.empty((m if with_products else 0, before), self.dtype)
+            self._scale(self.rows.Z[:, start:stop], self.origin[:, None], self.g[:, None], wide)
+            squares = np.einsum("kj,kj->j", wide, wide).astype(self.dtype, copy=False)
+            if B is not wide:
+                B[:] = wide
+            if with_products:
+                np.matmul(self.A, B, out=products)
+            yield start, stop, B, squares, products
+
+
+@jit
+def distances_from_products(i, square, squares, products, s):
+    """Squared distances of query i, whose square is given, to the rows of a tile."""
+    not_inlined()
+    wide_vectors()
+    square, twice, zero, product = as_in(square, s), as_in(2.0, s), as_in(0.0, s), products[i]
+    for j in range(s.shape[0]):
+        t = (square + squares[j]) - twice * product[j]
+        s[j] = t if t > zero else zero  # rounding can make it negative
+
+
+def add_powers(s, w, Y, start, v, sums):
+    """Write the weights of a tile to v and add up mass and moments; returns the smallest s."""
+    raise NotImplementedError("for compiled code only")
+
+
+@overload_jit(add_powers, sums=True)
+def _add_powers(s, w, Y, start, v, sums):
+    """Choose the loops by precision: one for float64; with float32 in it, that would have half as many lanes."""
+
+    def double(s, w, Y, start, v, sums):
+        not_inlined()
+        wide_vectors()
+        n = v.shape[0]
+        y, low = Y[0, start : start + n], bits(np.inf)
+        mass, moment = 0.0, 0.0
+        for j in range(n):
+            low = min(low, bits(s[j]))
+            v_j = w[j] * half_to_the(s[j])
+            v[j] = v_j
+            mass += v_j
+            moment += v_j * y[j]
+        sums[0] += mass
+        sums[1] += moment
+        add_moments(v, Y, 1, start, sums)
+        return number(low)
+
+    def single(s, w, Y, start, v, sums):
+        not_inlined()
+        wide_vectors()
+        n = v.shape[0]
+        y, low = Y[0, start : start + n], bits(as_in(np.inf, s))
+        for j in range(n):
+            low = min(low, bits(s[j]))
+            v[j] = w[j] * half_to_the(s[j])
+        mass, moment = 0.0, 0.0
+        for j in range(n):
+            mass += v[j]
+            moment += v[j] * y[j]
+        sums[0] += mass
+        sums[1] += moment
+        add_moments(v, Y, 1, start, sums)
+        return number(low)
+
+    return double if s.dtype.bitwidth == 64 else single
+
+
+@jit
+def add_tile(own, rows, start, s, w, v, f, sums, dsums):
+    """Add the rows of a tile, of weights w, to the sums of one query; returns the smallest s.
+
+    v and f are buffers. `dsums` has the sums of v s, then of v s s, as far as there are any.
+    """
+    mine = own - start
+    if 0 <= mine < s.shape[0]:
+        w[mine] = rows.w_rest[own]
+        if rows.w_rest[own] == 0.0:
+            s[mine] = _OUT
+    low = add_powers(s, w, rows.Y, start, v, sums)
+    if dsums.shape[0] > 0:
+        add_scaled(v, s, f, rows.Y, start, dsums[0])
+    if dsums.shape[0] > 1:
+        add_scaled(f, s, v, rows.Y, start, dsums[1])
+    if 0 <= mine < s.shape[0]:
+        w[mine] = rows.w[own]
+    return low
+
+
+@jit_entry(allocates=False)
+def add_rows(A, own, rows, origin, g, B, buffers, low, sums, dsums):
+    """Add all rows to the sums of some queries.
+
+    Parameters
+    ----------
+    A : ndarray[:, ::1] of shape (m, d), float64 or float32
+        Queries, centred and scaled.
+    own : int64[::1] of shape (m,)
+        Row that each of them is, or -1.
+    rows : Rows
+    origin, g : float64[::1] of shape (d,)
+        Middle of the queries, and factor of each feature.
+    B : ndarray[:, ::1] of shape (d, tile), as A
+        Room for a tile of rows.
+    buffers : ndarray[:, ::1] of shape (4, tile), as A
+    low : float64[::1] of shape (m,)
+    sums : float64[:, ::1] of shape (m, 1 + p)
+    dsums : float64[:, :, ::1] of shape (m, q, 1 + p)
+        Updated, like `low` and `sums`.
+    """
+    n, tile = rows.w.shape[0], B.shape[1]
+    for start in range(0, n, tile):
+        width = min(tile, n - start)
+        for k in range(A.shape[1]):
+            Z, b = rows.Z[k, start : start + width], B[k, :width]
+            for j in range(width):
+                b[j] = min(max((Z[j] - origin[k]) * g[k], -_FARTHEST), _FARTHEST)
+        s, w, v, f = buffers[0, :width], buffers[1, :width], buffers[2, :width], buffers[3, :width]
+        copy(rows.w, start, w)
+        for i in range(A.shape[0]):
+            squared_distances(A[i], B, 0, None, s)
+            low[i] = min(low[i], add_tile(own[i], rows, start, s, w, v, f, sums[i], dsums[i]))
+
+
+@jit_entry(allocates=False)
+def add_rows_by_products(A, own, rows, start, B, squares_q, squares, products, most, buffers, low, sums, dsums):
+    """Add the rows of one tile to the sums of some queries.
+
+    Parameters
+    ----------
+    A, own, rows, low, sums, dsums
+        As in `add_rows`.
+    start : int
+        First row of the tile.
+    B : ndarray[:, ::1] of shape (d, width), as A
+        Its rows, centred and scaled.
+    squares_q, squares : ndarray[::1]
+        Squares of queries (float64) and rows (as A).
+    products : ndarray[:, ::1] of shape (m, width), as A
+        Inner products.
+    most : float
+        How large the square of a query may be for its products to have enough digits.
+    buffers : ndarray[:, ::1] of shape (4, width), as A
+    """
+    s, w, v, f = buffers[0], buffers[1], buffers[2], buffers[3]
+    copy(rows.w, start, w)
+    for i in range(A.shape[0]):
+        if squares_q[i] <= most:
+            distances_from_products(i, squares_q[i], squares, products, s)
+        else:
+            squared_distances(A[i], B, 0, None, s)
+        low[i] = min(low[i], add_tile(own[i], rows, start, s, w, v, f, sums[i], dsums[i]))
+
+
+#: Queries of a block and rows of a tile of products, which fill the second-level cache; queries without products.
+_QUERIES, _TILE, _MOST_QUERIES = 256, 512, 1024
+
+_FEWEST_PAIRS = 2**19
+
+#: Multiplications of one block: some milliseconds, so that it can be interrupted.
+_WORK_PER_BLOCK = 2**26
+
+
+def gaussian_sums(rows, g, Zq, own, *, derivatives, rtol, by_products, single=False, n_threads):
+    """`_sums.dense_sums` for the Gaussian: without derivatives, or with those in the scale.
+
+    Parameters
+    ----------
+    rows, g, Zq, own
+        As the compiled loops take them.
+    derivatives : {Derivatives.NOTHING, Derivatives.SCALE, Derivatives.CURVATURE}
+    rtol : float
+        What each weight may be wrong by, relative to itself, besides rounding of differences.
+    by_products : bool
+    single : bool
+        Whether distances and weights are float32, and `rtol` that of these.
+    n_threads : int
+
+    Returns
+    -------
+    state : State
+    rest : ndarray of int
+        Queries that are not in it.
+
+    Notes
+    -----
+    Takes O(m n (d + p)) time and, besides the result, the memory of a block and a tile for each thread.
+    """
+    (m, d), (p, n) = Zq.shape, rows.Y.shape
+    precision, state = SINGLE if single else DOUBLE, State.empty(m, p, derivatives.count(d))
+    low, sums, dsums = state
+    rest, scaled = np.zeros(m, dtype=bool), g * math.sqrt(_UNIT)
+    rtol = SINGLE_RTOL if single else rtol
+    widest = _UNIT * precision.widest(rtol) ** 2
+    most_square = _UNIT * most_for_products(d, rtol, precision.roundoff)
+    tile = min(_TILE, n) if by_products else tile_width(d + 4, np.dtype(precision.dtype).itemsize)
+
+    def add(first, last):
+        part = slice(first, last)
+        block, room = Block(Zq[part], rows, scaled, precision.dtype), np.empty((4, tile), precision.dtype)
+        rest[part] = ~(block.squares <= widest)
+        mine = low[part], sums[part], dsums[part]
+        if not by_products:
+            B = np.empty((d, tile), precision.dtype)
+            add_rows(block.A, own[part], rows, block.origin, scaled, B, room, *mine)
+            return
+        for start, stop, B, squares, products in block.tiles(tile):
+            room = room if stop - start == room.shape[1] else np.empty((4, stop - start), precision.dtype)
+            args = B, block.squares, squares, products, most_square - float(squares.max()), room
+            add_rows_by_products(block.A, own[part], rows, start, *args, *mine)
+
+    # Enough blocks for several threads, of so many pairs that they are worth a call.
+    most = _QUERIES if by_products else min(_MOST_QUERIES, max(m // 8, _FEWEST_PAIRS // n))
+    step = max(32, min(most, _WORK_PER_BLOCK // (n * max(d, 1))))
+    with one_thread_for_blas if by_products else contextlib.nullcontext():
+        run_blocks(add, [(first, min(first + step, m)) for first in range(0, m, step)], n_threads)
+    low /= _UNIT
+    rest |= ~(low < precision.farthest)
+    relative = np.exp2(_UNIT * np.where(rest, 0.0, low))  # to the nearest row
+    sums *= relative[:, None]
+    if derivatives >= Derivatives.SCALE:
+        dsums *= (relative / _UNIT)[:, None, None]
+    if derivatives == Derivatives.CURVATURE:  # the second derivative is that of v s, v s (s - 2)
+        dsums[:, 1] /= _UNIT
+        dsums[:, 1] -= 2 * dsums[:, 0]
+    return state, np.flatnonzero(rest)

@@ -1,0 +1,126 @@
+r"""Reverse mode: the gradient of a function of the sums in all coordinates, by one more pass over all pairs.
+
+With the adjoint weights U of all pairs, their sums :math:`\rho` over rows and :math:`\gamma` over queries, and a and b
+the centred and scaled coordinates of a block of queries and of the rows,
+
+.. math:: \sum_{ij} U_{ij} (a_i - b_j)(a_i - b_j)^\top
+          = A^\top \rho A - A^\top U B - B^\top U^\top A + B^\top \gamma B
+
+which takes d products for each pair instead of the d (d + 1) / 2 of single derivatives. In many features the Gaussian's
+distances, and U B, are products of matrices.
+"""
+
+import numpy as np
+
+from ._dense import add_moments, fill_slopes, squared_distances
+from ._gaussian import Block, distances_from_products, most_for_products
+from ._jit import jit_entry, jit_sum, not_inlined
+from ._rows import Derivatives
+from ._threads import one_thread_for_blas, run_blocks
+
+
+@jit_sum
+def times_adjoints(u, Y, start, adjoints, of_rows):
+    """Turn weights times slopes in u into adjoint weights, add these to `of_rows`, and return their sum."""
+    not_inlined()
+    n, total = u.shape[0], 0.0
+    first, y, a = adjoints[0], Y[0, start : start + n], adjoints[1]
+    if Y.shape[0] == 1:
+        for j in range(n):
+            u[j] = u[j] * (first + a * y[j]) if u[j] != 0.0 else 0.0
+    else:
+        for j in range(n):
+            t = first
+            for c in range(Y.shape[0]):
+                t += adjoints[1 + c] * Y[c, start + j]
+            u[j] = u[j] * t if u[j] != 0.0 else 0.0
+    for j in range(n):
+        of_rows[j] += u[j]
+        total += u[j]
+    return total
+
+
+@jit_entry(allocates=False)
+def add_adjoints(
+    kernel, Zq, own, g, rows, start, B, squares_q, squares, products, most, shift, adjoints, buffers, of_rows, UB, U
+):
+    r"""Add up the adjoint weights :math:`-2 w_j k'(s_{ij}) (\bar M_i + \sum_c \bar N_{ic} y_{jc})` of a tile of rows.
+
+    Parameters
+    ----------
+    kernel, Zq, own, g, rows
+        As in `_dense.add_rows`.
+    start, B, squares_q, squares, products, most
+        As in `_gaussian.add_rows_by_products`; without products, `most` is negative.
+    shift : float64[::1] of shape (m,)
+        Of the complete sums.
+    adjoints : float64[:, ::1] of shape (m, 1 + p)
+        Derivatives of the function in the mass and the moments of each query.
+    buffers : float64[:, ::1] of shape (4, width)
+    of_rows : float64[::1] of shape (width,)
+        Updated: sums over queries.
+    UB : float64[:, ::1] of shape (m, 1 + d)
+        Updated: sums over rows, and those times the coordinates of the rows unless they are written to U.
+    U : float64[:, ::1] of shape (m, width) or (0, width)
+        Overwritten.
+    """
+    width = B.shape[1]
+    s, u = buffers[0, :width], buffers[1, :width]
+    for i in range(Zq.shape[0]):
+        if squares_q[i] <= most:
+            distances_from_products(i, squares_q[i], squares, products, s)
+        else:
+            squared_distances(Zq[i], rows.Z, start, g, s)
+        out = U[i] if U.shape[0] > 0 else u
+        fill_slopes(kernel, own[i], rows, start, start + width, shift[i], buffers, out)
+        UB[i, 0] += times_adjoints(out, rows.Y, start, adjoints[i], of_rows)
+        if U.shape[0] == 0:
+            add_moments(out, B, 0, 0, UB[i])
+
+
+#: Queries of a block and rows of a tile: what is of each pair fills the second-level cache.
+_QUERIES, _TILE = 512, 512
+
+#: Multiplications of one block, after which it can be interrupted: a tenth of a second.
+_WORK_PER_BLOCK = 2**31
+
+
+def gradient(kernel, rows, g, Zq, own, shift, adjoints, *, derivatives, by_products, rtol, n_threads):
+    """`_sums.pull_back`.
+
+    Parameters as there, as the compiled loops take them; `by_products` says whether products of matrices are taken.
+
+    Returns
+    -------
+    ndarray of shape (q,)
+    """
+    (m, d), n = Zq.shape, len(rows.w)
+    most = most_for_products(d, rtol) if by_products else -np.inf
+    step = max(32, min(_QUERIES, _WORK_PER_BLOCK // (n * d)))
+    blocks = [(b, first, min(first + step, m)) for b, first in enumerate(range(0, m, step))]
+    parts, upper = np.zeros((len(blocks), derivatives.count(d))), np.triu_indices(d)
+
+    def add(b, first, last):
+        part = slice(first, last)
+        block, UB, total = Block(Zq[part], rows, g), np.zeros((last - first, 1 + d)), 0.0
+        for start, stop, B, squares, products in block.tiles(_TILE, by_products):
+            width = stop - start
+            of_rows, buffers = np.zeros(width), np.empty((4, width))
+            U = np.empty((last - first if by_products else 0, width))
+            tile = start, B, block.squares, squares, products, most - squares.max()
+            add_adjoints(
+                kernel, Zq[part], own[part], g, rows, *tile, shift[part], adjoints[part], buffers, of_rows, UB, U
+            )
+            if by_products:
+                UB[:, 1:] += U @ B.T
+            total += (B * of_rows) @ B.T if derivatives == Derivatives.PAIRS else (B * B) @ of_rows
+        A, of_queries = block.A, UB[:, 0]
+        if derivatives == Derivatives.PAIRS:
+            across = A.T @ UB[:, 1:]
+            parts[b] = (total + (A.T * of_queries) @ A - across - across.T)[upper]
+        else:
+            parts[b] = total + of_queries @ (A * A) - 2 * np.einsum("ik,ik->k", A, UB[:, 1:])
+
+    with one_thread_for_blas:
+        run_blocks(add, blocks, n_threads)
+    return parts.sum(axis=0)

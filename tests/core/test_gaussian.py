@@ -1,0 +1,185 @@
+"""The Gaussian's own loops: in float64 and float32, by differences and by products, against those of all kernels."""
+
+import math
+import tracemalloc
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from sknw._core import Derivatives, Rows, kernel_sums, read_only
+from sknw._core import _gaussian as gaussian_module
+from sknw._core._processor import first_level_cache, tile_width
+
+EPS = np.finfo(np.float64).eps
+DERIVATIVES = [Derivatives.NOTHING, Derivatives.SCALE, Derivatives.CURVATURE]
+
+
+def make_rows(rng, n, d, p, offset=0.0):
+    w = rng.integers(1, 4, size=n).astype(float)
+    X, y = rng.normal(size=(n, d)) + offset, rng.normal(size=(n, p))
+    return X, Rows(read_only(X.T), read_only(y.T), read_only(w), read_only(w - 1))
+
+
+def sums(rows, g, Zq, own=None, *, rtol, **options):
+    return kernel_sums("gaussian", rows, g, Zq, own, algorithm="dense", rtol=rtol, **options)
+
+
+def averages(*args, **options):
+    state = sums(*args, **options)
+    return state.sums[:, 1:] / state.sums[:, :1]
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e8])
+@pytest.mark.parametrize(
+    ("n", "m", "d"),
+    [
+        (1, 1, 1),
+        (1, 1, 19),
+        (1100, 9, 1),
+        (1025, 300, 2),
+        (700, 1100, 7),
+        (511, 3, 30),
+        (513, 300, 19),
+        (1200, 257, 100),
+    ],
+)
+@pytest.mark.parametrize("leave_out", [False, True])
+def test_sums_are_those_of_differences(rng, n, m, d, offset, leave_out):
+    X, rows = make_rows(rng, n, d, 2, offset)
+    g = 1 / rng.uniform(1.0, 2.0, size=d) / np.sqrt(d)
+    own = rng.integers(n, size=m) if leave_out else None
+    Zq = X[own] if leave_out else rng.normal(size=(m, d)) + offset
+    exact = sums(rows, g, Zq, own, rtol=0, derivatives=Derivatives.CURVATURE)
+    found = sums(rows, g, Zq, own, rtol=1e-10, derivatives=Derivatives.CURVATURE)
+    # Scaled coordinates are within 5, in each of d features 5 / sqrt(d): squares add up to 50, of which the bound in
+    # `_gaussian` makes an error of weights, and both ways sum up 1200 numbers. An offset costs nothing, as differences
+    # of coordinates are exact to half an ulp of those before it: both ways see the same ones.
+    bound = (d + 6) * EPS / 2 * 50 + 1200 * EPS
+    scale = exact.sums[:, :1] * np.abs(rows.Y).max()
+    assert (np.abs(found.sums - exact.sums) <= bound * scale).all()
+    assert (np.abs(found.dsums[:, 0] - exact.dsums[:, 0]) <= 60 * bound * scale).all()  # s <= 50, and its own error
+    # s (s - 2) is below 2500, and so are its slope in s, 100, and its value, times the error of s, 4 bound.
+    assert (np.abs(found.dsums[:, 1] - exact.dsums[:, 1]) <= 3000 * bound * scale).all()
+    assert_allclose(found.shift, exact.shift, rtol=0, atol=2 * bound)
+    if n > 1:
+        assert (found.sums != exact.sums).any()  # or else it has not been used
+
+
+@pytest.mark.parametrize("d", [1, 20])
+def test_without_enough_digits_nothing_is_scaled_ahead(rng, d):
+    """Narrow bandwidths and far queries: the same bits as if nothing but rounding had been asked for."""
+    X, rows = make_rows(rng, 700, d, 1)
+    narrow = np.full(d, 1e6)
+    for a, b in zip(sums(rows, narrow, X + 1.0, rtol=1e-10), sums(rows, narrow, X + 1.0, rtol=0), strict=True):
+        assert_array_equal(a, b)
+    Zq, g = X[:40].copy(), np.full(d, 0.3)
+    for far in (30 / 0.3, 1e9, 1e200, 1.7e308):  # sums relative to s = 0 would lose it, or it is far from its block
+        Zq[7] = far
+        found, exact = sums(rows, g, Zq, rtol=1e-12), sums(rows, g, Zq, rtol=0)
+        assert_array_equal(found.sums[7], exact.sums[7])
+        assert found.shift[7] == exact.shift[7]
+        assert (found.sums != exact.sums).any()
+
+
+@pytest.mark.parametrize("d", [1, 3, 24])
+def test_the_promise_is_kept_where_coordinates_lose_digits(rng, d):
+    """At each bandwidth down to a millionth of the spread, averages are right to rtol."""
+    X, rows = make_rows(rng, 600, d, 1)
+    for h in np.logspace(-6, 1, 15):
+        g = np.full(d, 1 / h)
+        for rtol in (1e-6, 1e-10, 1e-13):
+            exact, found = (sums(rows, g, X + 1e-3 * h, rtol=tolerance).sums for tolerance in (0.0, rtol))
+            error = np.abs(found[:, 1] / found[:, 0] - exact[:, 1] / exact[:, 0]).max()
+            assert error <= (rtol + 64 * EPS) * np.ptp(rows.Y)
+
+
+@pytest.mark.parametrize("derivatives", DERIVATIVES)
+@pytest.mark.parametrize("d", [1, 3, 10, 18, 19, 100])
+def test_single_precision(rng, d, derivatives):
+    """At bandwidths from a tenth of the spread to ten times it, the stated error holds, and is not that of float64."""
+    n, unit = 900, np.finfo(np.float32).eps
+    X, rows = make_rows(rng, n, d, 2)
+    X = X.astype(np.float32).astype(np.float64)
+    rows, own = rows._replace(Z=read_only(X.T)), np.arange(n)
+    for h in (0.1, 0.5, 2.0, 10.0):
+        g = np.full(d, 1 / (h * math.sqrt(d)))
+        for args in ((rows, g, X + 0.01 * h), (rows, g, X, own)):
+            exact = sums(*args, rtol=0, derivatives=derivatives)
+            found = sums(*args, rtol=1e-10, single=True, derivatives=derivatives)
+            # Distances that count are the least one and twice the logarithm of the rows on average.
+            s = exact.shift.max(initial=0, where=exact.shift < 100) + 2 * math.log(n)
+            bound = (d / 4 + 3) * unit * s + gaussian_module.SINGLE_RTOL + 4e-7
+            error = np.abs(found.sums[:, 1:] / found.sums[:, :1] - exact.sums[:, 1:] / exact.sums[:, :1]).max()
+            assert error <= bound * np.ptp(rows.Y)
+            assert error <= 2e-5 * np.ptp(rows.Y)  # a bound is a bound: what is seen is a few float32
+            if h >= 0.5:
+                assert error > 10 * EPS
+            mass = exact.sums[:, None, :1]
+            error = np.abs(found.dsums / mass - exact.dsums / mass).max(initial=0)
+            assert error <= 30 * (s + s * s) * bound * np.abs(rows.Y).max()
+
+
+def test_single_precision_leaves_what_it_cannot_do_to_double(rng):
+    X, rows = make_rows(rng, 500, 2, 1)
+    g, Zq = np.ones(2), X[:50].copy()
+    Zq[3] = [20.0, 5.0]  # nobody within ten bandwidths
+    Zq[4] = [np.float32(3e38), -3e38]
+    found, exact = (averages(rows, g, Zq, rtol=1e-10, single=single) for single in (True, False))
+    assert_allclose(found[3:5], exact[3:5], rtol=0, atol=1e-12)  # in a block of their own
+    assert np.abs(found[5:] - exact[5:]).max() > 1e-9
+    assert_array_equal(*(averages(rows, 1e4 * g, X + 1e-5, rtol=1e-10, single=single) for single in (True, False)))
+
+
+def test_light_rows_keep_their_digits(rng):
+    """Weights over 24 decades: a query whose neighbours weigh next to nothing has their average."""
+    X, rows = make_rows(rng, 400, 1, 1)
+    w = read_only(np.where(X[:, 0] > 0, 1e-24, 1.0))
+    rows = rows._replace(w=w, w_rest=np.zeros(400))
+    Zq = np.linspace(0.5, 30, 50)[:, None]
+    found, exact = (averages(rows, np.full(1, 20.0), Zq, rtol=rtol) for rtol in (1e-12, 0.0))
+    assert_allclose(found, exact, rtol=0, atol=1e-12 * np.ptp(rows.Y))
+
+
+@pytest.mark.parametrize("d", [2, 30])
+def test_threads_and_tiles(rng, d, monkeypatch):
+    """The same bits for any number of threads, the same numbers for any block and tile."""
+    X, rows = make_rows(rng, 1300, d, 2)
+    own, how = np.arange(1300), {"rtol": 1e-12, "derivatives": Derivatives.SCALE}
+    one, three = (sums(rows, np.full(d, 0.5), X, own, n_threads=k, **how) for k in (1, 3))
+    for a, b in zip(one, three, strict=True):
+        assert_array_equal(a, b)
+    monkeypatch.setattr(gaussian_module, "tile_width", lambda *args: 64)
+    monkeypatch.setattr(gaussian_module, "_TILE", 100)
+    monkeypatch.setattr(gaussian_module, "_WORK_PER_BLOCK", 1)
+    other = sums(rows, np.full(d, 0.5), X, own, **how)
+    for a, b in zip(one, other, strict=True):
+        assert_allclose(a, b, rtol=0, atol=1e-12 * np.abs(a).max())
+
+
+@pytest.mark.parametrize(("d", "single"), [(2, False), (30, False), (30, True)])
+def test_memory_is_that_of_a_block(rng, d, single):
+    """No n x n array: blocks, and what is returned."""
+    n = 6000
+    X, rows = make_rows(rng, n, d, 1)
+    how = {"rtol": 1e-10, "single": single, "n_threads": 2}
+    sums(rows, np.full(d, 0.2), X, **how)
+    tracemalloc.start()
+    sums(rows, np.full(d, 0.2), X, **how)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    queries, tile = (256, 512) if d > 18 else (1024, 0)
+    block = 8 * queries * (tile + d) + 8 * max(tile, 1024) * (d + 6)
+    # Two threads; of each array of a block some four at a time. Shift, sums, rest, own and what makes them relative.
+    assert peak < 8 * n * 8 + 2 * 4 * block + 2**19
+
+
+def test_cache_of_the_processor(tmp_path):
+    for name, text in {"level": "1", "type": "Data", "size": "48K"}.items():
+        (tmp_path / "index0").mkdir(exist_ok=True)
+        (tmp_path / "index0" / name).write_text(f"{text}\n")
+    assert first_level_cache(str(tmp_path)) == 48 * 1024
+    assert first_level_cache(str(tmp_path / "nowhere")) == 32 * 1024
+    for numbers in (1, 5, 14, 100, 10_000):
+        assert 64 <= tile_width(numbers) <= 1024
+        assert tile_width(numbers) == 64 or tile_width(numbers) * numbers * 8 <= first_level_cache()
