@@ -90,10 +90,11 @@ def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTH
     return value / total, gradient / total
 
 
-def leave_one_out_of_scales(sample, metric, kernel, n_scales, *, empty, derivatives, rtol=0.0, n_threads=1):
-    """`leave_one_out` of a series of bandwidths, each narrower by the root of two, in one pass over all pairs.
+def leave_one_out_of_scales(sample, metric, kernel, places, *, empty, derivatives, rtol=0.0, n_threads=1):
+    """`leave_one_out` of bandwidths from a series, each narrower by the root of two, in one pass over all pairs.
 
-    Parameters as there, `metric` that of the widest bandwidth; `derivatives` is NOTHING or SCALE.
+    Parameters as there, `metric` that of the widest bandwidth; `places` as in `kernel_sums_of_scales`; `derivatives` is
+    NOTHING or SCALE.
 
     Returns
     -------
@@ -103,9 +104,9 @@ def leave_one_out_of_scales(sample, metric, kernel, n_scales, *, empty, derivati
     rows = metric.rows(sample)
     own = np.arange(len(rows.w))
     how = {"derivatives": derivatives, "rtol": rtol, "n_threads": n_threads}
-    states = kernel_sums_of_scales(kernel, rows, metric.g, rows.Z.T, own, n_scales=n_scales, **how)
+    states = kernel_sums_of_scales(kernel, rows, metric.g, rows.Z.T, own, places=places, **how)
     out = []
-    for k, state in enumerate(states):
+    for k, state in zip(places, states, strict=True):
         g = metric.g * 2 ** (k / 2)
         averages = average(kernel, rows, g, rows.Z.T, own, empty=left_out(empty), state=state, algorithm="auto", **how)
         weight, error, slope, _ = _errors(rows, own, averages, derivatives, n_threads)

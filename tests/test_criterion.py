@@ -286,7 +286,7 @@ def test_series_of_bandwidths(rng, kernel, weights, empty):
     sample = Sample.of(X, y, w)
     derivatives = Derivatives.SCALE if kernel in DIFFERENTIABLE else Derivatives.NOTHING
     options = {"empty": empty, "derivatives": derivatives}
-    found = leave_one_out_of_scales(sample, Metric.of(2.0, sample.X), kernel, 8, **options)
+    found = leave_one_out_of_scales(sample, Metric.of(2.0, sample.X), kernel, range(8), **options)
     assert len(found) == 8
     for k, (value, gradient) in enumerate(found):
         one, slope = leave_one_out(sample, Metric.of(2.0 * 2 ** (-k / 2), sample.X), kernel, **options)

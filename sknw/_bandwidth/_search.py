@@ -109,11 +109,14 @@ class _Curve:
         derivatives = Derivatives.SCALE if self.smooth else Derivatives.NOTHING
         left = sorted(grid, reverse=True)
         while left:
-            series = [left[0]]
+            # Steps of an octave may stand amid those of half an octave.
+            first, series, places = left[0], [left[0]], [0]
             for t in left[1:]:
-                if abs(series[-1] - t - _HALF_OCTAVE) < 1e-9:
+                steps = round((first - t) / _HALF_OCTAVE)
+                if abs(first - t - steps * _HALF_OCTAVE) < 1e-9 and steps - places[-1] <= 2:
                     series.append(t)
-            found = self.objective.of_scales(math.exp(left[0]) * self.shape, len(series), derivatives)
+                    places.append(steps)
+            found = self.objective.of_scales(math.exp(first) * self.shape, places, derivatives)
             for t, (value, gradient) in zip(series, found, strict=False):
                 self._keep(t, value, gradient, rough=True)
                 left.remove(t)
@@ -153,10 +156,10 @@ def _grid(sample, shape, kernel, smooth, how):
     main = start + octave / per_octave * np.arange(1 + math.ceil((stop - start) * per_octave / octave - 1e-9))
     # Narrower than that, fewer and fewer rows see anybody; of many rows, the more of them the steps may cover.
     narrower, step = [start], octave
-    while narrower[-1] - step > narrow:
+    while narrower[-1] > narrow:
         narrower.append(narrower[-1] - step)
         step *= 1 if n <= ENOUGH else 2
-    return sorted({narrow, *narrower, *main.tolist(), wide})
+    return sorted({*narrower, *main.tolist(), wide})
 
 
 def _neighbors(metric, sample, kernel, how):

@@ -79,6 +79,10 @@ ENOUGH = 50_000
 _WORTH_A_SERIES = 256
 
 
+#: With no more rows than that, a bandwidth of a Gaussian's series takes less time than by any algorithm on its own.
+_QUICK_SERIES = 3000
+
+
 class Objective:
     """A criterion of a sample as a function of the bandwidth, which counts its evaluations and tells its log of each.
 
@@ -120,30 +124,40 @@ class Objective:
         self._tell(h, value)
         return value, gradient
 
-    def of_scales(self, h, n_scales, derivatives):
-        """Estimates of the criterion at h and narrower bandwidths, half an octave apart, as far as one pass goes.
+    def of_scales(self, h, places, derivatives):
+        """Estimates of the criterion at h and narrower bandwidths, as far as one pass goes.
+
+        Parameters
+        ----------
+        h : float or ndarray
+        places : sequence of int
+            Which bandwidths, in ascending order: by how many halves of an octave they are narrower.
+        derivatives : {Derivatives.NOTHING, Derivatives.SCALE}
 
         Returns
         -------
         list of tuples
             Value and gradient of each; none of those that another way than over all pairs is quicker for.
         """
-        metric = Metric.of(h, self.sample.X)
-        how = {name: self.rough[name] for name in ("algorithm", "rtol") if name in self.rough}
+        n, metric = len(self.sample.w), Metric.of(h, self.sample.X)
         if self.criterion != "loo" or callable(self.kernel) or not len(metric.g):
             return []
-        if self.rough["queries"] is not None or len(self.sample.w) < _WORTH_A_SERIES:
+        if self.rough["queries"] is not None or n < _WORTH_A_SERIES:
             return []
-        rows, n = metric.rows(self.sample), 0
-        while n < n_scales and chosen_algorithm(self.kernel, rows, metric.g * 2 ** (n / 2), **how) == "dense":
-            n += 1
-        if n < 2:
+        how = {name: self.rough[name] for name in ("algorithm", "rtol") if name in self.rough}
+        if self.kernel != "gaussian" or n > _QUICK_SERIES or how.get("algorithm", "auto") != "auto":
+            rows = metric.rows(self.sample)
+            for count, k in enumerate(places):
+                if chosen_algorithm(self.kernel, rows, metric.g * 2 ** (k / 2), **how) != "dense":
+                    places = places[:count]
+                    break
+        if len(places) < 2:
             return []
-        self.n_evaluations += n
+        self.n_evaluations += len(places)
         options = {name: self.options[name] for name in ("empty", "n_threads") if name in self.options}
         options["rtol"] = self.fine["rtol"]  # at hardly any cost
-        found = leave_one_out_of_scales(self.sample, metric, self.kernel, n, derivatives=derivatives, **options)
-        for k, (value, _) in enumerate(found):
+        found = leave_one_out_of_scales(self.sample, metric, self.kernel, places, derivatives=derivatives, **options)
+        for k, (value, _) in zip(places, found, strict=True):
             self._tell(h * 2 ** (-k / 2), value)
         return found
 

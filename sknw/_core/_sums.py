@@ -172,9 +172,9 @@ def dense_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING
 
 
 def kernel_sums_of_scales(
-    kernel, rows, g, Zq, own=None, *, n_scales, derivatives=Derivatives.NOTHING, rtol=0.0, n_threads=1
+    kernel, rows, g, Zq, own=None, *, places, derivatives=Derivatives.NOTHING, rtol=0.0, n_threads=1
 ):
-    r"""`dense_sums` of a geometric series of bandwidths in one pass, each narrower by the root of two than the last.
+    r"""`dense_sums` of bandwidths from a geometric series in one pass, each narrower by the root of two than the last.
 
     Squared distances are formed once. Those of the next bandwidth are twice as large, so that a Gaussian's weights are
     the squares of the last ones: one exponential serves for as many bandwidths as `rtol` allows.
@@ -183,8 +183,8 @@ def kernel_sums_of_scales(
     ----------
     kernel, rows, g, Zq, own, n_threads
         As in `kernel_sums`, g of the widest bandwidth; not a user's profile.
-    n_scales : int
-        Number of bandwidths.
+    places : sequence of int
+        Which bandwidths of the series, in ascending order; the widest is 0.
     derivatives : {Derivatives.NOTHING, Derivatives.SCALE}
     rtol : float
         What weights may be wrong by, relative to themselves and besides rounding of distances, up to a factor of 2.5: a
@@ -196,24 +196,41 @@ def kernel_sums_of_scales(
 
     Notes
     -----
-    Takes O(m n (d + p n_scales)) time, and O(m p n_scales) memory.
+    Takes O(m n (d + p k)) time, and O(m p k) memory, with k bandwidths.
     """
-    from ._dense import add_rows_of_scales
-
     compiled, _ = _for_loops(kernel)
     Zq, g, own, rows = read_only(Zq), read_only(g), _own(own, len(Zq)), _read_only(rows)
     (m, d), (p, n), q = Zq.shape, rows.Y.shape, derivatives.count(len(g))
-    state = State.empty(n_scales * m, p, q)
-    state = State(*(a.reshape(n_scales, m, *a.shape[1:]) for a in state))
+    state, places = State.empty(len(places) * m, p, q), read_only(places, np.int64)
+    state = State(*(a.reshape(len(places), m, *a.shape[1:]) for a in state))
+    tile = min(_SERIES_TILE, tile_width(d + p + 6))
     squares = max(0, math.frexp(rtol / np.finfo(np.float64).eps)[1] - 1)
-    tile = min(256, tile_width(d + p + 3))  # less, since it is gone through again and again
 
     def add(start, stop):
-        part = slice(start, stop)
-        add_rows_of_scales(compiled, Zq[part], own[part], g, rows, start, squares, np.empty((3, tile)), state)
+        from ._series import add_rows_of_scales
 
-    run_blocks(add, _blocks(m, n * (d + p * n_scales) / 2), n_threads)
-    return [State(*(a[k] for a in state)) for k in range(n_scales)]
+        part = slice(start, stop)
+        add_rows_of_scales(compiled, Zq[part], own[part], g, rows, start, places, np.empty((3, tile)), state)
+
+    def add_gaussian(start, stop):
+        from ._series import add_gaussian_rows_of_scales
+
+        part, room = slice(start, stop), np.empty((6, tile))
+        args = Zq[part], own[part], g, rows, start, places, squares, room, state.shift[0, part]
+        add_gaussian_rows_of_scales(*args, state.sums, state.dsums)
+
+    run_blocks(add_gaussian if kernel == "gaussian" else add, _blocks(m, n * (d + p * len(places)) / 2), n_threads)
+    if kernel == "gaussian":
+        ratios = 2.0**places
+        with np.errstate(over="ignore"):
+            np.multiply.outer(ratios, state.shift[0], out=state.shift)
+            state.dsums[:] *= ratios[:, None, None, None]
+        state.sums[np.isinf(state.shift)] = 0.0
+    return [State(*(a[k] for a in state)) for k in range(len(places))]
+
+
+#: Rows of a tile that is gone through again and again, with much beside it.
+_SERIES_TILE = 512
 
 
 def pull_back(kernel, rows, g, Zq, own, shift, adjoints, *, derivatives, rtol=0.0, n_threads=1):
