@@ -7,7 +7,7 @@ Nothing here knows a parameter of the estimator, a warning, or scikit-learn, and
         |-- plan                  _plan.py        which algorithm
         |-- dense                 _dense.py       every pair, any kernel
         |     |-- Gaussian          _gaussian.py  in fewer operations, by matrix products in many features, in float32
-        |     |-- bandwidths        _series.py    many at once
+        |     |-- bandwidths        _scales.py    many at once
         |     +-- gradients         _reverse.py   by reverse mode: matrices, many features
         |-- sliding               _sliding.py     one feature: sums that move along with the query
         |-- window                _window.py      pairs within reach, by boxes around rows in spatial_order (_order.py)

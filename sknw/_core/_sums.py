@@ -207,13 +207,13 @@ def kernel_sums_of_scales(
     squares = max(0, math.frexp(rtol / np.finfo(np.float64).eps)[1] - 1)
 
     def add(start, stop):
-        from ._series import add_rows_of_scales
+        from ._scales import add_rows_of_scales
 
         part = slice(start, stop)
         add_rows_of_scales(compiled, Zq[part], own[part], g, rows, start, places, np.empty((3, tile)), state)
 
     def add_gaussian(start, stop):
-        from ._series import add_gaussian_rows_of_scales
+        from ._scales import add_gaussian_rows_of_scales
 
         part, room = slice(start, stop), np.empty((6, tile))
         args = Zq[part], own[part], g, rows, start, places, squares, room, state.shift[0, part]
