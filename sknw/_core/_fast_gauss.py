@@ -13,16 +13,20 @@ and a product of such series with more features. Three steps follow, the second 
     evaluate      the polynomial of its cell at each query, and its derivatives
 
 Of all series the terms of total degree below P are kept. The Gaussian solves a heat equation, so that the derivatives
-of the sums in the logarithms of the bandwidths are second derivatives of the same polynomials:
-:math:`\partial k / \partial \log h_a = k + \tfrac12 \partial^2 k / \partial \tau_a^2`.
+of the sums in the logarithms of the bandwidths are derivatives of the same polynomials:
 
-What is left out is bounded per cell, from the weights around it; see `_Accuracy`.
+.. math:: \frac{\partial k}{\partial \log h_a} = k + \frac12 \frac{\partial^2 k}{\partial \tau_a^2}, \qquad
+          \frac{\partial^2 k}{(\partial \log h_a)^2}
+          = k + 2 \frac{\partial^2 k}{\partial \tau_a^2} + \frac14 \frac{\partial^4 k}{\partial \tau_a^4}.
+
+What is left out is bounded per cell, from the weights around it; see `_Accuracy` and `_loss`.
 
 References
 ----------
 L. Greengard and J. Strain, "The fast Gauss transform", SIAM J. Sci. Stat. Comput. 12 (1991), 79-94: the expansions.
 """
 
+import collections
 import functools
 import math
 from typing import NamedTuple
@@ -97,7 +101,7 @@ class _Accuracy(NamedTuple):
 
 
 @functools.lru_cache(maxsize=64)
-def _accuracies(d, rtol, n):
+def _accuracies(d, rtol, n, derivatives):
     """What gives the accuracy `rtol` where rows lie evenly, for a range of widths of cells.
 
     Elsewhere the bound is compared with the mass of each query: aiming at a share `_MARGIN` leaves most certified.
@@ -109,7 +113,8 @@ def _accuracies(d, rtol, n):
         mass = np.exp(-0.5 * (offsets * width) ** 2).sum()
         one = _remainders(width, offsets, _MOST_TERMS).sum(axis=1) / mass
         by_degree = functools.reduce(lambda a, b: np.convolve(a, b)[:_MOST_TERMS], [one] * d)
-        enough = np.flatnonzero(_stages(d) * by_degree <= _MARGIN * rtol)
+        loss = np.array([_loss(d, width, P, reach, derivatives) for P in range(_MOST_TERMS)])
+        enough = np.flatnonzero(_stages(d) * by_degree * loss <= _MARGIN * rtol)
         if len(enough):
             found.append(_Accuracy(width, max(2, int(enough[0])), reach))
     return found
@@ -126,6 +131,26 @@ def _stages(d):
     A second cut meets what the first has left, which is smaller than the whole by some factor below 1.5.
     """
     return 1.5 * (d + 1)
+
+
+def _loss(d, width, n_terms, reach, derivatives):
+    r"""How many times as large as that of a sum the bound is for a derivative of order q, over `_SLACK` ** q; or 1.
+
+    Let R be the remainder of a factor of the kernel along one feature, :math:`\max |h_P| r^P / P!`. Its second
+    derivative in tau is the function of order two higher, cut off two terms earlier: it has the remainder
+    :math:`\max |h_P| r^{P-2} / (P-2)!`, which is P (P - 1) / r² R, and no other factor is larger in a product of total
+    degree P. Beyond the reach :math:`\rho`, a derivative has another factor :math:`\rho^2`.
+    """
+    r = 0.5 * width / math.sqrt(2)
+    second = n_terms * (n_terms - 1) / r**2
+    n_sums = 1 if derivatives.by_coordinate else d
+    first = max(n_sums * (1 + 0.5 * second), reach**2) / _SLACK
+    both = max((d * (1 + 0.5 * second)) ** 2 + d * second, reach**4) / _SLACK**2
+    return max(1.0, first * (derivatives > Derivatives.NOTHING), both * (derivatives == Derivatives.CURVATURE))
+
+
+#: Digits that each derivative may lose.
+_SLACK = 100.0
 
 
 class _Terms(NamedTuple):
@@ -170,27 +195,40 @@ def _lines(d, n_terms, axis):
 def _polynomials(d, n_terms, derivatives):
     """The polynomials to evaluate, value first, as a sparse matrix: polynomial, coefficient, source, factor."""
     index = {tuple(power): i for i, power in enumerate(_terms(d, n_terms).powers.tolist())}
-    axes = range(3 - d, 3)
-    pairs = {
-        Derivatives.NOTHING: [],
-        Derivatives.SCALE: [[(a, a) for a in axes]],
-        Derivatives.FEATURES: [[(a, a)] for a in axes],
-        Derivatives.PAIRS: [[(a, b)] for a in axes for b in axes if a <= b],
-    }[derivatives]
     entries = [(0, i, i, 1.0) for i in index.values()]
-    for q, summands in enumerate(pairs, 1):
-        for a, b in summands:
+    for q, operator in enumerate(_operators(d, derivatives), 1):
+        for orders, factor in operator.items():
             for power, i in index.items():
-                if a == b:
-                    entries.append((q, i, i, 1.0))
-                raised = list(power)
-                raised[a] += 1
-                factor = 0.5 * raised[a]
-                raised[b] += 1
-                factor *= raised[b]
-                if tuple(raised) in index:
-                    entries.append((q, i, index[tuple(raised)], factor))
+                raised = tuple(map(sum, zip(power, orders, strict=True)))
+                if raised in index:
+                    perms = [math.perm(exponent, order) for exponent, order in zip(raised, orders, strict=True)]
+                    entries.append((q, i, index[raised], factor * math.prod(perms)))
     return np.array([entry[:3] for entry in entries]), np.array([entry[3] for entry in entries])
+
+
+def _operators(d, derivatives):
+    """What to apply to a polynomial for each derivative: factors of its derivatives, by their orders in each tau."""
+
+    def total(*terms):
+        out = collections.Counter()
+        for factor, *axes in terms:
+            out[tuple(axes.count(axis) for axis in range(3))] += factor
+        return out
+
+    axes = range(3 - d, 3)
+    first = [[(1.0,), (0.5, a, a)] for a in axes]
+    if derivatives == Derivatives.FEATURES:
+        return [total(*terms) for terms in first]
+    if derivatives == Derivatives.PAIRS:
+        return [total(*first[i]) if a == b else total((0.5, a, b)) for i, a in enumerate(axes) for b in axes if a <= b]
+    if derivatives == Derivatives.NOTHING:
+        return []
+    scale = [term for terms in first for term in terms]
+    if derivatives == Derivatives.SCALE:
+        return [total(*scale)]
+    # The derivative of the sum of first ones, whose unit of tau is a bandwidth itself.
+    twice = [(f * g, *a, *b) for f, *a in scale for g, *b in scale]
+    return [total(*scale), total(*twice, *((1.0, a, a) for a in axes))]
 
 
 class Layout(NamedTuple):
@@ -232,7 +270,7 @@ def lay_out(rows, g, Zq, *, derivatives=Derivatives.NOTHING, rtol, most=math.inf
     m = n if Zq is None else len(Zq)
     if not 1 <= d <= MOST_FEATURES or rtol < _LEAST_RTOL:
         return None
-    choices = _accuracies(d, rtol, 2 ** math.ceil(math.log2(n)))
+    choices = _accuracies(d, rtol, 2 ** math.ceil(math.log2(n)), derivatives)
     columns = [(z,) if Zq is None else (z, np.ascontiguousarray(Zq[:, k])) for k, z in enumerate(rows.Z)]
     reach = choices[0].reach
     if not 1 / _LARGEST_FACTOR < min(g) <= max(g) < _LARGEST_FACTOR:
@@ -309,7 +347,8 @@ def fast_gauss_sums(rows, g, Zq, own, all_rows, *, derivatives=Derivatives.NOTHI
     state : State
         With a shift of 0.
     error : ndarray of shape (m,)
-        Bound of the error of the mass; times the largest target, of that of a moment.
+        Bound of the error of the mass; times the largest target, of that of a moment. But for rounding, a hundred times
+        as much is a bound for their derivatives, and 100**2 times for second ones.
 
     Notes
     -----
@@ -335,7 +374,7 @@ def fast_gauss_sums(rows, g, Zq, own, all_rows, *, derivatives=Derivatives.NOTHI
 
         run_blocks(gather, points.blocks(), n_threads)
         if c == 0:
-            translations, bounds = _translations(accuracy, cells, series[:1], n_threads)
+            translations, bounds = _translations(accuracy, cells, series[:1], derivatives, n_threads)
         for translation in translations:
             series = translation.of(series, n_threads)
 
@@ -368,7 +407,7 @@ def fast_gauss_sums(rows, g, Zq, own, all_rows, *, derivatives=Derivatives.NOTHI
 _IN_CACHE = 2**14
 
 
-def _translations(accuracy, cells, weights, n_threads):
+def _translations(accuracy, cells, weights, derivatives, n_threads):
     """The translations along each feature, and a bound of the error of the mass of each cell."""
     lengths = cells.lengths.tolist()
     d = len(lengths)
@@ -383,8 +422,10 @@ def _translations(accuracy, cells, weights, n_threads):
         absolute = _Translation(_absolute(width, offsets)[:, None, None], *_ONE, *place).of(absolute, n_threads)
         table = _remainders(width, offsets, accuracy.n_terms + 1)
         remainder = _remainder_step(table, remainder, last=k == d - 1, place=place).of(remainder, n_threads)
-    beyond = weights.sum() * math.exp(-0.5 * accuracy.reach**2)
-    return found, _stages(d) * remainder[0] + _ROUNDING * _EPS * absolute[0] + beyond
+    left_out = _stages(d) * remainder[0] + weights.sum() * math.exp(-0.5 * accuracy.reach**2)
+    width = float(min(cells.sizes * cells.g))
+    loss = _loss(d, width, accuracy.n_terms, accuracy.reach, derivatives)
+    return found, loss * left_out + _ROUNDING * _EPS * absolute[0]
 
 
 def _factors(width, offsets, n_terms):
