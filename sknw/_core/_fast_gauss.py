@@ -19,15 +19,13 @@ of the sums in the logarithms of the bandwidths are derivatives of the same poly
           \frac{\partial^2 k}{(\partial \log h_a)^2}
           = k + 2 \frac{\partial^2 k}{\partial \tau_a^2} + \frac14 \frac{\partial^4 k}{\partial \tau_a^4}.
 
-What is left out is bounded per cell, from the weights around it; see `_Accuracy` and `_loss`.
+What is left out is bounded per cell, from the weights around it; see `_series.Accuracy` and `_series.loss_of`.
 
 References
 ----------
 L. Greengard and J. Strain, "The fast Gauss transform", SIAM J. Sci. Stat. Comput. 12 (1991), 79-94: the expansions.
 """
 
-import collections
-import functools
 import math
 from typing import NamedTuple
 
@@ -35,6 +33,18 @@ import numpy as np
 
 from ._cells import Axis, Cells, Points, round_down
 from ._rows import Derivatives, State
+from ._series import (
+    Accuracy,
+    absolute_terms,
+    accuracies,
+    hermite_functions,
+    lines_of,
+    loss_of,
+    polynomials,
+    remainders,
+    stages,
+    terms_of,
+)
 from ._threads import run_blocks
 
 #: Cells of more features hold too few rows each.
@@ -47,202 +57,18 @@ _EPS = float(np.finfo(np.float64).eps)
 _ROUNDING = 32
 
 
-def hermite_functions(z, n):
-    r"""The functions :math:`h_0(z), \dots, h_{n-1}(z)`, of shape (n, len(z))."""
-    h = np.empty((n, len(z)))
-    h[0] = np.exp(-z * z)
-    h[1:2] = 2 * z * h[0]
-    for i in range(1, n - 1):
-        h[i + 1] = 2 * z * h[i] - 2 * i * h[i - 1]
-    return h
-
-
-def _absolute(width, offsets):
-    r"""Sum of the absolute values of all terms between cells so many cells apart, to which rounding is proportional.
-
-    It is :math:`\sum_n |h_n(\Delta)| (2 r)^n / n!`, with r the largest of the distances t and tau from a centre.
-    """
-    r = 0.5 * width / math.sqrt(2)
-    n = np.arange(100)
-    factors = np.exp(n * math.log(2 * r) - np.array([math.lgamma(i + 1) for i in n]))
-    return factors @ np.abs(hermite_functions(offsets * (width / math.sqrt(2)), len(n)))
-
-
-def _remainders(width, offsets, n):
-    r"""Bounds :math:`\max |h_a| r^a / a!` of the remainder of order a, for a < n, of shape (n, len(offsets)).
-
-    The maximum is that over all distances between points of two cells so many cells apart: Taylor's theorem. It is
-    taken from 33 samples; between two of them the fastest of the functions turns by less than 0.3.
-    """
-    r = 0.5 * width / math.sqrt(2)
-    ends = np.linspace(-2 * r, 2 * r, 33)
-    h = hermite_functions((offsets[:, None] * (width / math.sqrt(2)) + ends).ravel(), n).reshape(n, len(offsets), 33)
-    a = np.arange(n)
-    factors = np.exp(a * math.log(r) - np.array([math.lgamma(i + 1) for i in a]))
-    return factors[:, None] * np.abs(h).max(axis=2)
-
-
-class _Accuracy(NamedTuple):
-    """How wide cells may be, and how many terms it then takes.
-
-    Attributes
-    ----------
-    width : float
-        Largest width of a cell, in bandwidths.
-    n_terms : int
-        Terms of total degree below that are kept.
-    reach : float
-        Distance, in bandwidths, beyond which cells are left out.
-    """
-
-    width: float
-    n_terms: int
-    reach: float
-
-
-@functools.lru_cache(maxsize=64)
-def _accuracies(d, rtol, n, derivatives):
-    """What gives the accuracy `rtol` where rows lie evenly, for a range of widths of cells.
-
-    Elsewhere the bound is compared with the mass of each query: aiming at a share `_MARGIN` leaves most certified.
-    """
-    reach = math.sqrt(2 * math.log(1e3 * n / rtol))
-    found = []
-    for width in _WIDTHS:
-        offsets = np.arange(-math.ceil(reach / width), math.ceil(reach / width) + 1)
-        mass = np.exp(-0.5 * (offsets * width) ** 2).sum()
-        one = _remainders(width, offsets, _MOST_TERMS).sum(axis=1) / mass
-        by_degree = functools.reduce(lambda a, b: np.convolve(a, b)[:_MOST_TERMS], [one] * d)
-        loss = np.array([_loss(d, width, P, reach, derivatives) for P in range(_MOST_TERMS)])
-        enough = np.flatnonzero(_stages(d) * by_degree * loss <= _MARGIN * rtol)
-        if len(enough):
-            found.append(_Accuracy(width, max(2, int(enough[0])), reach))
-    return found
-
-
-_WIDTHS = [0.1 * 1.2**i for i in range(16)]
-_MOST_TERMS = 40
-_MARGIN = 0.3
-
-
-def _stages(d):
-    """How often a series is cut off, once per translation and before them all; half as much again for the second cuts.
-
-    A second cut meets what the first has left, which is smaller than the whole by some factor below 1.5.
-    """
-    return 1.5 * (d + 1)
-
-
-def _loss(d, width, n_terms, reach, derivatives):
-    r"""How many times as large as that of a sum the bound is for a derivative of order q, over `_SLACK` ** q; or 1.
-
-    Let R be the remainder of a factor of the kernel along one feature, :math:`\max |h_P| r^P / P!`. Its second
-    derivative in tau is the function of order two higher, cut off two terms earlier: it has the remainder
-    :math:`\max |h_P| r^{P-2} / (P-2)!`, which is P (P - 1) / r² R, and no other factor is larger in a product of total
-    degree P. Beyond the reach :math:`\rho`, a derivative has another factor :math:`\rho^2`.
-    """
-    r = 0.5 * width / math.sqrt(2)
-    second = n_terms * (n_terms - 1) / r**2
-    n_sums = 1 if derivatives.by_coordinate else d
-    first = max(n_sums * (1 + 0.5 * second), reach**2) / _SLACK
-    both = max((d * (1 + 0.5 * second)) ** 2 + d * second, reach**4) / _SLACK**2
-    return max(1.0, first * (derivatives > Derivatives.NOTHING), both * (derivatives == Derivatives.CURVATURE))
-
-
-#: Digits that each derivative may lose.
-_SLACK = 100.0
-
-
-class _Terms(NamedTuple):
-    """Which products of powers a series keeps, as the loops read them.
-
-    Attributes
-    ----------
-    powers : ndarray of shape (n_coefficients, 3), int64
-        Exponents of each feature, of total degree below P; the last feature's run fastest. With fewer features the
-        first exponents are 0.
-    runs : ndarray of shape (n_runs, 4), int64
-        First two exponents, first coefficient and number of coefficients of each run of the last exponent.
-    """
-
-    powers: np.ndarray
-    runs: np.ndarray
-
-
-@functools.lru_cache(maxsize=64)
-def _terms(d, n_terms):
-    """The powers of d features of total degree below `n_terms`."""
-    most = [n_terms if axis >= 3 - d else 1 for axis in range(3)]
-    powers, runs = [], []
-    for a in range(most[0]):
-        for b in range(min(most[1], n_terms - a)):
-            runs.append((a, b, len(powers), n_terms - a - b))
-            powers += [(a, b, c) for c in range(n_terms - a - b)]
-    return _Terms(np.array(powers), np.array(runs))
-
-
-@functools.lru_cache(maxsize=64)
-def _lines(d, n_terms, axis):
-    """Coefficients by lines, along which only one feature's exponent changes; where these begin."""
-    powers = _terms(d, n_terms).powers
-    others = np.delete(powers, axis, axis=1)
-    order = np.lexsort((powers[:, axis], *others.T))
-    begin = np.flatnonzero(np.append(np.append(True, (np.diff(others[order], axis=0) != 0).any(axis=1)), True))
-    return order, order, np.stack([begin, begin])
-
-
-@functools.lru_cache(maxsize=64)
-def _polynomials(d, n_terms, derivatives):
-    """The polynomials to evaluate, value first, as a sparse matrix: polynomial, coefficient, source, factor."""
-    index = {tuple(power): i for i, power in enumerate(_terms(d, n_terms).powers.tolist())}
-    entries = [(0, i, i, 1.0) for i in index.values()]
-    for q, operator in enumerate(_operators(d, derivatives), 1):
-        for orders, factor in operator.items():
-            for power, i in index.items():
-                raised = tuple(map(sum, zip(power, orders, strict=True)))
-                if raised in index:
-                    perms = [math.perm(exponent, order) for exponent, order in zip(raised, orders, strict=True)]
-                    entries.append((q, i, index[raised], factor * math.prod(perms)))
-    return np.array([entry[:3] for entry in entries]), np.array([entry[3] for entry in entries])
-
-
-def _operators(d, derivatives):
-    """What to apply to a polynomial for each derivative: factors of its derivatives, by their orders in each tau."""
-
-    def total(*terms):
-        out = collections.Counter()
-        for factor, *axes in terms:
-            out[tuple(axes.count(axis) for axis in range(3))] += factor
-        return out
-
-    axes = range(3 - d, 3)
-    first = [[(1.0,), (0.5, a, a)] for a in axes]
-    if derivatives == Derivatives.FEATURES:
-        return [total(*terms) for terms in first]
-    if derivatives == Derivatives.PAIRS:
-        return [total(*first[i]) if a == b else total((0.5, a, b)) for i, a in enumerate(axes) for b in axes if a <= b]
-    if derivatives == Derivatives.NOTHING:
-        return []
-    scale = [term for terms in first for term in terms]
-    if derivatives == Derivatives.SCALE:
-        return [total(*scale)]
-    # The derivative of the sum of first ones, whose unit of tau is a bandwidth itself.
-    twice = [(f * g, *a, *b) for f, *a in scale for g, *b in scale]
-    return [total(*scale), total(*twice, *((1.0, a, a) for a in axes))]
-
-
 class Layout(NamedTuple):
     """How some sums are to be formed, and what it costs.
 
     Attributes
     ----------
-    accuracy : _Accuracy
+    accuracy : Accuracy
     axes : list of d Axis
     cost : float
         Estimated time, in units of a multiplication with addition.
     """
 
-    accuracy: _Accuracy
+    accuracy: Accuracy
     axes: list
     cost: float
 
@@ -270,7 +96,7 @@ def lay_out(rows, g, Zq, *, derivatives=Derivatives.NOTHING, rtol, most=math.inf
     m = n if Zq is None else len(Zq)
     if not 1 <= d <= MOST_FEATURES or rtol < _LEAST_RTOL:
         return None
-    choices = _accuracies(d, rtol, 2 ** math.ceil(math.log2(n)), derivatives)
+    choices = accuracies(d, rtol, 2 ** math.ceil(math.log2(n)), derivatives)
     columns = [(z,) if Zq is None else (z, np.ascontiguousarray(Zq[:, k])) for k, z in enumerate(rows.Z)]
     reach = choices[0].reach
     if not 1 / _LARGEST_FACTOR < min(g) <= max(g) < _LARGEST_FACTOR:
@@ -358,11 +184,11 @@ def fast_gauss_sums(rows, g, Zq, own, all_rows, *, derivatives=Derivatives.NOTHI
 
     accuracy, axes, _ = layout
     m, p = len(Zq), len(rows.Y)
-    terms = _terms(len(g), accuracy.n_terms)
+    terms = terms_of(len(g), accuracy.n_terms)
     cells = Cells.of(axes, g)
     points = Points.of(rows.Z, axes, cells)
     queries = points if all_rows else Points.of(np.ascontiguousarray(Zq.T), axes, cells)
-    entries, factors = _polynomials(len(g), accuracy.n_terms, derivatives)
+    entries, factors = polynomials(len(g), accuracy.n_terms, derivatives)
     out = np.empty((1 + p, 1 + derivatives.count(len(g)), m))
     error = np.empty(m)
     for c in range(1 + p):
@@ -417,14 +243,14 @@ def _translations(accuracy, cells, weights, derivatives, n_threads):
         offsets = np.arange(-most, most + 1)
         filled = np.concatenate([[0], np.cumsum(absolute[0] > 0)])
         place = lengths[k], filled
-        lines = _lines(d, accuracy.n_terms, 3 - d + k)
+        lines = lines_of(d, accuracy.n_terms, 3 - d + k)
         found.append(_Translation(_factors(width, offsets, accuracy.n_terms), *lines, *place))
-        absolute = _Translation(_absolute(width, offsets)[:, None, None], *_ONE, *place).of(absolute, n_threads)
-        table = _remainders(width, offsets, accuracy.n_terms + 1)
+        absolute = _Translation(absolute_terms(width, offsets)[:, None, None], *_ONE, *place).of(absolute, n_threads)
+        table = remainders(width, offsets, accuracy.n_terms + 1)
         remainder = _remainder_step(table, remainder, last=k == d - 1, place=place).of(remainder, n_threads)
-    left_out = _stages(d) * remainder[0] + weights.sum() * math.exp(-0.5 * accuracy.reach**2)
+    left_out = stages(d) * remainder[0] + weights.sum() * math.exp(-0.5 * accuracy.reach**2)
     width = float(min(cells.sizes * cells.g))
-    loss = _loss(d, width, accuracy.n_terms, accuracy.reach, derivatives)
+    loss = loss_of(d, width, accuracy.n_terms, accuracy.reach, derivatives)
     return found, loss * left_out + _ROUNDING * _EPS * absolute[0]
 
 

@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sknw._core import Derivatives, Rows, kernel_sums, read_only, spatial_order
 from sknw._core import _cells as cells
 from sknw._core import _fast_gauss as fast_gauss
+from sknw._core import _series as series_module
 from sknw._core._fast_gauss import fast_gauss_sums, lay_out
 
 EPS = np.finfo(np.float64).eps
@@ -32,7 +33,7 @@ def unshifted(state):
 
 def test_hermite_functions():
     z = np.linspace(-5, 5, 41)
-    h = fast_gauss.hermite_functions(z, 30)
+    h = series_module.hermite_functions(z, 30)
     for n in range(30):
         exact = np.polynomial.hermite.Hermite.basis(n)(z) * np.exp(-z * z)
         # Cramer's inequality gives their size; the recurrence loses some eps of that a step.
@@ -45,8 +46,8 @@ def test_remainders_are_bounds(rng, width, n_terms):
     """What Taylor's polynomial of one variable leaves, for points anywhere in two cells."""
     offsets = np.arange(-8, 9)
     r = 0.5 * width / math.sqrt(2)
-    bound = fast_gauss._remainders(width, offsets, n_terms + 1)[n_terms]
-    h = fast_gauss.hermite_functions
+    bound = series_module.remainders(width, offsets, n_terms + 1)[n_terms]
+    h = series_module.hermite_functions
     largest = np.zeros(len(offsets))
     for t in np.append(rng.uniform(-r, r, size=10), [r, -r]):
         for tau in np.append(rng.uniform(-r, r, size=10), [r, -r]):
