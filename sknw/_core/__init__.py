@@ -9,9 +9,9 @@ Nothing here knows a parameter of the estimator, a warning, or scikit-learn, and
         |     |-- Gaussian          _gaussian.py  in fewer operations, by matrix products in many features, in float32
         |     |-- bandwidths        _scales.py    many at once
         |     +-- gradients         _reverse.py   by reverse mode: matrices, many features
-        |-- sliding               _sliding.py     one feature: sums that move along with the query
+        |-- sliding               _sliding.py     one feature: sums that move with the query, as moments (_moments.py)
         |-- window                _window.py      pairs within reach, by boxes around rows in spatial_order (_order.py)
-        +-- fast Gauss            _fast_gauss.py  series on a grid of cells (_cells.py), compiled in _expansions.py
+        +-- fast Gauss            _fast_gauss.py  series (_series.py) on a grid of cells (_cells.py), by _expansions.py
     all of them on
         run_blocks                _threads.py     our own threads
         exp2, jit                 _jit.py         the exponential, numba's options

@@ -167,7 +167,7 @@ def add_moments(Z, v, cells, order, starts, runs, first, last, moments):
     order, starts : int64[::1]
         Rows of each cell.
     runs : int64[:, ::1] of shape (n_runs, 4)
-        See `_fast_gauss._Terms`.
+        See `_series.Terms`.
     first, last : int
     moments : float64[:, ::1] of shape (n_coefficients, n_cells)
         Those of the given cells are overwritten.
@@ -274,7 +274,7 @@ def evaluate(Zq, cells, order, starts, runs, entries, factors, first, last, seri
     cells, order, starts, runs, first, last
         As in `add_moments`.
     entries : int64[:, ::1] of shape (n_entries, 3)
-        Polynomial, coefficient and source, see `_fast_gauss._Terms.polynomials`.
+        Polynomial, coefficient and source, see `_series.polynomials`.
     factors : float64[::1] of shape (n_entries,)
     series : float64[:, ::1] of shape (n_coefficients, n_cells)
     out : float64[:, :] of shape (n_polynomials, m)

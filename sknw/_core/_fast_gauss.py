@@ -13,17 +13,19 @@ and a product of such series with more features. Three steps follow, the second 
     evaluate      the polynomial of its cell at each query, and its derivatives
 
 Of all series the terms of total degree below P are kept. The Gaussian solves a heat equation, so that the derivatives
-of the sums in the logarithms of the bandwidths are second derivatives of the same polynomials:
-:math:`\partial k / \partial \log h_a = k + \tfrac12 \partial^2 k / \partial \tau_a^2`.
+of the sums in the logarithms of the bandwidths are derivatives of the same polynomials:
 
-What is left out is bounded per cell, from the weights around it; see `_Accuracy`.
+.. math:: \frac{\partial k}{\partial \log h_a} = k + \frac12 \frac{\partial^2 k}{\partial \tau_a^2}, \qquad
+          \frac{\partial^2 k}{(\partial \log h_a)^2}
+          = k + 2 \frac{\partial^2 k}{\partial \tau_a^2} + \frac14 \frac{\partial^4 k}{\partial \tau_a^4}.
+
+What is left out is bounded per cell, from the weights around it; see `_series.Accuracy` and `_series.loss_of`.
 
 References
 ----------
 L. Greengard and J. Strain, "The fast Gauss transform", SIAM J. Sci. Stat. Comput. 12 (1991), 79-94: the expansions.
 """
 
-import functools
 import math
 from typing import NamedTuple
 
@@ -31,6 +33,18 @@ import numpy as np
 
 from ._cells import Axis, Cells, Points, round_down
 from ._rows import Derivatives, State
+from ._series import (
+    Accuracy,
+    absolute_terms,
+    accuracies,
+    hermite_functions,
+    lines_of,
+    loss_of,
+    polynomials,
+    remainders,
+    stages,
+    terms_of,
+)
 from ._threads import run_blocks
 
 #: Cells of more features hold too few rows each.
@@ -43,168 +57,18 @@ _EPS = float(np.finfo(np.float64).eps)
 _ROUNDING = 32
 
 
-def hermite_functions(z, n):
-    r"""The functions :math:`h_0(z), \dots, h_{n-1}(z)`, of shape (n, len(z))."""
-    h = np.empty((n, len(z)))
-    h[0] = np.exp(-z * z)
-    h[1:2] = 2 * z * h[0]
-    for i in range(1, n - 1):
-        h[i + 1] = 2 * z * h[i] - 2 * i * h[i - 1]
-    return h
-
-
-def _absolute(width, offsets):
-    r"""Sum of the absolute values of all terms between cells so many cells apart, to which rounding is proportional.
-
-    It is :math:`\sum_n |h_n(\Delta)| (2 r)^n / n!`, with r the largest of the distances t and tau from a centre.
-    """
-    r = 0.5 * width / math.sqrt(2)
-    n = np.arange(100)
-    factors = np.exp(n * math.log(2 * r) - np.array([math.lgamma(i + 1) for i in n]))
-    return factors @ np.abs(hermite_functions(offsets * (width / math.sqrt(2)), len(n)))
-
-
-def _remainders(width, offsets, n):
-    r"""Bounds :math:`\max |h_a| r^a / a!` of the remainder of order a, for a < n, of shape (n, len(offsets)).
-
-    The maximum is that over all distances between points of two cells so many cells apart: Taylor's theorem. It is
-    taken from 33 samples; between two of them the fastest of the functions turns by less than 0.3.
-    """
-    r = 0.5 * width / math.sqrt(2)
-    ends = np.linspace(-2 * r, 2 * r, 33)
-    h = hermite_functions((offsets[:, None] * (width / math.sqrt(2)) + ends).ravel(), n).reshape(n, len(offsets), 33)
-    a = np.arange(n)
-    factors = np.exp(a * math.log(r) - np.array([math.lgamma(i + 1) for i in a]))
-    return factors[:, None] * np.abs(h).max(axis=2)
-
-
-class _Accuracy(NamedTuple):
-    """How wide cells may be, and how many terms it then takes.
-
-    Attributes
-    ----------
-    width : float
-        Largest width of a cell, in bandwidths.
-    n_terms : int
-        Terms of total degree below that are kept.
-    reach : float
-        Distance, in bandwidths, beyond which cells are left out.
-    """
-
-    width: float
-    n_terms: int
-    reach: float
-
-
-@functools.lru_cache(maxsize=64)
-def _accuracies(d, rtol, n):
-    """What gives the accuracy `rtol` where rows lie evenly, for a range of widths of cells.
-
-    Elsewhere the bound is compared with the mass of each query: aiming at a share `_MARGIN` leaves most certified.
-    """
-    reach = math.sqrt(2 * math.log(1e3 * n / rtol))
-    found = []
-    for width in _WIDTHS:
-        offsets = np.arange(-math.ceil(reach / width), math.ceil(reach / width) + 1)
-        mass = np.exp(-0.5 * (offsets * width) ** 2).sum()
-        one = _remainders(width, offsets, _MOST_TERMS).sum(axis=1) / mass
-        by_degree = functools.reduce(lambda a, b: np.convolve(a, b)[:_MOST_TERMS], [one] * d)
-        enough = np.flatnonzero(_stages(d) * by_degree <= _MARGIN * rtol)
-        if len(enough):
-            found.append(_Accuracy(width, max(2, int(enough[0])), reach))
-    return found
-
-
-_WIDTHS = [0.1 * 1.2**i for i in range(16)]
-_MOST_TERMS = 40
-_MARGIN = 0.3
-
-
-def _stages(d):
-    """How often a series is cut off, once per translation and before them all; half as much again for the second cuts.
-
-    A second cut meets what the first has left, which is smaller than the whole by some factor below 1.5.
-    """
-    return 1.5 * (d + 1)
-
-
-class _Terms(NamedTuple):
-    """Which products of powers a series keeps, as the loops read them.
-
-    Attributes
-    ----------
-    powers : ndarray of shape (n_coefficients, 3), int64
-        Exponents of each feature, of total degree below P; the last feature's run fastest. With fewer features the
-        first exponents are 0.
-    runs : ndarray of shape (n_runs, 4), int64
-        First two exponents, first coefficient and number of coefficients of each run of the last exponent.
-    """
-
-    powers: np.ndarray
-    runs: np.ndarray
-
-
-@functools.lru_cache(maxsize=64)
-def _terms(d, n_terms):
-    """The powers of d features of total degree below `n_terms`."""
-    most = [n_terms if axis >= 3 - d else 1 for axis in range(3)]
-    powers, runs = [], []
-    for a in range(most[0]):
-        for b in range(min(most[1], n_terms - a)):
-            runs.append((a, b, len(powers), n_terms - a - b))
-            powers += [(a, b, c) for c in range(n_terms - a - b)]
-    return _Terms(np.array(powers), np.array(runs))
-
-
-@functools.lru_cache(maxsize=64)
-def _lines(d, n_terms, axis):
-    """Coefficients by lines, along which only one feature's exponent changes; where these begin."""
-    powers = _terms(d, n_terms).powers
-    others = np.delete(powers, axis, axis=1)
-    order = np.lexsort((powers[:, axis], *others.T))
-    begin = np.flatnonzero(np.append(np.append(True, (np.diff(others[order], axis=0) != 0).any(axis=1)), True))
-    return order, order, np.stack([begin, begin])
-
-
-@functools.lru_cache(maxsize=64)
-def _polynomials(d, n_terms, derivatives):
-    """The polynomials to evaluate, value first, as a sparse matrix: polynomial, coefficient, source, factor."""
-    index = {tuple(power): i for i, power in enumerate(_terms(d, n_terms).powers.tolist())}
-    axes = range(3 - d, 3)
-    pairs = {
-        Derivatives.NOTHING: [],
-        Derivatives.SCALE: [[(a, a) for a in axes]],
-        Derivatives.FEATURES: [[(a, a)] for a in axes],
-        Derivatives.PAIRS: [[(a, b)] for a in axes for b in axes if a <= b],
-    }[derivatives]
-    entries = [(0, i, i, 1.0) for i in index.values()]
-    for q, summands in enumerate(pairs, 1):
-        for a, b in summands:
-            for power, i in index.items():
-                if a == b:
-                    entries.append((q, i, i, 1.0))
-                raised = list(power)
-                raised[a] += 1
-                factor = 0.5 * raised[a]
-                raised[b] += 1
-                factor *= raised[b]
-                if tuple(raised) in index:
-                    entries.append((q, i, index[tuple(raised)], factor))
-    return np.array([entry[:3] for entry in entries]), np.array([entry[3] for entry in entries])
-
-
 class Layout(NamedTuple):
     """How some sums are to be formed, and what it costs.
 
     Attributes
     ----------
-    accuracy : _Accuracy
+    accuracy : Accuracy
     axes : list of d Axis
     cost : float
         Estimated time, in units of a multiplication with addition.
     """
 
-    accuracy: _Accuracy
+    accuracy: Accuracy
     axes: list
     cost: float
 
@@ -232,7 +96,7 @@ def lay_out(rows, g, Zq, *, derivatives=Derivatives.NOTHING, rtol, most=math.inf
     m = n if Zq is None else len(Zq)
     if not 1 <= d <= MOST_FEATURES or rtol < _LEAST_RTOL:
         return None
-    choices = _accuracies(d, rtol, 2 ** math.ceil(math.log2(n)))
+    choices = accuracies(d, rtol, 2 ** math.ceil(math.log2(n)), derivatives)
     columns = [(z,) if Zq is None else (z, np.ascontiguousarray(Zq[:, k])) for k, z in enumerate(rows.Z)]
     reach = choices[0].reach
     if not 1 / _LARGEST_FACTOR < min(g) <= max(g) < _LARGEST_FACTOR:
@@ -309,7 +173,8 @@ def fast_gauss_sums(rows, g, Zq, own, all_rows, *, derivatives=Derivatives.NOTHI
     state : State
         With a shift of 0.
     error : ndarray of shape (m,)
-        Bound of the error of the mass; times the largest target, of that of a moment.
+        Bound of the error of the mass; times the largest target, of that of a moment. But for rounding, a hundred times
+        as much is a bound for their derivatives, and 100**2 times for second ones.
 
     Notes
     -----
@@ -319,11 +184,11 @@ def fast_gauss_sums(rows, g, Zq, own, all_rows, *, derivatives=Derivatives.NOTHI
 
     accuracy, axes, _ = layout
     m, p = len(Zq), len(rows.Y)
-    terms = _terms(len(g), accuracy.n_terms)
+    terms = terms_of(len(g), accuracy.n_terms)
     cells = Cells.of(axes, g)
     points = Points.of(rows.Z, axes, cells)
     queries = points if all_rows else Points.of(np.ascontiguousarray(Zq.T), axes, cells)
-    entries, factors = _polynomials(len(g), accuracy.n_terms, derivatives)
+    entries, factors = polynomials(len(g), accuracy.n_terms, derivatives)
     out = np.empty((1 + p, 1 + derivatives.count(len(g)), m))
     error = np.empty(m)
     for c in range(1 + p):
@@ -335,7 +200,7 @@ def fast_gauss_sums(rows, g, Zq, own, all_rows, *, derivatives=Derivatives.NOTHI
 
         run_blocks(gather, points.blocks(), n_threads)
         if c == 0:
-            translations, bounds = _translations(accuracy, cells, series[:1], n_threads)
+            translations, bounds = _translations(accuracy, cells, series[:1], derivatives, n_threads)
         for translation in translations:
             series = translation.of(series, n_threads)
 
@@ -368,7 +233,7 @@ def fast_gauss_sums(rows, g, Zq, own, all_rows, *, derivatives=Derivatives.NOTHI
 _IN_CACHE = 2**14
 
 
-def _translations(accuracy, cells, weights, n_threads):
+def _translations(accuracy, cells, weights, derivatives, n_threads):
     """The translations along each feature, and a bound of the error of the mass of each cell."""
     lengths = cells.lengths.tolist()
     d = len(lengths)
@@ -378,13 +243,15 @@ def _translations(accuracy, cells, weights, n_threads):
         offsets = np.arange(-most, most + 1)
         filled = np.concatenate([[0], np.cumsum(absolute[0] > 0)])
         place = lengths[k], filled
-        lines = _lines(d, accuracy.n_terms, 3 - d + k)
+        lines = lines_of(d, accuracy.n_terms, 3 - d + k)
         found.append(_Translation(_factors(width, offsets, accuracy.n_terms), *lines, *place))
-        absolute = _Translation(_absolute(width, offsets)[:, None, None], *_ONE, *place).of(absolute, n_threads)
-        table = _remainders(width, offsets, accuracy.n_terms + 1)
+        absolute = _Translation(absolute_terms(width, offsets)[:, None, None], *_ONE, *place).of(absolute, n_threads)
+        table = remainders(width, offsets, accuracy.n_terms + 1)
         remainder = _remainder_step(table, remainder, last=k == d - 1, place=place).of(remainder, n_threads)
-    beyond = weights.sum() * math.exp(-0.5 * accuracy.reach**2)
-    return found, _stages(d) * remainder[0] + _ROUNDING * _EPS * absolute[0] + beyond
+    left_out = stages(d) * remainder[0] + weights.sum() * math.exp(-0.5 * accuracy.reach**2)
+    width = float(min(cells.sizes * cells.g))
+    loss = loss_of(d, width, accuracy.n_terms, accuracy.reach, derivatives)
+    return found, loss * left_out + _ROUNDING * _EPS * absolute[0]
 
 
 def _factors(width, offsets, n_terms):

@@ -101,8 +101,8 @@ def plan(kernel, rows, g, Zq, *, derivatives=Derivatives.NOTHING, algorithm="aut
     candidates = [dense]
     slides = d == 1 and kernel not in ("gaussian", "nearest") and derivatives != Derivatives.CURVATURE
     if algorithm in ("auto", "sliding") and slides:
-        per_row = 30 + 13 * _moments(kernel) * (1 + p) * (1 + 0.2 * derivatives.count(1))
-        candidates.append(Plan("sliding", _START + (n + m) * per_row))
+        k = _moments(kernel)
+        candidates.append(Plan("sliding", _START + n * (10 + p * (3 + 6 * k)) + m * (15 + p * (8 + 25 * k))))
     if algorithm in ("auto", "window", "fast_gauss") and d <= MOST_FEATURES_IN_ORDER:
         from ._window import expected_pairs
 
@@ -126,7 +126,7 @@ def plan(kernel, rows, g, Zq, *, derivatives=Derivatives.NOTHING, algorithm="aut
 def _moments(kernel):
     """How many sums a sliding one is made of."""
     if kernel in ("exponential", "cosine"):
-        return {"exponential": 2, "cosine": 4}[kernel]
+        return {"exponential": 2, "cosine": 6}[kernel]  # as many as take that time
     b, a = PROFILES[kernel].powers
     return a * b + 1
 

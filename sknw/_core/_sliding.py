@@ -24,159 +24,17 @@ import math
 
 import numpy as np
 
-from ._jit import exp2, jit, jit_entry, not_inlined
+from ._jit import jit, jit_entry, not_inlined
+from ._moments import _EXPONENTIAL, add_row, clear, copy, merge, n_moments, on_stack, read_off, shift
 from ._profiles import PROFILES
 from ._rows import Derivatives, Rows, State, read_only
 from ._threads import run_blocks
-
-_LOG2_E = math.log2(math.e)
-_QUARTER = 0.5 * math.pi
-
-_EXPONENTIAL, _COSINE = PROFILES["exponential"].code, PROFILES["cosine"].code
-
-# The exponents of the polynomial profiles (1 - u**b)**a, in the order of their codes.
-_B, _A = zip(*(profile.powers or (0, 0) for profile in PROFILES.values()), strict=True)
-
-# What `expand` writes, then its own.
-_VALUE, _SLOPE, _BASE, _POWER = range(4)
 
 #: Long sums are taken by segments of so many rows, so that rounding errors do not grow with the number of rows.
 _SEGMENT = 1024
 
 #: How many rows and queries one call takes at least: some milliseconds of work, so that it can be interrupted.
 _CALL = 2**16
-
-
-@jit
-def n_moments(kernel):
-    """Number of moments that a sum is held as."""
-    if len(kernel) == _EXPONENTIAL:
-        return 2
-    if len(kernel) == _COSINE:
-        return 4
-    return _A[len(kernel)] * _B[len(kernel)] + 1
-
-
-# M holds one sum after the other; moment k of channel c stands in column 2 k + c.
-@jit
-def clear(kernel, M, i):
-    """Set sum i to that over no rows."""
-    for k in range(2 * n_moments(kernel)):
-        M[i, k] = 0.0
-
-
-@jit
-def copy(kernel, M, i, j):
-    """Copy sum i to j."""
-    for k in range(2 * n_moments(kernel)):
-        M[j, k] = M[i, k]
-
-
-@jit
-def add_row(kernel, d, v, vy, M, i):
-    """Add a row of weight v at scaled distance d to sum i."""
-    if len(kernel) == _COSINE:
-        cosine, sine = math.cos(_QUARTER * d), math.sin(_QUARTER * d)
-        M[i, 0] += v * cosine
-        M[i, 1] += vy * cosine
-        M[i, 2] += v * sine
-        M[i, 3] += vy * sine
-        M[i, 4] += v * d * cosine
-        M[i, 5] += vy * d * cosine
-        M[i, 6] += v * d * sine
-        M[i, 7] += vy * d * sine
-    else:  # of the exponential, d is 0
-        for k in range(n_moments(kernel)):
-            M[i, 2 * k] += v
-            M[i, 2 * k + 1] += vy
-            v *= d
-            vy *= d
-
-
-@jit
-def shift(kernel, d, M, i):
-    """Move the reference of sum i by the scaled distance d."""
-    if len(kernel) == _EXPONENTIAL:
-        decay = exp2(-_LOG2_E * d)
-        for c in range(2):
-            M[i, 2 + c] = (M[i, 2 + c] + d * M[i, c]) * decay if decay > 0.0 else 0.0
-            M[i, c] *= decay
-    elif len(kernel) == _COSINE:
-        cosine, sine = math.cos(_QUARTER * d), math.sin(_QUARTER * d)
-        for c in range(2):
-            x, y = M[i, c], M[i, 2 + c]
-            M[i, c], M[i, 2 + c] = cosine * x - sine * y, cosine * y + sine * x
-            x, y = M[i, 4 + c] + d * x, M[i, 6 + c] + d * y
-            M[i, 4 + c], M[i, 6 + c] = cosine * x - sine * y, cosine * y + sine * x
-    else:  # Pascal's triangle: sum v (d + t)**k from all sums v t**l with l <= k
-        top = n_moments(kernel) - 1
-        for i_row in range(top):
-            for k in range(top - i_row):
-                for c in range(2):
-                    M[i, 2 * (top - k) + c] += d * M[i, 2 * (top - k - 1) + c]
-
-
-@jit
-def merge(kernel, d, M, i, j):
-    """Move the reference of sum j by d, to that of sum i, and add this to it."""
-    not_inlined()
-    shift(kernel, d, M, j)
-    for k in range(2 * n_moments(kernel)):
-        M[j, k] += M[i, k]
-
-
-@jit
-def multiply(kernel, W, a, b, product):
-    """Write the product of the polynomials in rows a and b of W, the second no longer than `base`; it may replace a."""
-    for i in range(n_moments(kernel)):
-        k = n_moments(kernel) - 1 - i
-        total = 0.0
-        for j in range(min(k, _B[len(kernel)]) + 1):
-            total += W[a, k - j] * W[b, j]
-        W[product, k] = total
-
-
-@jit
-def expand(kernel, u, near, W):
-    """Write the factors of moments in the sum of profiles, and in that of their derivatives in log h.
-
-    The reference is at scaled distance u from the query. The exponential is relative to its value at distance `near`.
-    """
-    if len(kernel) == _EXPONENTIAL:
-        decay = exp2(_LOG2_E * (near - u))
-        W[_VALUE, 0], W[_VALUE, 1] = decay, 0.0
-        W[_SLOPE, 0], W[_SLOPE, 1] = u * decay if decay > 0.0 else 0.0, decay
-    elif len(kernel) == _COSINE:
-        cosine, sine = math.sin(_QUARTER * (1.0 - u)), math.sin(_QUARTER * u)  # digits are kept towards the edge
-        W[_VALUE, 0], W[_VALUE, 1], W[_VALUE, 2], W[_VALUE, 3] = cosine, sine, 0.0, 0.0
-        W[_SLOPE, 0], W[_SLOPE, 1] = _QUARTER * u * sine, -_QUARTER * u * cosine
-        W[_SLOPE, 2], W[_SLOPE, 3] = -_QUARTER * sine, _QUARTER * cosine
-    else:
-        a, b = _A[len(kernel)], _B[len(kernel)]
-        for k in range(n_moments(kernel)):
-            W[_VALUE, k] = W[_SLOPE, k] = 0.0
-        for k in range(b + 1):
-            W[_POWER, k] = 0.0
-        # A row is at distance u - d. power = (u - d)**b, and base = 1 - power, whose first term 1 - u**b is had as a
-        # product, which keeps its digits towards the edge.
-        W[_VALUE, 0] = W[_POWER, 0] = 1.0
-        edge = 0.0
-        for _ in range(b):
-            edge = 1.0 + u * edge
-            for k in range(b):
-                W[_POWER, b - k] = u * W[_POWER, b - k] - W[_POWER, b - k - 1]
-            W[_POWER, 0] *= u
-        for k in range(b + 1):
-            W[_BASE, k] = -W[_POWER, k]
-        W[_BASE, 0] = (1.0 - u) * edge
-        # The profile base**a, and its derivative a b power base**(a - 1).
-        for _ in range(a - 1):
-            multiply(kernel, W, _VALUE, _BASE, _VALUE)
-        for _ in range(min(a, 1)):
-            multiply(kernel, W, _VALUE, _POWER, _SLOPE)
-            multiply(kernel, W, _VALUE, _BASE, _VALUE)
-        for k in range(n_moments(kernel)):
-            W[_SLOPE, k] *= a * b
 
 
 @jit
@@ -201,25 +59,26 @@ def sum_suffixes(kernel, Z, y, w, g, origin, step, start, stop, M, suffix, beyon
     """
     not_inlined()
     end = stop - 1
+    T = on_stack(kernel, 1)
     for k in range(stop - 1, start - 1, -1):
         here, rest, j = suffix + k - start, beyond + k // _SEGMENT - start // _SEGMENT, origin + step * k
         if k == stop - 1:
-            clear(kernel, M, here)
+            clear(kernel, T, 0)
             clear(kernel, M, rest)
         elif (k + 1) % _SEGMENT == 0:
-            clear(kernel, M, here)
-            copy(kernel, M, rest + 1, rest)
+            clear(kernel, T, 0)
+            copy(kernel, M, rest + 1, M, rest)
             merge(kernel, distance(Z[origin + step * end], Z[j + step], g), M, here + 1, rest)
             end = k + 1
         else:
-            copy(kernel, M, here + 1, here)
-            shift(kernel, distance(Z[j + step], Z[j], g), M, here)
-        M[here, 0] += w[j]
-        M[here, 1] += w[j] * y[j]
+            shift(kernel, distance(Z[j + step], Z[j], g), T, 0)
+        T[0, 0] += w[j]
+        T[0, 1] += w[j] * y[j]
+        copy(kernel, T, 0, M, here)
 
 
-@jit_entry
-def add_side(kernel, rows, output, g, origin, step, length, longest, x, below, above, first, last, state):
+@jit_entry(allocates=False)
+def add_side(kernel, rows, output, g, origin, step, length, longest, x, below, above, first, last, M, state):
     """Add one output of the rows on one side of some queries.
 
     Parameters
@@ -242,16 +101,15 @@ def add_side(kernel, rows, output, g, origin, step, length, longest, x, below, a
         How many rows are below each query; and the first of those above.
     first, last : int
         The queries, in steps of `step`.
+    M : float64[:, ::1] of shape (`n_sums`(longest), 2 * `n_moments`)
+        Overwritten.
     state : State
         Updated, but for `shift`, to which the exponential is relative.
     """
     Z, y, w, g = rows.Z[0], rows.Y[output], rows.w, g[0]
     lowest, sums, dsums = state.shift, state.sums, state.dsums
-    # Sum 0 is the prefix, of the rows in its last segment; 1 of those before.
-    beyond = 2
-    suffix = beyond + longest // _SEGMENT + 2
-    M = np.empty((suffix + longest, 2 * n_moments(kernel)))
-    W = np.empty((4, n_moments(kernel) + 1))
+    beyond, suffix = 0, M.shape[0] - longest
+    W, T = on_stack(kernel, 4), on_stack(kernel, 2)  # T: the prefix, of the rows in its last segment; of those before
     reference = before = near = 0.0
     # From here on rows are counted from `origin`. The prefix is that of rows start..j-1 in the block start..end-1; the
     # window of a query is a..j-1; suffixes are summed up for the rows summed..ready-1.
@@ -265,16 +123,16 @@ def add_side(kernel, rows, output, g, origin, step, length, longest, x, below, a
                 while end < length and reaches(kernel, Z[origin + step * end], z, g):
                     end += 1
                 reference = before = z
-                clear(kernel, M, 0)
-                clear(kernel, M, 1)
+                clear(kernel, T, 0)
+                clear(kernel, T, 1)
             elif (j - start) % _SEGMENT == 0:
-                merge(kernel, distance(reference, before, g), M, 0, 1)
+                merge(kernel, distance(reference, before, g), T, 0, 1)
                 before = reference
-                clear(kernel, M, 0)
+                clear(kernel, T, 0)
             if len(kernel) == _EXPONENTIAL:
-                shift(kernel, distance(z, reference, g), M, 0)
+                shift(kernel, distance(z, reference, g), T, 0)
                 reference = z
-            add_row(kernel, distance(z, reference, g), v, v * y[origin + step * j], M, 0)
+            add_row(kernel, distance(z, reference, g), v, v * y[origin + step * j], T, 0)
             j += 1
         while a < stop and not reaches(kernel, x[i], Z[origin + step * a], g):
             a += 1
@@ -285,34 +143,25 @@ def add_side(kernel, rows, output, g, origin, step, length, longest, x, below, a
             sum_suffixes(kernel, Z, y, w, g, origin, step, a, ready, M, suffix, beyond)
         if len(kernel) == _EXPONENTIAL:
             near = math.sqrt(lowest[i])
-        following = (a // _SEGMENT + 1) * _SEGMENT
-        mass = moment = dmass = dmoment = 0.0
-        for piece in range(4):
-            if piece < 2:
-                if a > start or (piece == 1 and j - start <= _SEGMENT):
-                    continue
-                part, z = piece, reference if piece == 0 else before
-            elif a == start or (piece == 3 and following >= ready):
-                continue
-            elif piece == 2:
-                part, z = suffix + a - summed, Z[origin + step * a]
-            else:
+        total = (0.0, 0.0, 0.0, 0.0)
+        if a <= start:
+            total = read_off(kernel, distance(x[i], reference, g), near, T, 0, W, total)
+            if j - start > _SEGMENT:
+                total = read_off(kernel, distance(x[i], before, g), near, T, 1, W, total)
+        if a != start:
+            part = suffix + a - summed
+            total = read_off(kernel, distance(x[i], Z[origin + step * a], g), near, M, part, W, total)
+            following = (a // _SEGMENT + 1) * _SEGMENT
+            if following < ready:
                 part, z = beyond + a // _SEGMENT - summed // _SEGMENT, Z[origin + step * following]
-            expand(kernel, distance(x[i], z, g), near, W)
-            for k in range(n_moments(kernel)):
-                mass += W[_VALUE, k] * M[part, 2 * k]
-                moment += W[_VALUE, k] * M[part, 2 * k + 1]
-            if dsums.shape[1] > 0:
-                for k in range(n_moments(kernel)):
-                    dmass += W[_SLOPE, k] * M[part, 2 * k]
-                    dmoment += W[_SLOPE, k] * M[part, 2 * k + 1]
+                total = read_off(kernel, distance(x[i], z, g), near, M, part, W, total)
         if output == 0:
-            sums[i, 0] += mass
-        sums[i, 1 + output] += moment
+            sums[i, 0] += total[0]
+        sums[i, 1 + output] += total[1]
         if dsums.shape[1] > 0:
             if output == 0:
-                dsums[i, 0, 0] += dmass
-            dsums[i, 0, 1 + output] += dmoment
+                dsums[i, 0, 0] += total[2]
+            dsums[i, 0, 1 + output] += total[3]
 
 
 @jit_entry
@@ -431,7 +280,9 @@ def sliding_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHI
         def add(start, length, first, last, output, step=step, longest=longest):
             first, last = (first, last) if step > 0 else (m - 1 - first, m - 1 - last)
             origin = start if step > 0 else n - 1 - start
-            add_side(compiled, rows, output, g, origin, step, length, longest, x, below, above, first, last, state)
+            M = np.empty((longest + longest // _SEGMENT + 2, 2 * n_moments.py_func(compiled)))
+            args = rows, output, g, origin, step, length, longest, x, below, above, first, last
+            add_side(compiled, *args, M, state)
 
         if calls:
             run_blocks(add, [(*call, output) for output in range(p) for call in calls], n_threads)

@@ -276,6 +276,21 @@ def count_within(Z, first, step, x, g, reach):
 
 
 @jit
+def first_not_below(Z, first, x):
+    """The first of sorted rows that is not below a query, looked for from one on that is not behind it."""
+    # Ever larger strides, then halves.
+    n, step = Z.shape[0], 1
+    while first + step <= n and Z[first + step - 1] < x:
+        first += step
+        step *= 2
+    while step > 0:
+        if first + step <= n and Z[first + step - 1] < x:
+            first += step
+        step //= 2
+    return first
+
+
+@jit
 def nearest_counting(w_rest, own, place, step):
     """The row next to a place, on one side, that counts for a query; outside of the rows if there is none."""
     if place == own and w_rest[own] == 0.0:
@@ -292,14 +307,11 @@ def add_rows_between(kernel, with_respect_to, Zq, own, g, rows, log_share, start
     Z, n = rows.Z[0], rows.w.shape[0]
     buffers = np.empty((4, _WIDEST))
     differentiated = state.dsums.shape[1] > 0
-    right = 0
+    right = 0  # of the queries, which are sorted, too
     while start < stop and budget > 0:
         for i in range(start, min(start + _BLOCK, stop)):
             x = Zq[i, 0]
-            if i == start:
-                right = np.searchsorted(Z, x)
-            while right < n and Z[right] < x:
-                right += 1
+            right = first_not_below(Z, right, x)
             low, mass = np.inf, 0.0
             for row in (
                 nearest_counting(rows.w_rest, own[i], right - 1, -1),
@@ -357,8 +369,10 @@ def window_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHIN
     (m, d), (p, _), q = Zq.shape, rows.Y.shape, derivatives.count(len(g))
     order = spatial_order(Zq.T, g) if own is None or d == 1 else np.argsort(own, kind="stable")
     Zq, own = read_only(Zq[order]), read_only(np.full(m, -1) if own is None else np.asarray(own)[order], np.int64)
-    tiles = Boxes(rows.Z, rows.Z).groups(_TILE)
-    groups = tiles.groups(_GROUP)
+    boxes = []
+    if d > 1:
+        tiles = Boxes(rows.Z, rows.Z).groups(_TILE)
+        boxes = [tiles, tiles.groups(_GROUP)]
     with np.errstate(divide="ignore"):
         log_share = float(np.log(rows.w.sum()) - np.log(rtol))
     compiled = (0,) * (NEAREST if kernel == "nearest" else PROFILES[kernel]).code
@@ -369,7 +383,7 @@ def window_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHIN
     def add(start, stop):
         args = compiled, derivatives.for_loops(), Zq, own, g, rows
         rest = log_share, start, stop, budget, state, counts
-        start = add_rows_between(*args, *rest) if d == 1 else add_rows_within(*args, tiles, groups, *rest)
+        start = add_rows_between(*args, *rest) if d == 1 else add_rows_within(*args, *boxes, *rest)
         if start < stop:  # more work than expected: two threads may share what is left
             middle = start + (stop - start) // (2 * _BLOCK) * _BLOCK
             blocks.extend([(start, middle), (middle, stop)])
