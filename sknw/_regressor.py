@@ -121,8 +121,8 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
     max_iter : int, default=500
         For ``bandwidth="gradient"``: the largest number of iterations.
     max_time : float, default=inf
-        For ``bandwidth="gradient"``: seconds after which descents stop with the best so far, and a warning. The global
-        search before them is never cut short.
+        For ``bandwidth="gradient"``: seconds after which the choice stops with the best so far, and a warning, wherever
+        it is: in the global search, the cross-validation of `shrinkage`, the descents or the elimination of features.
     tol : float, default=1e-5
         For ``bandwidth="gradient"``: the descent ends where no component of the gradient of the leave-one-out error, in
         units of that of "loo", in the logarithm of the bandwidths is larger, or where a step lowers the error by less

@@ -12,7 +12,7 @@ from ._elimination import eliminate, widen
 from ._families import Diagonal, Full
 from ._lbfgs import End, Limits, lbfgs
 from ._search import search
-from ._selection import local_minima
+from ._selection import OutOfTime, local_minima
 from ._shrinkage import cross_validate, in_folds, part, ranks
 
 #: Starts are compared on about this many rows.
@@ -60,7 +60,7 @@ def descend(
     max_iter : int
     tol : float
     max_time : float
-        In seconds.
+        In seconds; the global search is cut short by it, too.
     solver : callable
         `lbfgs`, or an `Adam`, which descends on all rows, while all that is done on some of them is left to L-BFGS.
     tell : callable, default=None
@@ -72,11 +72,12 @@ def descend(
     Selection
     """
     check_differentiable(objective.kernel)
-    deadline = time.monotonic() + max_time
+    objective.deadline = time.monotonic() + max_time
     start = (search if solver is lbfgs else _search_by_some)(objective, bandwidth_type)
     stop = tell is not None and tell("search", start.h)
-    losses = [start.criterion]
-    stay = start._replace(losses=losses, n_iter=1, shrinkage=math.inf)
+    stay = start._replace(losses=[start.criterion], n_iter=1, shrinkage=math.inf)
+    if objective.out_of_time:
+        return stay._replace(notes=(*start.notes, _cut_short("max_time", max_time, "in the global search")))
     if bandwidth_type == "spherical" or np.isfinite(start.h).sum() <= 1 or not start.criterion > 0:
         return stay._replace(notes=(*start.notes, "one factor is all there is to choose"))
     if stop:
@@ -84,39 +85,46 @@ def descend(
     family = (Full if bandwidth_type == "full" else Diagonal)(objective.sample, start.h)
     factors = start.searched[0][:, family.features[0]] / start.h[family.features[0]]
     # Beyond these, windows hold nobody or everyone.
-    limits = Limits(max_iter, tol, deadline, math.log(factors[0]), math.log(64 * factors[-2]))
+    limits = Limits(max_iter, tol, math.log(factors[0]), math.log(64 * factors[-2]))
 
-    notes = start.notes
+    notes, phase = start.notes, "in the descent"
     if shrinkage == "cv":
-        shrinkage, note = cross_validate(objective, family, in_folds(limits))
+        try:
+            shrinkage, note = cross_validate(objective, family, in_folds(limits))
+        except OutOfTime:
+            note = _cut_short("max_time", max_time, "in the cross-validation of the shrinkage")
+            return stay._replace(n_evaluations=objective.n_evaluations, notes=(*notes, note))
         notes += (note,)
-    if math.isinf(shrinkage):
-        end = End(1.0, np.zeros(family.size), start.criterion, [])
-    else:
-        end = _best_of(objective, family, start, shrinkage, limits, solver, tell)
-    if shrinkage == 0:  # the pull of a penalty is to finite bandwidths
+    end = _best_of(objective, family, start, shrinkage, limits, solver, tell)
+    if shrinkage == 0 and end.why != "max_time":  # the pull of a penalty is to finite bandwidths
         family, end = widen(objective, family, end, tol)
-    if drop_irrelevant and end.why != "callback" and len(family.features) > 1:
+    if drop_irrelevant and end.why not in ("callback", "max_time") and len(family.features) > 1:
+        phase = "in the elimination of features"
         family, end = eliminate(objective, family, end, start.criterion, shrinkage, limits)
-    cure = {"max_iter": f"max_iter={max_iter} iterations", "max_time": f"max_time={max_time:g} seconds"}.get(end.why)
-    if cure is not None:
-        warnings.warn(
-            f"The descent of the bandwidth stopped after {cure} with the best so far; raise {end.why}, or raise tol.",
-            ConvergenceWarning,
-            stacklevel=5,
-        )
-        notes += (f"stopped after {cure}",)
+    if end.why in ("max_iter", "max_time"):
+        notes += (_cut_short(end.why, max_iter if end.why == "max_iter" else max_time, phase),)
     if end.why == "callback":
         notes += ("a callback asked to stop",)
     return start._replace(
         h=family.bandwidth(end.theta),
         criterion=end.criterion,
-        losses=losses + end.losses,
+        losses=[start.criterion, *end.losses],
         n_iter=max(1, len(end.losses)),
         n_evaluations=objective.n_evaluations,
         shrinkage=shrinkage,
         notes=notes,
     )
+
+
+def _cut_short(limit, value, phase):
+    """Warn that a limit has ended the choice; returns a note for the report."""
+    after = f"stopped after {limit}={value:g} {'seconds' if limit == 'max_time' else 'iterations'} {phase}"
+    warnings.warn(
+        f"The choice of the bandwidth {after}, with the best so far; raise {limit} or tol.",
+        ConvergenceWarning,
+        stacklevel=6,
+    )
+    return after
 
 
 def _search_by_some(objective, bandwidth_type):
@@ -129,24 +137,29 @@ def _search_by_some(objective, bandwidth_type):
     some = objective.estimate(queries)
     start = search(some, bandwidth_type)
     objective.n_evaluations += some.n_evaluations
-    return start._replace(criterion=objective(start.h)[0], n_evaluations=objective.n_evaluations)
+    with objective.overtime():
+        criterion = objective(start.h)[0]
+    return start._replace(criterion=criterion, n_evaluations=objective.n_evaluations)
 
 
 def _best_of(objective, family, start, shrinkage, limits, solver, tell):
-    """The lowest end of descents from several starts."""
-    if isinstance(family, Full):  # a diagonal matrix is a start that is cheap to find
-        diagonal = Diagonal(objective.sample, family.h)
-        logs = _best_of(objective, diagonal, start, shrinkage, limits, solver, None).theta
-        starts = [np.zeros(family.size), family.around(logs)]
-    else:
-        starts = _compare(objective, family, start, shrinkage, limits)
-    ends = []
-    for theta in starts:
-        ends.append(solver(objective, family, theta, start.criterion, shrinkage, limits, tell))
-        if ends[-1].why == "callback":
-            break
-    if solver is not lbfgs:  # which may end above the search
-        ends.append(End(1.0, np.zeros(family.size), start.criterion, []))
+    """The lowest end of descents from several starts; the global search's own if none is lower."""
+    ends = [End(1.0, np.zeros(family.size), start.criterion, [])]
+    if math.isinf(shrinkage):
+        return ends[0]
+    try:
+        if isinstance(family, Full):  # a diagonal matrix is a start that is cheap to find
+            diagonal = _best_of(objective, Diagonal(objective.sample, family.h), start, shrinkage, limits, solver, None)
+            ends.append(diagonal._replace(theta=family.around(diagonal.theta), losses=[diagonal.criterion]))
+            starts = [end.theta for end in ends]
+        else:
+            starts = _compare(objective, family, start, shrinkage, limits)
+        for theta in starts:
+            ends.append(solver(objective, family, theta, start.criterion, shrinkage, limits, tell))
+            if ends[-1].why == "callback":
+                break
+    except OutOfTime:
+        ends[0] = ends[0]._replace(why="max_time")
     best = min(ends, key=lambda end: end.penalized)
     cut_short = [end.why for end in ends if end.why in ("max_time", "callback")]
     return best._replace(why=cut_short[0]) if cut_short else best

@@ -1,10 +1,12 @@
 """One descent in the parameters of a family, and what it is told to keep to."""
 
-import time
+import math
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
+
+from ._selection import OutOfTime
 
 
 class End(NamedTuple):
@@ -38,25 +40,22 @@ class Limits(NamedTuple):
     max_iter : int
     tol : float
         It ends where no component of the gradient is larger.
-    deadline : float
-        On the clock of `time.monotonic`.
     low, high : float
         Bounds of the logarithms of the bandwidths, relative to those in the middle of the family.
     """
 
     max_iter: int
     tol: float
-    deadline: float
     low: float
     high: float
 
 
 class _Stopped(Exception):
-    """Ends a descent from within; says why."""
+    """A callback asks to stop."""
 
 
 def lbfgs(objective, family, theta, scale, shrinkage, limits, tell=None):
-    """Descend along the gradient of ``criterion / scale + shrinkage * sum(theta**2)``.
+    """Descend along the gradient of ``criterion / scale + shrinkage * sum(theta**2)``; nowhere if that is infinite.
 
     Parameters
     ----------
@@ -72,13 +71,20 @@ def lbfgs(objective, family, theta, scale, shrinkage, limits, tell=None):
     Returns
     -------
     End
+
+    Raises
+    ------
+    OutOfTime
+        If there is no time for a single evaluation.
     """
+    if math.isinf(shrinkage):
+        theta = np.zeros_like(theta)
+        value = objective(family.bandwidth(theta), metric=family.metric(theta))[0]
+        return End(value / scale, theta, value, [])
     best, losses = None, []
 
     def penalized(theta):
         nonlocal best
-        if best is not None and time.monotonic() > limits.deadline:
-            raise _Stopped("max_time")
         value, gradient = objective(family.bandwidth(theta), family.derivatives, metric=family.metric(theta))
         total = value / scale + shrinkage * theta @ theta
         if best is None or total < best.penalized:
@@ -88,7 +94,7 @@ def lbfgs(objective, family, theta, scale, shrinkage, limits, tell=None):
     def record(intermediate_result):
         losses.append(best.criterion)
         if tell is not None and tell("iteration", family.bandwidth(best.theta)):
-            raise _Stopped("callback")
+            raise _Stopped
 
     bounds = family.bounds(limits.low, limits.high)
     options = {"maxiter": limits.max_iter, "gtol": limits.tol, "ftol": limits.tol**2, "maxfun": 100 * limits.max_iter}
@@ -102,6 +108,10 @@ def lbfgs(objective, family, theta, scale, shrinkage, limits, tell=None):
             callback=record,
             options=options,
         )
-    except _Stopped as stopped:
-        return best._replace(why=str(stopped))
+    except _Stopped:
+        return best._replace(why="callback")
+    except OutOfTime:
+        if best is None:
+            raise
+        return best._replace(why="max_time")
     return best._replace(why="max_iter" if result.status == 1 else "converged")

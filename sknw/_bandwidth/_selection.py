@@ -1,5 +1,8 @@
 """What a choice is made by, a criterion, and what comes of it."""
 
+import contextlib
+import math
+import time
 from typing import NamedTuple
 
 import numpy as np
@@ -79,6 +82,10 @@ ENOUGH = 50_000
 _WORTH_A_SERIES = 256
 
 
+class OutOfTime(Exception):
+    """The deadline of an objective has passed."""
+
+
 class Objective:
     """A criterion of a sample as a function of the bandwidth, which counts its evaluations and tells its log of each.
 
@@ -91,10 +98,13 @@ class Objective:
     criterion : {"loo", "gcv", "aicc"}
     log : callable, default=None
         Called with a line of text for each evaluation.
+    deadline : float
+        On the clock of `time.monotonic`; evaluations begun later raise `OutOfTime`.
     """
 
-    def __init__(self, sample, kernel, options, *, criterion="loo", log=None):
+    def __init__(self, sample, kernel, options, *, criterion="loo", log=None, deadline=math.inf):
         self.sample, self.kernel, self.options, self.criterion, self.log = sample, kernel, options, criterion, log
+        self.deadline = deadline
         self.n_evaluations = 0
         # Differences between criteria count, so the last steps are taken with more digits than an average needs.
         rtol = options.get("rtol", 0.0)
@@ -103,14 +113,35 @@ class Objective:
         self.rough = {**options, "rtol": min(rtol, 1e-6), "queries": some}
         self.fine = {**options, "rtol": min(rtol, 1e-12)}
 
+    @property
+    def out_of_time(self):
+        """Whether the deadline has passed."""
+        return time.monotonic() > self.deadline
+
+    @contextlib.contextmanager
+    def overtime(self):
+        """Within, the deadline does not hold: for the last evaluations, without which there is no result."""
+        deadline, self.deadline = self.deadline, math.inf
+        try:
+            yield
+        finally:
+            self.deadline = deadline
+
+    def _begin(self, n_evaluations=1):
+        if self.out_of_time:
+            raise OutOfTime
+        self.n_evaluations += n_evaluations
+
     def batch(self, metric, derivatives, queries):
         """The leave-one-out error of some rows, predicted from all, with derivatives."""
+        if self.out_of_time:
+            raise OutOfTime
         options = self.options | {"derivatives": derivatives, "queries": queries}
         return leave_one_out(self.sample, metric, self.kernel, **options)
 
     def __call__(self, h, derivatives=Derivatives.NOTHING, *, metric=None, rough=False):
         """The criterion at a bandwidth, of which the coordinates may be known, with derivatives; or an estimate."""
-        self.n_evaluations += 1
+        self._begin()
         args = self.sample, Metric.of(h, self.sample.X) if metric is None else metric, self.kernel
         options = {"derivatives": derivatives, **(self.rough if rough else self.fine)}
         if self.criterion == "loo":
@@ -139,7 +170,7 @@ class Objective:
             n += 1
         if n < 2:
             return []
-        self.n_evaluations += n
+        self._begin(n)
         options = {name: self.options[name] for name in ("empty", "n_threads") if name in self.options}
         options["rtol"] = self.fine["rtol"]  # at hardly any cost
         found = leave_one_out_of_scales(self.sample, metric, self.kernel, n, derivatives=derivatives, **options)
@@ -154,11 +185,12 @@ class Objective:
 
     def estimate(self, queries):
         """The same criterion as the mean over some of the rows only, each predicted from all others."""
-        some = Objective(self.sample, self.kernel, self.options, criterion=self.criterion, log=self.log)
+        options = {"criterion": self.criterion, "log": self.log, "deadline": self.deadline}
+        some = Objective(self.sample, self.kernel, self.options, **options)
         some.rough = some.rough | {"queries": queries}
         some.fine = some.fine | {"queries": queries}
         return some
 
     def on(self, sample):
         """The same criterion of other rows, of which the log is not told."""
-        return Objective(sample, self.kernel, self.options, criterion=self.criterion)
+        return Objective(sample, self.kernel, self.options, criterion=self.criterion, deadline=self.deadline)
