@@ -85,7 +85,7 @@ def descend(
     family = (Full if bandwidth_type == "full" else Diagonal)(objective.sample, start.h)
     factors = start.searched[0][:, family.features[0]] / start.h[family.features[0]]
     # Beyond these, windows hold nobody or everyone.
-    limits = Limits(max_iter, tol, math.log(factors[0]), math.log(64 * factors[-2]))
+    limits = Limits(max_iter, tol, *np.log([max(factors[0], np.finfo(np.float64).tiny), 64 * factors[-2]]))
 
     notes, phase = start.notes, "in the descent"
     if shrinkage == "cv":
@@ -139,7 +139,9 @@ def _search_by_some(objective, bandwidth_type):
     objective.n_evaluations += some.n_evaluations
     with objective.overtime():
         criterion = objective(start.h)[0]
-    return start._replace(criterion=criterion, n_evaluations=objective.n_evaluations)
+    h, values, estimates = start.searched
+    estimates = np.append(np.ones(len(h) - 1, dtype=bool), estimates[-1])
+    return start._replace(criterion=criterion, searched=(h, values, estimates), n_evaluations=objective.n_evaluations)
 
 
 def _best_of(objective, family, start, shrinkage, limits, solver, tell):
@@ -177,7 +179,7 @@ def _compare(objective, family, start, shrinkage, limits):
     scale, gradient = learn(here.bandwidth(np.zeros(here.size)), here.derivatives)
     narrow = np.argsort(-gradient, kind="stable")[:_MOST_SHAPES]  # those first that gain most by it
     factors = start.searched[0][:, family.features[0]] / start.h[family.features[0]]
-    low = local_minima(start.searched[1]) & np.isfinite(factors)
+    low = local_minima(*start.searched[1:]) & np.isfinite(factors)
     logs = [0.0, *np.log(factors[low]), *(1 - 2 * np.eye(len(family.features))[narrow])]
     if not scale > 0:
         return [np.zeros(family.size)]

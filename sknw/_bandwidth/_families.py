@@ -37,7 +37,7 @@ class Diagonal:
     def bandwidth(self, theta):
         """The bandwidths, infinite for features that are out."""
         h = np.full_like(self.h, math.inf)
-        h[self.features] = self.h[self.features] * np.exp(theta)
+        h[self.features] = np.minimum(self.h[self.features] * np.exp(theta), np.finfo(np.float64).max)
         return h
 
     def metric(self, theta):
@@ -107,7 +107,8 @@ class Full(Diagonal):
     def metric(self, theta):
         """The coordinates along the axes of B, those of every other root of the metric up to a rotation."""
         beta, V = self._eigen(theta)
-        G = (V * np.exp(-beta)).T / self.h[self.features]
+        with np.errstate(over="ignore"):
+            G = (V * np.exp(-beta)).T / self.h[self.features]
         return Metric(self.features, np.ones(len(beta)), G, self.origin)
 
     def slope(self, theta, gradient):
@@ -142,8 +143,8 @@ def _symmetric_factor(D, E):
 
     Newton's iteration for the orthogonal factor, whose steps keep the digits of small rows beside large ones.
     """
-    order = np.argsort(-D)
-    F = (D[:, None] * E)[order]
+    order, unit = np.argsort(-D), np.frexp(D.max())[1]
+    F = (np.ldexp(D, -unit)[:, None] * E)[order]  # whose squares are within the range of numbers
     Q = F.copy()
     for _ in range(100):
         inverse = np.linalg.inv(Q)
@@ -155,4 +156,4 @@ def _symmetric_factor(D, E):
     # Of H_ij and H_ji that of the narrower feature has its digits.
     H = np.tril(H) + np.tril(H, -1).T
     back = np.argsort(order)
-    return H[np.ix_(back, back)]
+    return np.ldexp(H[np.ix_(back, back)], unit)

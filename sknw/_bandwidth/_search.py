@@ -55,11 +55,11 @@ def search(objective, bandwidth_type):
     shape = reference(sample, bandwidth_type)
     infinite = shape * math.inf
     if not can_leave_out(sample):  # there is no criterion, but only one answer either
-        return Selection(infinite, math.nan, (np.array([infinite]), np.array([math.nan])))
+        return Selection(infinite, math.nan, _alone(infinite, math.nan))
     with objective.overtime():
         everyone = objective(infinite)[0]
     if sample.is_constant or np.isinf(shape).all() or np.isinf(everyone):
-        return Selection(infinite, everyone, (np.array([infinite]), np.array([everyone])))
+        return Selection(infinite, everyone, _alone(infinite, everyone))
 
     smooth = not callable(kernel) and PROFILES[kernel].differentiable
     # Penalties have a pole, the slopes of which tell nothing about the minimum.
@@ -75,14 +75,21 @@ def search(objective, bandwidth_type):
     ordered = curve.ordered()
     factors = np.array([math.exp(point.t) for point in ordered] + [math.inf])
     searched = factors if np.ndim(shape) == 0 else factors[:, None]
+    values = np.array([point.value for point in ordered] + [everyone])
+    estimates = np.array([point.rough for point in ordered] + [False]) & curve.sampled
     return Selection(
         math.exp(best.t) * shape,
         best.value,
-        (searched * shape, np.array([point.value for point in ordered] + [everyone])),
+        (searched * shape, values, estimates),
         n_iter=max(1, len(curve.points) - curve.n_grid),
         n_evaluations=objective.n_evaluations,
         notes=curve.notes,
     )
+
+
+def _alone(bandwidth, value):
+    """What was searched where there is nothing to choose from."""
+    return np.array([bandwidth]), np.array([value]), np.array([False])
 
 
 def _explore(curve, everyone):

@@ -21,8 +21,8 @@ class Selection(NamedTuple):
         Bandwidth: one number, one per feature, or a matrix.
     criterion : float or None
         The criterion there, in the sample's units; None if nobody computed it.
-    searched : tuple of two ndarrays, or None
-        Bandwidths of the global search, by width, and their criterion.
+    searched : tuple of three ndarrays, or None
+        Bandwidths of the global search, by width, their criterion, and whether that is an estimate from some rows.
     losses : list of float, or None
         Criterion of the global search, then per iteration of a descent.
     n_iter : int
@@ -37,7 +37,7 @@ class Selection(NamedTuple):
 
     h: float | np.ndarray
     criterion: float | None = None
-    searched: tuple[np.ndarray, np.ndarray] | None = None
+    searched: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
     losses: list[float] | None = None
     n_iter: int = 1
     n_evaluations: int = 0
@@ -50,12 +50,26 @@ def brief(bandwidth):
     return np.array2string(np.asarray(bandwidth), precision=4, threshold=6, separator=", ").replace("\n", "")
 
 
-def local_minima(criterion):
+def local_minima(criterion, estimates):
     """Which of some values, by bandwidth, are local minima; the last of equal ones, and the ends as well.
 
-    Between two of them the criterion rises by more than it may be wrong by, 1e-9 of its range.
+    Between two of them the criterion rises by more than it may be wrong by, 1e-9 of its range. Estimates are compared
+    among themselves, and what is known of all rows stands for those beside it.
     """
     criterion = np.asarray(criterion, dtype=np.float64)
+    if not estimates.any():
+        return _lowest_of_neighbors(criterion)
+    low = np.zeros(len(criterion), dtype=bool)
+    for these in (~estimates, estimates):
+        these = np.append(these[:-1], True)  # the last averages everyone, and stands beside either
+        low[these] = _lowest_of_neighbors(criterion[these])
+    exact, beside = ~estimates[:-1], np.zeros_like(low)
+    beside[1:-1] |= exact[:-1]
+    beside[:-2] |= exact[1:]
+    return low & ~(estimates & beside)
+
+
+def _lowest_of_neighbors(criterion):
     walls = np.concatenate([[np.inf], criterion, [np.inf]])
     low = (criterion < walls[2:]) & (criterion <= walls[:-2])
     finite = criterion[np.isfinite(criterion)]
