@@ -14,6 +14,7 @@ import naive
 from sknw import NadarayaWatsonRegressor, loo_error
 from sknw._bandwidth import Objective
 from sknw._bandwidth._families import Diagonal, Full, _symmetric_factor
+from sknw._bandwidth._lbfgs import Limits, lbfgs
 from sknw._bandwidth._shrinkage import mean_and_standard_error, most_cautious, part, ranks, row_errors
 from sknw._core import PROFILES
 from sknw._criterion import leave_one_out
@@ -65,6 +66,22 @@ def test_slope(rng, family, kernel, weights, p):
     # A step of 1e-20 is lost in no digit of the imaginary part; expm is right to some 1e-14.
     expected = [reference(theta + 1e-20j * e).imag / 1e-20 for e in np.eye(here.size)]
     assert_allclose(unit * here.slope(theta, gradient), expected, rtol=0, atol=1e-9 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("family", [Diagonal, Full])
+def test_what_stands_for_theta_in_a_descent(rng, family):
+    here = family(sample_of(rng.normal(size=(9, 1)), np.zeros(9)), np.ones(1))
+    theta = np.linspace(-700, 300, 1001)  # bandwidths from the smallest to the largest of the range of numbers
+    x = here.fold(theta)
+    # Of a sum of two numbers around 700, half an eps of each is lost.
+    back, derivative = here.unfold(x)
+    assert_allclose(back, theta, rtol=0, atol=700 * 2e-16 * 4)
+    step = 1e-6  # whose square is lost, and eps / step of a number: 1e-7 in all for theta in the middle
+    middle = np.abs(theta) < 5
+    slope = (here.fold(theta + step) - here.fold(theta - step))[middle] / (2 * step)
+    assert_allclose(slope * np.broadcast_to(derivative, theta.shape)[middle], 1, rtol=1e-6)
+    if family is Diagonal:
+        assert (np.abs(derivative) >= 0.5).all()  # so that half the tolerance there is enough here
 
 
 @pytest.mark.parametrize("family", [Diagonal, Full])
@@ -193,6 +210,33 @@ def test_two_minima_of_all_rows_that_are_one_of_some():
     ]
     assert ends[0] > 1.002 * ends[1]
     assert -model.best_score_ <= ends[1] * (1 + 1e-6)  # both stop where the gradient is 1e-5 of the error
+
+
+def test_features_that_do_not_matter_do_not_prolong_a_descent():
+    """Their bandwidths would grow for ever in the logarithm; next to their bound the criterion is linear instead."""
+    rng = np.random.default_rng(100)
+    X = rng.uniform(size=(500, 6))
+    y = np.sin(6 * X[:, 0]) + 2 * X[:, 1] ** 2 + 0.2 * rng.normal(size=500)
+    model = NadarayaWatsonRegressor("gradient", shrinkage=0).fit(X, y)
+    assert np.isinf(model.bandwidth_).sum() >= 2
+    assert model.n_iter_ <= 20
+
+
+def test_a_descent_that_leads_nowhere_lower_gives_up(rng):
+    X, y = make(rng, n=100)
+    sample = sample_of(X, y)
+    objective = Objective(sample, "gaussian", {"empty": "nearest", "n_threads": 1})
+    family = Diagonal(sample, np.full(3, 0.3))
+    scale = objective(family.h)[0]
+    limits = Limits(max_iter=100, tol=1e-8, low=-5.0, high=5.0)
+    whole = lbfgs(objective, family, np.zeros(3), scale, 0.1, limits)
+    lower, higher = (
+        lbfgs(objective, family, np.zeros(3), scale, 0.1, limits._replace(below=share * whole.penalized))
+        for share in (1 + 1e-9, 1 - 1e-2)
+    )
+    assert_array_equal(lower.theta, whole.theta)
+    assert len(higher.losses) < len(whole.losses)
+    assert higher.penalized <= whole.penalized * (1 + 1e-2)
 
 
 def test_descent_with_many_rows_compares_starts_on_some(rng):

@@ -18,6 +18,9 @@ from ._shrinkage import cross_validate, in_folds, part, ranks
 #: Starts are compared on about this many rows.
 _ROWS_TO_COMPARE = 300
 
+#: By descents of so many iterations, or to such a gradient.
+_ITERATIONS_TO_COMPARE, _TOL_TO_COMPARE = 8, 3e-3
+
 #: Up to so many rows a descent is quick enough for a start that some of them spoke against.
 _ROWS_TO_DESCEND_AGAIN = 5000
 
@@ -45,11 +48,12 @@ def descend(
 ):
     """The bandwidths of a family with the smallest leave-one-out error that descents from several starts meet.
 
-    L-BFGS-B in the logarithms of the bandwidths, or in the logarithm of a matrix, with the exact gradient, on the error
+    L-BFGS-B in the logarithms of the bandwidths (or nearly, see `Diagonal.fold`), or in the logarithm of a matrix, with
+    the exact gradient, on the error
     divided by its value at the best of the global search, plus ``shrinkage * sum(theta**2)`` for the logarithms theta
     of the ratio to that. Starts are the best of the global search, its other minima, and each feature narrow beside
-    wide ones; with many rows they are compared on some of them, and the most promising of the latter goes on beside the
-    best of these.
+    wide ones, with few rows also wide beside others; with many rows they are compared on some of them, and the most
+    promising of the latter goes on beside the best of these.
 
     Parameters
     ----------
@@ -85,7 +89,7 @@ def descend(
     family = (Full if bandwidth_type == "full" else Diagonal)(objective.sample, start.h)
     factors = start.searched[0][:, family.features[0]] / start.h[family.features[0]]
     # Beyond these, windows hold nobody or everyone.
-    limits = Limits(max_iter, tol, *np.log([max(factors[0], np.finfo(np.float64).tiny), 64 * factors[-2]]))
+    limits = Limits(max_iter, tol, *np.log([max(factors[0], np.finfo(np.float64).tiny), min(64 * factors[-2], 1e99)]))
 
     notes, phase = start.notes, "in the descent"
     if shrinkage == "cv":
@@ -157,6 +161,7 @@ def _best_of(objective, family, start, shrinkage, limits, solver, tell):
         else:
             starts = _compare(objective, family, start, shrinkage, limits)
         for theta in starts:
+            limits = limits._replace(below=min(end.penalized for end in ends))
             ends.append(solver(objective, family, theta, start.criterion, shrinkage, limits, tell))
             if ends[-1].why == "callback":
                 break
@@ -180,10 +185,12 @@ def _compare(objective, family, start, shrinkage, limits):
     narrow = np.argsort(-gradient, kind="stable")[:_MOST_SHAPES]  # those first that gain most by it
     factors = start.searched[0][:, family.features[0]] / start.h[family.features[0]]
     low = local_minima(*start.searched[1:]) & np.isfinite(factors)
-    logs = [0.0, *np.log(factors[low]), *(1 - 2 * np.eye(len(family.features))[narrow])]
+    shapes = np.eye(len(family.features))[narrow]
+    logs = [0.0, *np.log(factors[low]), *(2 * shapes if every == 1 else []), *(1 - 2 * shapes)]
     if not scale > 0:
         return [np.zeros(family.size)]
-    ends = [lbfgs(learn, here, here.around(log), scale, shrinkage, in_folds(limits)) for log in logs]
+    short = limits._replace(max_iter=_ITERATIONS_TO_COMPARE, tol=_TOL_TO_COMPARE) if every > 1 else in_folds(limits)
+    ends = [lbfgs(learn, here, here.around(log), scale, shrinkage, short) for log in logs]
     objective.n_evaluations += learn.n_evaluations
     ends.sort(key=lambda end: end.penalized)
     best = ends[0]

@@ -42,16 +42,23 @@ class Limits(NamedTuple):
         It ends where no component of the gradient is larger.
     low, high : float
         Bounds of the logarithms of the bandwidths, relative to those in the middle of the family.
+    below : float
+        A descent that has no prospect of an end below this gives up.
     """
 
     max_iter: int
     tol: float
     low: float
     high: float
+    below: float = math.inf
+
+
+#: The least curvature that is counted on where a descent might give up: along a slope g it falls by g² / (2 curvature).
+_CURVATURE = 5e-4
 
 
 class _Stopped(Exception):
-    """A callback asks to stop."""
+    """Ends a descent from within; says why."""
 
 
 def lbfgs(objective, family, theta, scale, shrinkage, limits, tell=None):
@@ -81,35 +88,47 @@ def lbfgs(objective, family, theta, scale, shrinkage, limits, tell=None):
         theta = np.zeros_like(theta)
         value = objective(family.bandwidth(theta), metric=family.metric(theta))[0]
         return End(value / scale, theta, value, [])
-    best, losses = None, []
+    best, losses, steepest = None, [], math.inf
+    low, high = family.bounds(limits.low, limits.high).T
+    bounds = np.sort(np.column_stack([family.fold(low), family.fold(high)]))
 
-    def penalized(theta):
-        nonlocal best
+    def penalized(x):
+        nonlocal best, steepest
+        theta, derivative = family.unfold(x)
         value, gradient = objective(family.bandwidth(theta), family.derivatives, metric=family.metric(theta))
         total = value / scale + shrinkage * theta @ theta
         if best is None or total < best.penalized:
             best = End(total, theta.copy(), value, losses)
-        return total, family.slope(theta, gradient) / scale + 2 * shrinkage * theta
+        slope = derivative * (family.slope(theta, gradient) / scale + 2 * shrinkage * theta)
+        steepest = np.abs(np.clip(x - slope, *bounds.T) - x).max()  # as far as the bounds allow
+        return total, slope
 
     def record(intermediate_result):
         losses.append(best.criterion)
         if tell is not None and tell("iteration", family.bandwidth(best.theta)):
-            raise _Stopped
+            raise _Stopped("callback")
+        if best.penalized - steepest**2 / (2 * _CURVATURE) > limits.below:
+            raise _Stopped("converged")
 
-    bounds = family.bounds(limits.low, limits.high)
-    options = {"maxiter": limits.max_iter, "gtol": limits.tol, "ftol": limits.tol**2, "maxfun": 100 * limits.max_iter}
+    # The derivative in the logarithm of a bandwidth is at most twice that in what stands for it.
+    options = {
+        "maxiter": limits.max_iter,
+        "gtol": limits.tol / 2,
+        "ftol": limits.tol**2,
+        "maxfun": 100 * limits.max_iter,
+    }
     try:
         result = minimize(
             penalized,
-            np.clip(theta, *bounds.T),
+            family.fold(np.clip(theta, low, high)),
             jac=True,
             method="L-BFGS-B",
             bounds=bounds,
             callback=record,
             options=options,
         )
-    except _Stopped:
-        return best._replace(why="callback")
+    except _Stopped as stopped:
+        return best._replace(why=str(stopped))
     except OutOfTime:
         if best is None:
             raise
