@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import scipy.linalg
+import threadpoolctl
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning
@@ -237,6 +238,24 @@ def test_a_descent_that_leads_nowhere_lower_gives_up(rng):
     assert_array_equal(lower.theta, whole.theta)
     assert len(higher.losses) < len(whole.losses)
     assert higher.penalized <= whole.penalized * (1 + 1e-2)
+
+
+def test_a_descent_wakes_no_threads_of_blas(rng):
+    X, y = make(rng, n=60)
+    sample = sample_of(X, y)
+
+    class Asking(Objective):
+        threads = set()
+
+        def __call__(self, *args, **options):
+            info = threadpoolctl.threadpool_info()
+            self.threads |= {library["num_threads"] for library in info if library["user_api"] == "blas"}
+            return super().__call__(*args, **options)
+
+    objective = Asking(sample, "gaussian", {"empty": "nearest", "n_threads": 1})
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        lbfgs(objective, Diagonal(sample, np.ones(3)), np.zeros(3), 1.0, 0.0, Limits(5, 1e-3, -5.0, 5.0))
+    assert objective.threads == {1}
 
 
 def test_descent_with_many_rows_compares_starts_on_some(rng):

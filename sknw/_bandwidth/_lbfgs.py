@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize
 
+from .._core import one_thread_for_blas
 from ._selection import OutOfTime
 
 
@@ -118,15 +119,16 @@ def lbfgs(objective, family, theta, scale, shrinkage, limits, tell=None):
         "maxfun": 100 * limits.max_iter,
     }
     try:
-        result = minimize(
-            penalized,
-            family.fold(np.clip(theta, low, high)),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=bounds,
-            callback=record,
-            options=options,
-        )
+        with one_thread_for_blas:  # whose threads would wake, and spin, for the few numbers of each step
+            result = minimize(
+                penalized,
+                family.fold(np.clip(theta, low, high)),
+                jac=True,
+                method="L-BFGS-B",
+                bounds=bounds,
+                callback=record,
+                options=options,
+            )
     except _Stopped as stopped:
         return best._replace(why=str(stopped))
     except OutOfTime:
