@@ -162,6 +162,8 @@ class BandwidthDisplay(_Display):
         Names of the features.
     criterion_name : str, default="leave-one-out error"
         Label of the axis of the criterion.
+    local_minimum : ndarray of bool, default=None
+        Which of the bandwidths are local minima; those that are not chosen are marked.
 
     Attributes
     ----------
@@ -206,6 +208,7 @@ class BandwidthDisplay(_Display):
         relevance=None,
         feature_names=None,
         criterion_name="leave-one-out error",
+        local_minimum=None,
     ):
         self.criterion = criterion
         self.bandwidth = bandwidth
@@ -214,6 +217,7 @@ class BandwidthDisplay(_Display):
         self.relevance = relevance
         self.feature_names = feature_names
         self.criterion_name = criterion_name
+        self.local_minimum = local_minimum
 
     @classmethod
     def from_estimator(cls, estimator, *, kind="search", feature=0, **plot_options):
@@ -272,6 +276,7 @@ class BandwidthDisplay(_Display):
             chosen=chosen,
             name=f"bandwidth of {name}" if several else "bandwidth",
             criterion_name={"aicc": "AICc", "gcv": "GCV"}.get(estimator.bandwidth, "leave-one-out error"),
+            local_minimum=results["local_minimum"],
         )
         return display.plot(**plot_options)
 
@@ -315,7 +320,7 @@ class BandwidthDisplay(_Display):
             level = self.criterion[~finite][-1]
             chosen = " (chosen)" if self.chosen is not None and np.isinf(self.chosen) else ""
             self.infinite_ = ax.axhline(level, color="0.6", linestyle=":", label=f"infinite: average of all{chosen}")
-        low = np.flatnonzero((criterion[1:-1] < criterion[:-2]) & (criterion[1:-1] < criterion[2:])) + 1
+        low = np.flatnonzero([] if self.local_minimum is None else self.local_minimum[finite])
         if self.chosen is not None and np.isfinite(self.chosen):
             i = np.argmin(np.abs(h - self.chosen))
             # The refined point stands within a bracket of grid points, all of which belong to the same minimum.

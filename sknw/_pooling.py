@@ -95,6 +95,10 @@ class Sample(NamedTuple):
         return not self.Y.any()
 
 
+#: Of bandwidths beyond two to this power, either way, squares and products of these might leave the range of numbers.
+_LARGEST_EXPONENT = 256
+
+
 class Metric(NamedTuple):
     """The coordinates that a bandwidth H gives: the scaled distance is the norm of ``(z - z_j) * g``.
 
@@ -107,12 +111,15 @@ class Metric(NamedTuple):
     G : ndarray of shape (d', d'), or None
         H⁻¹, if H is not diagonal; the coordinates are then ``G @ (x - origin)``.
     origin : ndarray of shape (d',)
+    exponents : ndarray of shape (d',), or None
+        Powers of two that the coordinates are X times, if X alone would make squares of g overflow or vanish.
     """
 
     features: np.ndarray
     g: np.ndarray
     G: np.ndarray | None = None
     origin: np.ndarray | None = None
+    exponents: np.ndarray | None = None
 
     @classmethod
     def of(cls, bandwidth, X):
@@ -129,12 +136,20 @@ class Metric(NamedTuple):
                 span = X[:, features]
                 origin = 0.5 * span.min(axis=0) + 0.5 * span.max(axis=0)
                 return cls(features, np.ones(len(h)), np.linalg.inv(H), origin)
-        with np.errstate(over="ignore"):
-            return cls(features, np.minimum(1 / h, np.finfo(np.float64).max))
+        # A bandwidth may have been rounded to nothing, if that of the features is in the last digits there are.
+        h = np.maximum(h, np.finfo(np.float64).smallest_subnormal)
+        mantissas, exponents = np.frexp(h)
+        if np.abs(exponents).max(initial=0) > _LARGEST_EXPONENT:
+            return cls(features, 1 / mantissas, exponents=-exponents)
+        return cls(features, 1 / h)
 
     def coordinates(self, X):
         """Coordinates of some points, of shape (m, d')."""
         Z = X if len(self.features) == X.shape[1] else X[:, self.features]
+        if self.exponents is not None:
+            with np.errstate(over="ignore"):
+                largest = np.finfo(np.float64).max
+                return np.clip(np.ldexp(Z, self.exponents), -largest, largest)
         if self.G is None:
             return Z
         Z = Z - self.origin

@@ -126,8 +126,8 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
     max_iter : int, default=500
         For ``bandwidth="gradient"``: the largest number of iterations.
     max_time : float, default=inf
-        For ``bandwidth="gradient"``: seconds after which descents stop with the best so far, and a warning. The global
-        search before them is never cut short.
+        For ``bandwidth="gradient"``: seconds after which the choice stops with the best so far, and a warning, wherever
+        it is: in the global search, the cross-validation of `shrinkage`, the descents or the elimination of features.
     tol : float, default=1e-5
         For ``bandwidth="gradient"``: the descent ends where no component of the gradient of the leave-one-out error, in
         units of that of "loo", in the logarithm of the bandwidths is larger, or where a step lowers the error by less
@@ -155,7 +155,8 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
         one of these.
     cv_results_ : dict of ndarrays
         "bandwidth" and "criterion": the bandwidths of the global search, from narrow to wide, and their criterion;
-        "local_minimum" marks the lowest of their neighbours. Not for rules of thumb and a bandwidth that was given.
+        "estimate" marks those that only the errors of some rows are known of, and "local_minimum" the lowest of their
+        neighbours. Not for rules of thumb and a bandwidth that was given.
     loss_curve_ : list of float
         The leave-one-out error at the best of the global search, then after each iteration of the best descent; only
         for "gradient".
@@ -291,7 +292,8 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
         ValueError
             If the data or a parameter is not what it must be; the message says which, and what to do.
         """
-        X, y = validate_data(self, X, y, dtype=_FLOATS, order="C", multi_output=True, y_numeric=True)
+        with np.errstate(invalid="ignore"):  # which adds up numbers that may overflow both ways
+            X, y = validate_data(self, X, y, dtype=_FLOATS, order="C", multi_output=True, y_numeric=True)
         given, X = X, X.astype(np.float64, copy=False)
         y, sample_weight = check_targets(y), check_weights(sample_weight, X)
         check_profile(self.kernel)
@@ -319,7 +321,8 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
             }
 
         progress = Progress(self, X, y, sample_weight, prepare)
-        vars(self).update(prepare(self._choose_bandwidth(sample, progress)))
+        with np.errstate(over="ignore"):  # a bandwidth beyond the largest number is infinite
+            vars(self).update(prepare(self._choose_bandwidth(sample, progress)))
         self.algorithm_ = chosen_algorithm(
             self.kernel, self._rows, self._metric.g, algorithm=self.algorithm, rtol=self.rtol
         )
@@ -382,7 +385,8 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
         self.cv_results_ = {
             "bandwidth": np.array(searched),
             "criterion": in_units(criterion, sample, found.searched[1]),
-            "local_minimum": local_minima(found.searched[1]),
+            "estimate": found.searched[2],
+            "local_minimum": local_minima(*found.searched[1:]),
         }
         if self.verbose:
             name = "leave-one-out error" if criterion == "loo" else criterion
@@ -542,6 +546,8 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
         X = self.X_fit_.astype(np.float64, copy=False)
         sample = Sample.of(X, self.y_fit_.reshape(len(self.y_fit_), -1), self._row_of >= 0)
         spread = spreads(sample._replace(w=rows.w))
+        with np.errstate(over="ignore"):
+            in_spreads = np.divide(h, spread, out=np.full(d, np.nan), where=spread > 0)
         chosen = getattr(self, "_chosen", None)
         choice = self.bandwidth if isinstance(self.bandwidth, str) else "given"
         kernel = kernel if isinstance(kernel, str) else "own profile"
@@ -552,9 +558,10 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
             everyone=None,
             loo_r2=float(1 - rows.w @ errors / everyone) if everyone > 0 else float("nan"),
             minima=[],
+            estimates=[],
             features=list(getattr(self, "feature_names_in_", [f"x{i}" for i in range(d)])),
             bandwidth=h,
-            in_spreads=np.divide(h, spread, out=np.full(d, np.nan), where=spread > 0),
+            in_spreads=in_spreads,
             n_neighbors=tuple(float(q) for q in np.quantile(np.concatenate(neighbors), [0, 0.5, 1])),
             n_rows=len(some),
             n_empty=int(np.count_nonzero(void)),
@@ -574,6 +581,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
             value=-self.best_score_,
             everyone=float(results["criterion"][-1]),
             minima=list(zip(results["bandwidth"][low], results["criterion"][low].tolist(), strict=True)),
+            estimates=results["estimate"][low].tolist(),
             n_evaluations=chosen.n_evaluations,
             seconds=self._seconds,
             notes=chosen.notes,
@@ -586,7 +594,8 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
     def _queries(self, X):
         """Validated queries, of shape (m, d), float64 or float32."""
         check_is_fitted(self)
-        return validate_data(self, X, dtype=_FLOATS, order="C", reset=False)
+        with np.errstate(invalid="ignore"):
+            return validate_data(self, X, dtype=_FLOATS, order="C", reset=False)
 
     def _left_out(self):
         """Which row each training row is, for leave-one-out; -1 for one of weight zero, which is not there anyway."""

@@ -25,6 +25,8 @@ class BandwidthReport(NamedTuple):
         One minus the leave-one-out error over that of averaging everyone.
     minima : list of tuples of a float or ndarray and a float
         Local minima that the global search met, by width: bandwidth and criterion.
+    estimates : list of bool
+        Which of them are estimates, from the errors of some rows: not to be compared with `value`.
     features : list of str
         Their names.
     bandwidth : ndarray of shape (n_features,)
@@ -58,6 +60,7 @@ class BandwidthReport(NamedTuple):
     everyone: float | None
     loo_r2: float
     minima: list
+    estimates: list[bool]
     features: list[str]
     bandwidth: np.ndarray
     in_spreads: np.ndarray
@@ -83,10 +86,10 @@ class BandwidthReport(NamedTuple):
         if self.criterion is not None:
             yield self.criterion, f"{self.value:.6g}; averaging everyone: {self.everyone:.6g}"
         yield "leave-one-out R²", f"{self.loo_r2:.4f}"
-        for i, (h, value) in enumerate(self.minima):
+        for i, ((h, value), is_estimate) in enumerate(zip(self.minima, self.estimates, strict=True)):
             h = np.diagonal(h) if np.ndim(h) == 2 else np.atleast_1d(h)
             text = np.array2string(h, precision=4, threshold=6, separator=", ").replace("\n", "")
-            yield "local minima" if i == 0 else "", f"{value:.6g} at {text}"
+            yield "local minima" if i == 0 else "", f"{'about ' if is_estimate else ''}{value:.6g} at {text}"
         low, median, high = self.n_neighbors
         yield "effective neighbours", f"{median:.1f} (median), {low:.1f} to {high:.1f}, of {self.n_rows} rows"
         yield "empty windows", f"{self.n_empty} rows have nobody else in reach"
@@ -153,5 +156,5 @@ def widths(bandwidth, metric, d):
     if np.ndim(bandwidth) < 2:
         return np.array(np.broadcast_to(bandwidth, d), dtype=np.float64)
     h = np.full(d, np.inf)
-    h[metric.features] = 1 / (metric.g if metric.G is None else np.linalg.norm(metric.G, axis=0))
+    h[metric.features] = 1 / (metric.g if metric.G is None else np.hypot.reduce(metric.G, axis=0))
     return h

@@ -566,7 +566,23 @@ def test_statsmodels(columns):
     ],
 )
 def test_local_minima(criterion, places):
-    np.testing.assert_array_equal(np.flatnonzero(local_minima(criterion)), places)
+    assert_array_equal(np.flatnonzero(local_minima(criterion, np.zeros(len(criterion), dtype=bool))), places)
+
+
+@pytest.mark.parametrize(
+    ("criterion", "estimates", "places"),
+    [
+        # What is known of all rows stands for estimates beside it, which may be lower or higher.
+        ([5.0, 1.0, 1.3, 1.2, 1.4, 0.9, 4.0, 6.0], [1, 1, 0, 0, 0, 1, 1, 0], [3]),
+        ([5.0, 2.0, 1.3, 1.2, 1.4, 1.9, 4.0, 6.0], [1, 1, 0, 0, 0, 1, 1, 0], [3]),
+        # Other minima are estimates, and averages over everyone are known.
+        ([5.0, 1.0, 2.0, 3.0, 1.6, 1.5, 1.7, 4.0, 3.0], [1, 1, 1, 1, 0, 0, 0, 1, 0], [1, 5, 8]),
+        ([5.0, 1.0, 2.0, 0.5], [1, 1, 1, 0], [1, 3]),
+        ([5.0, 1.0, 2.0, 6.0], [1, 1, 1, 0], [1]),
+    ],
+)
+def test_local_minima_of_estimates(criterion, estimates, places):
+    assert_array_equal(np.flatnonzero(local_minima(np.array(criterion), np.array(estimates, dtype=bool))), places)
 
 
 @pytest.mark.parametrize("kernel", ["gaussian", "exponential", "biweight", "tricube", "tophat"])

@@ -1,8 +1,12 @@
 """Descent within a family: its parameters, its starts, how far it may go, and which features it drops."""
 
+import itertools
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import scipy.linalg
+import threadpoolctl
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning
@@ -11,6 +15,7 @@ import naive
 from sknw import NadarayaWatsonRegressor, loo_error
 from sknw._bandwidth import Objective
 from sknw._bandwidth._families import Diagonal, Full, _symmetric_factor
+from sknw._bandwidth._lbfgs import Limits, lbfgs
 from sknw._bandwidth._shrinkage import mean_and_standard_error, most_cautious, part, ranks, row_errors
 from sknw._core import PROFILES
 from sknw._criterion import leave_one_out
@@ -62,6 +67,22 @@ def test_slope(rng, family, kernel, weights, p):
     # A step of 1e-20 is lost in no digit of the imaginary part; expm is right to some 1e-14.
     expected = [reference(theta + 1e-20j * e).imag / 1e-20 for e in np.eye(here.size)]
     assert_allclose(unit * here.slope(theta, gradient), expected, rtol=0, atol=1e-9 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("family", [Diagonal, Full])
+def test_what_stands_for_theta_in_a_descent(rng, family):
+    here = family(sample_of(rng.normal(size=(9, 1)), np.zeros(9)), np.ones(1))
+    theta = np.linspace(-700, 300, 1001)  # bandwidths from the smallest to the largest of the range of numbers
+    x = here.fold(theta)
+    # Of a sum of two numbers around 700, half an eps of each is lost.
+    back, derivative = here.unfold(x)
+    assert_allclose(back, theta, rtol=0, atol=700 * 2e-16 * 4)
+    step = 1e-6  # whose square is lost, and eps / step of a number: 1e-7 in all for theta in the middle
+    middle = np.abs(theta) < 5
+    slope = (here.fold(theta + step) - here.fold(theta - step))[middle] / (2 * step)
+    assert_allclose(slope * np.broadcast_to(derivative, theta.shape)[middle], 1, rtol=1e-6)
+    if family is Diagonal:
+        assert (np.abs(derivative) >= 0.5).all()  # so that half the tolerance there is enough here
 
 
 @pytest.mark.parametrize("family", [Diagonal, Full])
@@ -192,6 +213,51 @@ def test_two_minima_of_all_rows_that_are_one_of_some():
     assert -model.best_score_ <= ends[1] * (1 + 1e-6)  # both stop where the gradient is 1e-5 of the error
 
 
+def test_features_that_do_not_matter_do_not_prolong_a_descent():
+    """Their bandwidths would grow for ever in the logarithm; next to their bound the criterion is linear instead."""
+    rng = np.random.default_rng(100)
+    X = rng.uniform(size=(500, 6))
+    y = np.sin(6 * X[:, 0]) + 2 * X[:, 1] ** 2 + 0.2 * rng.normal(size=500)
+    model = NadarayaWatsonRegressor("gradient", shrinkage=0).fit(X, y)
+    assert np.isinf(model.bandwidth_).sum() >= 2
+    assert model.n_iter_ <= 20
+
+
+def test_a_descent_that_leads_nowhere_lower_gives_up(rng):
+    X, y = make(rng, n=100)
+    sample = sample_of(X, y)
+    objective = Objective(sample, "gaussian", {"empty": "nearest", "n_threads": 1})
+    family = Diagonal(sample, np.full(3, 0.3))
+    scale = objective(family.h)[0]
+    limits = Limits(max_iter=100, tol=1e-8, low=-5.0, high=5.0)
+    whole = lbfgs(objective, family, np.zeros(3), scale, 0.1, limits)
+    lower, higher = (
+        lbfgs(objective, family, np.zeros(3), scale, 0.1, limits._replace(below=share * whole.penalized))
+        for share in (1 + 1e-9, 1 - 1e-2)
+    )
+    assert_array_equal(lower.theta, whole.theta)
+    assert len(higher.losses) < len(whole.losses)
+    assert higher.penalized <= whole.penalized * (1 + 1e-2)
+
+
+def test_a_descent_wakes_no_threads_of_blas(rng):
+    X, y = make(rng, n=60)
+    sample = sample_of(X, y)
+
+    class Asking(Objective):
+        threads = set()
+
+        def __call__(self, *args, **options):
+            info = threadpoolctl.threadpool_info()
+            self.threads |= {library["num_threads"] for library in info if library["user_api"] == "blas"}
+            return super().__call__(*args, **options)
+
+    objective = Asking(sample, "gaussian", {"empty": "nearest", "n_threads": 1})
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        lbfgs(objective, Diagonal(sample, np.ones(3)), np.zeros(3), 1.0, 0.0, Limits(5, 1e-3, -5.0, 5.0))
+    assert objective.threads == {1}
+
+
 def test_descent_with_many_rows_compares_starts_on_some(rng):
     X, y = make(rng, n=900)
     model = NadarayaWatsonRegressor("gradient", shrinkage=0, tol=1e-7).fit(X, y)
@@ -203,9 +269,45 @@ def test_descent_with_many_rows_compares_starts_on_some(rng):
 
 def test_too_little_time_warns(rng):
     X, y = make(rng)
-    with pytest.warns(ConvergenceWarning, match=r"max_time=1e-09 seconds with the best so far; raise max_time"):
-        model = NadarayaWatsonRegressor("gradient", shrinkage=0, max_time=1e-9).fit(X, y)
-    assert model.best_score_ >= NadarayaWatsonRegressor().fit(X, y).best_score_
+    match = "stopped after max_time=1e-09 seconds in the global search, with the best so far; raise max_time"
+    for family in ("spherical", "diag"):
+        with pytest.warns(ConvergenceWarning, match=match):
+            model = NadarayaWatsonRegressor("gradient", bandwidth_type=family, max_time=1e-9).fit(X, y)
+        assert -model.best_score_ <= loo_error(X, y, np.inf)
+
+
+PHASES = [
+    "in the global search",
+    "in the cross-validation of the shrinkage",
+    "in the descent",
+    "in the elimination of features",
+]
+
+
+@pytest.mark.parametrize(("family", "solver"), [("diag", "lbfgs"), ("full", "lbfgs"), ("diag", "adam")])
+def test_time_may_run_out_anywhere(rng, monkeypatch, family, solver):
+    """By a clock that counts how often it is looked at, which is before each evaluation."""
+    X = rng.uniform(size=(60, 3))
+    y = np.sin(9 * X[:, 0]) + 0.1 * rng.normal(size=60)
+    clock = itertools.count()
+    for module in ("_descent", "_selection"):
+        monkeypatch.setattr(f"sknw._bandwidth.{module}.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    options = {"bandwidth_type": family, "solver": solver, "drop_irrelevant": True, "random_state": 0, "max_iter": 20}
+    everyone, loo = loo_error(X, y, np.inf), NadarayaWatsonRegressor().fit(X, y)
+    first = next(clock)
+    NadarayaWatsonRegressor("gradient", **options).fit(X, y)
+    total, phases = next(clock) - first, []
+    for seconds in np.linspace(5, total - 5, 14).round():
+        with pytest.warns(ConvergenceWarning, match=f"stopped after max_time={seconds:g} seconds") as caught:
+            model = NadarayaWatsonRegressor("gradient", max_time=seconds, **options).fit(X, y)
+        assert len(caught) == 1
+        phases += [phase for phase in PHASES if f"{phase}, with the best so far" in str(caught[0].message)]
+        assert f"stopped after max_time={seconds:g} seconds {phases[-1]}" in str(model.bandwidth_report())
+        assert_allclose(-model.best_score_, loo_error(X, y, model.bandwidth_), rtol=1e-9)
+        # The elimination may raise the error, within its noise.
+        worst = -loo.best_score_ if phases[-1] in PHASES[1:3] else everyone
+        assert -model.best_score_ <= worst * (1 + 1e-12)
+    assert list(dict.fromkeys(phases)) == PHASES
 
 
 def test_full_in_other_units(rng):
@@ -347,6 +449,19 @@ def test_drop_irrelevant():
     assert_allclose(-full.best_score_, loo_error(X, y, full.bandwidth_), rtol=1e-10)
 
 
+def test_drop_irrelevant_where_nothing_may_move(rng):
+    """Other features keep the bandwidth of the search, each of which is judged by the error without it."""
+    X, y = make(rng, d=4)
+    loo = NadarayaWatsonRegressor().fit(X, y)
+    options = {"shrinkage": np.inf, "drop_irrelevant": True}
+    for family in ("diag", "full"):
+        h = NadarayaWatsonRegressor("gradient", bandwidth_type=family, **options).fit(X, y).bandwidth_
+        h = h if family == "diag" else h.diagonal()
+        stays = np.isfinite(h)
+        assert 0 < stays.sum() < 4
+        assert_allclose(h[stays], loo.bandwidth_[stays], rtol=1e-14)
+
+
 def test_drop_irrelevant_never_drops_the_last(rng):
     X = rng.normal(size=(40, 3))
     model = NadarayaWatsonRegressor("gradient", drop_irrelevant=True, shrinkage=0).fit(
@@ -480,10 +595,8 @@ def test_adam_searches_by_some_rows(rng):
     assert adam.bandwidth_report().n_evaluations > 20
 
 
-def test_adam_stops_in_time_and_after_epochs(rng):
+def test_adam_stops_after_epochs(rng):
     X, y = make(rng, n=100)
     with pytest.warns(ConvergenceWarning, match="max_iter=2 iterations"):
         model = NadarayaWatsonRegressor("gradient", solver="adam", max_iter=2, shrinkage=0, random_state=0).fit(X, y)
     assert model.n_iter_ == 2
-    with pytest.warns(ConvergenceWarning, match="max_time=1e-09 seconds"):
-        NadarayaWatsonRegressor("gradient", solver="adam", max_time=1e-9, shrinkage=0, random_state=0).fit(X, y)

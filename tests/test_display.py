@@ -92,11 +92,25 @@ def test_curve_of_the_search(rng):
     assert_array_equal(display.line_.get_ydata(), model.cv_results_["criterion"][:-1])
 
 
+def test_minima_of_a_search_are_marked():
+    """All but the chosen one, and averages over everyone, which have a line of their own."""
+    rng = np.random.default_rng(7)
+    x = rng.uniform(size=50)
+    model = NadarayaWatsonRegressor().fit(x[:, None], np.sin(30 * x) + 0.3 * rng.normal(size=50))
+    display = BandwidthDisplay.from_estimator(model)
+    h, low = model.cv_results_["bandwidth"][:, 0], model.cv_results_["local_minimum"]
+    others = h[low & np.isfinite(h) & (np.abs(np.log(h / model.bandwidth_[0])) > 1e-3)]
+    assert len(others) >= 2
+    assert_array_equal(display.minima_.get_xdata(), others)
+
+
 def test_other_minima_are_marked():
     h, criterion = np.array([1.0, 2, 4, 8, 16, 32, np.inf]), np.array([5.0, 3, 4, 1, 2, 1.5, 3])
-    display = BandwidthDisplay(criterion=criterion, bandwidth=h, chosen=8.0).plot()
-    assert_array_equal(display.minima_.get_xdata(), [2])
+    low = np.array([False, True, False, True, False, True, False])
+    display = BandwidthDisplay(criterion=criterion, bandwidth=h, chosen=8.0, local_minimum=low).plot()
+    assert_array_equal(display.minima_.get_xdata(), [2, 32])
     assert_array_equal(display.chosen_.get_xdata(), [8])
+    assert BandwidthDisplay(criterion=criterion, bandwidth=h, chosen=8.0).plot().minima_ is None
     nothing = BandwidthDisplay(criterion=criterion, bandwidth=h, chosen=np.inf).plot()
     assert nothing.chosen_ is None
     assert "average of all (chosen)" in nothing.infinite_.get_label()

@@ -40,13 +40,32 @@ def test_units_of_y(rng, bandwidth, a, b):
 
 
 @pytest.mark.parametrize("bandwidth", CHOICES[:6])
-@pytest.mark.parametrize(("c", "e"), [([0, 0], [1e4, 1e-4]), ([3, -70], [1, -1]), ([1e3, 0], [2, 1e8])])
+@pytest.mark.parametrize(
+    ("c", "e"), [([0, 0], [1e4, 1e-4]), ([3, -70], [1, -1]), ([1e3, 0], [2, 1e8]), ([0, 0], [1e200, 1e-200])]
+)
 def test_units_of_x(rng, bandwidth, c, e):
     X, y = make(rng)
     plain, moved = fit(X, y, bandwidth=bandwidth), fit(X * e + c, y, bandwidth=bandwidth)
     rounding = 1e-15 * (1 + np.abs(np.divide(c, e)).max())
     assert_allclose(moved.bandwidth_, plain.bandwidth_ * np.abs(e), rtol=CHOSEN[bandwidth] + 1e4 * rounding)
     assert_allclose(moved.predict(X * e + c), plain.predict(X), rtol=0, atol=10 * CHOSEN[bandwidth] + 1e4 * rounding)
+
+
+@pytest.mark.parametrize("family", ["spherical", "diag", "full"])
+@pytest.mark.parametrize("unit", [1e308, 1e-160, 1e-300, 1e-310])
+@pytest.mark.parametrize("kernel", ["gaussian", "exponential"])
+def test_units_at_the_end_of_the_range_of_numbers(rng, family, unit, kernel):
+    """No answer is lost, and no warning is raised; a subnormal number has less than fifteen digits, though."""
+    X, y = rng.uniform(size=(40, 2)), rng.uniform(-1, 1, size=40)
+    y[X[:, 0] > 0.5] += 2
+    for bandwidth in ("loo", "gradient", "aicc"):
+        if (bandwidth, family, unit) == ("gradient", "full", 1e-310):  # 1 / h is beyond the largest number
+            continue
+        options = {"bandwidth": bandwidth, "bandwidth_type": family, "kernel": kernel, "shrinkage": 0.1}
+        plain, moved = fit(X, y, **options), fit(unit * X, 2.5e307 * y, **options)
+        digits = 1e-12 if unit == 1e-310 else 1e-15
+        assert_allclose(moved.predict(unit * X) / 2.5e307, plain.predict(X), rtol=0, atol=1e-3 + 1e4 * digits)
+        assert_allclose(moved.bandwidth_report().loo_r2, plain.bandwidth_report().loo_r2, rtol=1e-4)
 
 
 @pytest.mark.parametrize("bandwidth", ["loo", "gradient", 0.8])

@@ -42,6 +42,26 @@ def test_numbers_of_a_report(data):
     assert report.criterion == "leave-one-out error"
 
 
+@pytest.mark.parametrize("solver", ["lbfgs", "adam"])
+def test_estimates_are_not_told_as_minima_of_all_rows(monkeypatch, solver):
+    """A search that goes by some rows meets errors below the smallest one of all rows."""
+    rng = np.random.default_rng(1)
+    X = rng.uniform(size=(300, 2))
+    y = np.sin(30 * X[:, 0]) + 0.1 * rng.normal(size=300)
+    monkeypatch.setattr("sknw._bandwidth._selection.ENOUGH", 100)
+    monkeypatch.setattr("sknw._bandwidth._descent._ROWS_TO_SEARCH", 100)
+    model = NadarayaWatsonRegressor("gradient", shrinkage=np.inf, solver=solver).fit(X, y)
+    report, results = model.bandwidth_report(), model.cv_results_
+    if solver == "lbfgs":  # on other rows than with "adam"
+        assert results["criterion"].min() < report.value
+    for i, ((h, value), is_estimate) in enumerate(zip(report.minima, report.estimates, strict=True)):
+        assert ("about " in str(report).split("local minima")[1].split("\n")[i]) == is_estimate
+        if not is_estimate:
+            assert_allclose(value, loo_error(X, y, h), rtol=1e-9)
+            assert value >= report.value * (1 - 1e-12)
+    assert any(report.estimates)
+
+
 def test_effective_neighbors_count_observations(rng):
     """As many as there are rows if all weigh the same; and the same for weights and for repeated rows."""
     X, y = rng.normal(size=(30, 2)), rng.normal(size=30)

@@ -12,11 +12,14 @@ from ._elimination import eliminate, widen
 from ._families import Diagonal, Full
 from ._lbfgs import End, Limits, lbfgs
 from ._search import search
-from ._selection import local_minima
+from ._selection import OutOfTime, local_minima
 from ._shrinkage import cross_validate, in_folds, part, ranks
 
 #: Starts are compared on about this many rows.
 _ROWS_TO_COMPARE = 300
+
+#: By descents of so many iterations, or to such a gradient.
+_ITERATIONS_TO_COMPARE, _TOL_TO_COMPARE = 8, 3e-3
 
 #: Up to so many rows a descent is quick enough for a start that some of them spoke against.
 _ROWS_TO_DESCEND_AGAIN = 5000
@@ -45,11 +48,12 @@ def descend(
 ):
     """The bandwidths of a family with the smallest leave-one-out error that descents from several starts meet.
 
-    L-BFGS-B in the logarithms of the bandwidths, or in the logarithm of a matrix, with the exact gradient, on the error
+    L-BFGS-B in the logarithms of the bandwidths (or nearly, see `Diagonal.fold`), or in the logarithm of a matrix, with
+    the exact gradient, on the error
     divided by its value at the best of the global search, plus ``shrinkage * sum(theta**2)`` for the logarithms theta
     of the ratio to that. Starts are the best of the global search, its other minima, and each feature narrow beside
-    wide ones; with many rows they are compared on some of them, and the most promising of the latter goes on beside the
-    best of these.
+    wide ones, with few rows also wide beside others; with many rows they are compared on some of them, and the most
+    promising of the latter goes on beside the best of these.
 
     Parameters
     ----------
@@ -60,7 +64,7 @@ def descend(
     max_iter : int
     tol : float
     max_time : float
-        In seconds.
+        In seconds; the global search is cut short by it, too.
     solver : callable
         `lbfgs`, or an `Adam`, which descends on all rows, while all that is done on some of them is left to L-BFGS.
     tell : callable, default=None
@@ -72,11 +76,12 @@ def descend(
     Selection
     """
     check_differentiable(objective.kernel)
-    deadline = time.monotonic() + max_time
+    objective.deadline = time.monotonic() + max_time
     start = (search if solver is lbfgs else _search_by_some)(objective, bandwidth_type)
     stop = tell is not None and tell("search", start.h)
-    losses = [start.criterion]
-    stay = start._replace(losses=losses, n_iter=1, shrinkage=math.inf)
+    stay = start._replace(losses=[start.criterion], n_iter=1, shrinkage=math.inf)
+    if objective.out_of_time:
+        return stay._replace(notes=(*start.notes, _cut_short("max_time", max_time, "in the global search")))
     if bandwidth_type == "spherical" or np.isfinite(start.h).sum() <= 1 or not start.criterion > 0:
         return stay._replace(notes=(*start.notes, "one factor is all there is to choose"))
     if stop:
@@ -84,39 +89,46 @@ def descend(
     family = (Full if bandwidth_type == "full" else Diagonal)(objective.sample, start.h)
     factors = start.searched[0][:, family.features[0]] / start.h[family.features[0]]
     # Beyond these, windows hold nobody or everyone.
-    limits = Limits(max_iter, tol, deadline, math.log(factors[0]), math.log(64 * factors[-2]))
+    limits = Limits(max_iter, tol, *np.log([max(factors[0], np.finfo(np.float64).tiny), min(64 * factors[-2], 1e99)]))
 
-    notes = start.notes
+    notes, phase = start.notes, "in the descent"
     if shrinkage == "cv":
-        shrinkage, note = cross_validate(objective, family, in_folds(limits))
+        try:
+            shrinkage, note = cross_validate(objective, family, in_folds(limits))
+        except OutOfTime:
+            note = _cut_short("max_time", max_time, "in the cross-validation of the shrinkage")
+            return stay._replace(n_evaluations=objective.n_evaluations, notes=(*notes, note))
         notes += (note,)
-    if math.isinf(shrinkage):
-        end = End(1.0, np.zeros(family.size), start.criterion, [])
-    else:
-        end = _best_of(objective, family, start, shrinkage, limits, solver, tell)
-    if shrinkage == 0:  # the pull of a penalty is to finite bandwidths
+    end = _best_of(objective, family, start, shrinkage, limits, solver, tell)
+    if shrinkage == 0 and end.why != "max_time":  # the pull of a penalty is to finite bandwidths
         family, end = widen(objective, family, end, tol)
-    if drop_irrelevant and end.why != "callback" and len(family.features) > 1:
+    if drop_irrelevant and end.why not in ("callback", "max_time") and len(family.features) > 1:
+        phase = "in the elimination of features"
         family, end = eliminate(objective, family, end, start.criterion, shrinkage, limits)
-    cure = {"max_iter": f"max_iter={max_iter} iterations", "max_time": f"max_time={max_time:g} seconds"}.get(end.why)
-    if cure is not None:
-        warnings.warn(
-            f"The descent of the bandwidth stopped after {cure} with the best so far; raise {end.why}, or raise tol.",
-            ConvergenceWarning,
-            stacklevel=5,
-        )
-        notes += (f"stopped after {cure}",)
+    if end.why in ("max_iter", "max_time"):
+        notes += (_cut_short(end.why, max_iter if end.why == "max_iter" else max_time, phase),)
     if end.why == "callback":
         notes += ("a callback asked to stop",)
     return start._replace(
         h=family.bandwidth(end.theta),
         criterion=end.criterion,
-        losses=losses + end.losses,
+        losses=[start.criterion, *end.losses],
         n_iter=max(1, len(end.losses)),
         n_evaluations=objective.n_evaluations,
         shrinkage=shrinkage,
         notes=notes,
     )
+
+
+def _cut_short(limit, value, phase):
+    """Warn that a limit has ended the choice; returns a note for the report."""
+    after = f"stopped after {limit}={value:g} {'seconds' if limit == 'max_time' else 'iterations'} {phase}"
+    warnings.warn(
+        f"The choice of the bandwidth {after}, with the best so far; raise {limit} or tol.",
+        ConvergenceWarning,
+        stacklevel=6,
+    )
+    return after
 
 
 def _search_by_some(objective, bandwidth_type):
@@ -129,24 +141,32 @@ def _search_by_some(objective, bandwidth_type):
     some = objective.estimate(queries)
     start = search(some, bandwidth_type)
     objective.n_evaluations += some.n_evaluations
-    return start._replace(criterion=objective(start.h)[0], n_evaluations=objective.n_evaluations)
+    with objective.overtime():
+        criterion = objective(start.h)[0]
+    h, values, estimates = start.searched
+    estimates = np.append(np.ones(len(h) - 1, dtype=bool), estimates[-1])
+    return start._replace(criterion=criterion, searched=(h, values, estimates), n_evaluations=objective.n_evaluations)
 
 
 def _best_of(objective, family, start, shrinkage, limits, solver, tell):
-    """The lowest end of descents from several starts."""
-    if isinstance(family, Full):  # a diagonal matrix is a start that is cheap to find
-        diagonal = Diagonal(objective.sample, family.h)
-        logs = _best_of(objective, diagonal, start, shrinkage, limits, solver, None).theta
-        starts = [np.zeros(family.size), family.around(logs)]
-    else:
-        starts = _compare(objective, family, start, shrinkage, limits)
-    ends = []
-    for theta in starts:
-        ends.append(solver(objective, family, theta, start.criterion, shrinkage, limits, tell))
-        if ends[-1].why == "callback":
-            break
-    if solver is not lbfgs:  # which may end above the search
-        ends.append(End(1.0, np.zeros(family.size), start.criterion, []))
+    """The lowest end of descents from several starts; the global search's own if none is lower."""
+    ends = [End(1.0, np.zeros(family.size), start.criterion, [])]
+    if math.isinf(shrinkage):
+        return ends[0]
+    try:
+        if isinstance(family, Full):  # a diagonal matrix is a start that is cheap to find
+            diagonal = _best_of(objective, Diagonal(objective.sample, family.h), start, shrinkage, limits, solver, None)
+            ends.append(diagonal._replace(theta=family.around(diagonal.theta), losses=[diagonal.criterion]))
+            starts = [end.theta for end in ends]
+        else:
+            starts = _compare(objective, family, start, shrinkage, limits)
+        for theta in starts:
+            limits = limits._replace(below=min(end.penalized for end in ends))
+            ends.append(solver(objective, family, theta, start.criterion, shrinkage, limits, tell))
+            if ends[-1].why == "callback":
+                break
+    except OutOfTime:
+        ends[0] = ends[0]._replace(why="max_time")
     best = min(ends, key=lambda end: end.penalized)
     cut_short = [end.why for end in ends if end.why in ("max_time", "callback")]
     return best._replace(why=cut_short[0]) if cut_short else best
@@ -164,11 +184,13 @@ def _compare(objective, family, start, shrinkage, limits):
     scale, gradient = learn(here.bandwidth(np.zeros(here.size)), here.derivatives)
     narrow = np.argsort(-gradient, kind="stable")[:_MOST_SHAPES]  # those first that gain most by it
     factors = start.searched[0][:, family.features[0]] / start.h[family.features[0]]
-    low = local_minima(start.searched[1]) & np.isfinite(factors)
-    logs = [0.0, *np.log(factors[low]), *(1 - 2 * np.eye(len(family.features))[narrow])]
+    low = local_minima(*start.searched[1:]) & np.isfinite(factors)
+    shapes = np.eye(len(family.features))[narrow]
+    logs = [0.0, *np.log(factors[low]), *(2 * shapes if every == 1 else []), *(1 - 2 * shapes)]
     if not scale > 0:
         return [np.zeros(family.size)]
-    ends = [lbfgs(learn, here, here.around(log), scale, shrinkage, in_folds(limits)) for log in logs]
+    short = limits._replace(max_iter=_ITERATIONS_TO_COMPARE, tol=_TOL_TO_COMPARE) if every > 1 else in_folds(limits)
+    ends = [lbfgs(learn, here, here.around(log), scale, shrinkage, short) for log in logs]
     objective.n_evaluations += learn.n_evaluations
     ends.sort(key=lambda end: end.penalized)
     best = ends[0]

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ._lbfgs import lbfgs
+from ._selection import OutOfTime
 from ._shrinkage import mean_and_standard_error, row_errors
 
 #: A smaller model may be worse than the full one by so many standard errors of the difference.
@@ -26,18 +27,16 @@ def widen(objective, family, end, tol):
     end : End
     """
     limit = end.criterion * (1 + tol)
-    widened = True
-    while widened:
-        widened = False
+
+    def step(family, end):
         for j in np.argsort(_relevance(family, end.theta), kind="stable"):
-            if len(family.features) == 1:
-                break
-            smaller, theta = family.without(end.theta, j)
-            value = objective(smaller.bandwidth(theta), metric=smaller.metric(theta))[0]
+            rest, theta = family.without(end.theta, j)
+            value = objective(rest.bandwidth(theta), metric=rest.metric(theta))[0]
             if value <= limit:
-                family, end, widened = smaller, end._replace(theta=theta, criterion=value), True
-                break
-    return family, end
+                return rest, end._replace(theta=theta, criterion=value)
+        return None
+
+    return _repeat(step, family, end)
 
 
 def eliminate(objective, family, end, scale, shrinkage, limits):
@@ -62,18 +61,32 @@ def eliminate(objective, family, end, scale, shrinkage, limits):
         return mean <= standard_errors * noise
 
     full = before = errors(family, end.theta)
-    dropped = True
-    while dropped and len(family.features) > 1:
-        dropped = False
+
+    def step(family, end):
+        nonlocal before
         trials = [family.without(end.theta, j) for j in range(len(family.features))]
         costs = [objective(rest.bandwidth(theta), metric=rest.metric(theta))[0] for rest, theta in trials]
         for j in np.argsort(costs, kind="stable")[:_ATTEMPTS]:
             rest, theta = trials[j]
             again = lbfgs(objective, rest, theta, scale, shrinkage, limits)
+            if again.why == "max_time":
+                raise OutOfTime
             after = errors(rest, again.theta)
             if is_noise(after - before, _PER_STEP) and is_noise(after - full, _IN_ALL):
-                family, end, before, dropped = rest, again._replace(losses=end.losses, why=end.why), after, True
-                break
+                before = after
+                return rest, again._replace(losses=end.losses, why=end.why)
+        return None
+
+    return _repeat(step, family, end)
+
+
+def _repeat(step, family, end):
+    """Take steps to fewer features as long as there is one, a feature would be left, and there is time."""
+    try:
+        while len(family.features) > 1 and (smaller := step(family, end)) is not None:
+            family, end = smaller
+    except OutOfTime:
+        end = end._replace(why="max_time")
     return family, end
 
 

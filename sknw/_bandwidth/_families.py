@@ -7,6 +7,10 @@ import numpy as np
 from .._core import Derivatives
 from .._pooling import Metric
 
+#: Bandwidths wider than so many times those in the middle are told apart by the squares of their inverses, narrower
+#: ones by their logarithms.
+_KNEE = 3
+
 
 class Diagonal:
     """One bandwidth per feature: theta is the logarithm of their ratios to those in the middle.
@@ -37,7 +41,7 @@ class Diagonal:
     def bandwidth(self, theta):
         """The bandwidths, infinite for features that are out."""
         h = np.full_like(self.h, math.inf)
-        h[self.features] = self.h[self.features] * np.exp(theta)
+        h[self.features] = np.minimum(self.h[self.features] * np.exp(theta), np.finfo(np.float64).max)
         return h
 
     def metric(self, theta):
@@ -47,6 +51,19 @@ class Diagonal:
     def slope(self, theta, gradient):
         """The derivative in theta, from that of the criterion."""
         return gradient
+
+    def fold(self, theta):
+        """Numbers that stand for theta in a descent, of wide and of infinite bandwidths next to each other.
+
+        The criterion of a feature that hardly counts is nearly linear in the square of its relevance, so that a descent
+        in that ends at the bound at once, where the logarithm of its bandwidth would go on for ever.
+        """
+        return np.logaddexp(0, 2 * (math.log(_KNEE) - theta))
+
+    def unfold(self, x):
+        """The theta that such numbers stand for, and its derivative in them."""
+        share = -np.expm1(-x)  # near one for narrow bandwidths, and near zero for wide ones
+        return math.log(_KNEE) - 0.5 * (x + np.log(share)), -0.5 / share
 
     def around(self, logs):
         """The theta whose bandwidths differ from those in the middle by these logarithms, one per feature."""
@@ -107,7 +124,8 @@ class Full(Diagonal):
     def metric(self, theta):
         """The coordinates along the axes of B, those of every other root of the metric up to a rotation."""
         beta, V = self._eigen(theta)
-        G = (V * np.exp(-beta)).T / self.h[self.features]
+        with np.errstate(over="ignore"):
+            G = (V * np.exp(-beta)).T / self.h[self.features]
         return Metric(self.features, np.ones(len(beta)), G, self.origin)
 
     def slope(self, theta, gradient):
@@ -119,6 +137,12 @@ class Full(Diagonal):
         apart = np.subtract.outer(beta, beta)
         S *= np.divide(np.sinh(apart), apart, out=np.ones_like(apart), where=np.abs(apart) > 1e-8)
         return (V @ S @ V.T)[self.upper] / self.unit
+
+    def fold(self, theta):
+        return theta
+
+    def unfold(self, x):
+        return x, 1.0
 
     def around(self, logs):
         return self._vector(np.diag(super().around(logs)))
@@ -142,8 +166,8 @@ def _symmetric_factor(D, E):
 
     Newton's iteration for the orthogonal factor, whose steps keep the digits of small rows beside large ones.
     """
-    order = np.argsort(-D)
-    F = (D[:, None] * E)[order]
+    order, unit = np.argsort(-D), np.frexp(D.max())[1]
+    F = (np.ldexp(D, -unit)[:, None] * E)[order]  # whose squares are within the range of numbers
     Q = F.copy()
     for _ in range(100):
         inverse = np.linalg.inv(Q)
@@ -155,4 +179,4 @@ def _symmetric_factor(D, E):
     # Of H_ij and H_ji that of the narrower feature has its digits.
     H = np.tril(H) + np.tril(H, -1).T
     back = np.argsort(order)
-    return H[np.ix_(back, back)]
+    return np.ldexp(H[np.ix_(back, back)], unit)

@@ -1,10 +1,13 @@
 """One descent in the parameters of a family, and what it is told to keep to."""
 
-import time
+import math
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
+
+from .._core import one_thread_for_blas
+from ._selection import OutOfTime
 
 
 class End(NamedTuple):
@@ -38,17 +41,21 @@ class Limits(NamedTuple):
     max_iter : int
     tol : float
         It ends where no component of the gradient is larger.
-    deadline : float
-        On the clock of `time.monotonic`.
     low, high : float
         Bounds of the logarithms of the bandwidths, relative to those in the middle of the family.
+    below : float
+        A descent that has no prospect of an end below this gives up.
     """
 
     max_iter: int
     tol: float
-    deadline: float
     low: float
     high: float
+    below: float = math.inf
+
+
+#: The least curvature that is counted on where a descent might give up: along a slope g it falls by g² / (2 curvature).
+_CURVATURE = 5e-4
 
 
 class _Stopped(Exception):
@@ -56,7 +63,7 @@ class _Stopped(Exception):
 
 
 def lbfgs(objective, family, theta, scale, shrinkage, limits, tell=None):
-    """Descend along the gradient of ``criterion / scale + shrinkage * sum(theta**2)``.
+    """Descend along the gradient of ``criterion / scale + shrinkage * sum(theta**2)``; nowhere if that is infinite.
 
     Parameters
     ----------
@@ -72,36 +79,60 @@ def lbfgs(objective, family, theta, scale, shrinkage, limits, tell=None):
     Returns
     -------
     End
-    """
-    best, losses = None, []
 
-    def penalized(theta):
-        nonlocal best
-        if best is not None and time.monotonic() > limits.deadline:
-            raise _Stopped("max_time")
+    Raises
+    ------
+    OutOfTime
+        If there is no time for a single evaluation.
+    """
+    if math.isinf(shrinkage):
+        theta = np.zeros_like(theta)
+        value = objective(family.bandwidth(theta), metric=family.metric(theta))[0]
+        return End(value / scale, theta, value, [])
+    best, losses, steepest = None, [], math.inf
+    low, high = family.bounds(limits.low, limits.high).T
+    bounds = np.sort(np.column_stack([family.fold(low), family.fold(high)]))
+
+    def penalized(x):
+        nonlocal best, steepest
+        theta, derivative = family.unfold(x)
         value, gradient = objective(family.bandwidth(theta), family.derivatives, metric=family.metric(theta))
         total = value / scale + shrinkage * theta @ theta
         if best is None or total < best.penalized:
             best = End(total, theta.copy(), value, losses)
-        return total, family.slope(theta, gradient) / scale + 2 * shrinkage * theta
+        slope = derivative * (family.slope(theta, gradient) / scale + 2 * shrinkage * theta)
+        steepest = np.abs(np.clip(x - slope, *bounds.T) - x).max()  # as far as the bounds allow
+        return total, slope
 
     def record(intermediate_result):
         losses.append(best.criterion)
         if tell is not None and tell("iteration", family.bandwidth(best.theta)):
             raise _Stopped("callback")
+        if best.penalized - steepest**2 / (2 * _CURVATURE) > limits.below:
+            raise _Stopped("converged")
 
-    bounds = family.bounds(limits.low, limits.high)
-    options = {"maxiter": limits.max_iter, "gtol": limits.tol, "ftol": limits.tol**2, "maxfun": 100 * limits.max_iter}
+    # The derivative in the logarithm of a bandwidth is at most twice that in what stands for it.
+    options = {
+        "maxiter": limits.max_iter,
+        "gtol": limits.tol / 2,
+        "ftol": limits.tol**2,
+        "maxfun": 100 * limits.max_iter,
+    }
     try:
-        result = minimize(
-            penalized,
-            np.clip(theta, *bounds.T),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=bounds,
-            callback=record,
-            options=options,
-        )
+        with one_thread_for_blas:  # whose threads would wake, and spin, for the few numbers of each step
+            result = minimize(
+                penalized,
+                family.fold(np.clip(theta, low, high)),
+                jac=True,
+                method="L-BFGS-B",
+                bounds=bounds,
+                callback=record,
+                options=options,
+            )
     except _Stopped as stopped:
         return best._replace(why=str(stopped))
+    except OutOfTime:
+        if best is None:
+            raise
+        return best._replace(why="max_time")
     return best._replace(why="max_iter" if result.status == 1 else "converged")

@@ -10,7 +10,7 @@ from scipy.optimize import brentq, minimize_scalar
 from .._core import MOST_FEATURES_IN_ORDER, PROFILES, Derivatives, Rows, kernel_sums, spatial_order
 from .._pooling import Metric, can_leave_out
 from ._rules import reference
-from ._selection import ENOUGH, Selection
+from ._selection import ENOUGH, OutOfTime, Selection
 
 #: Criteria that agree to this relative precision are a tie, which goes to the widest bandwidth.
 _TIE = 1e-12
@@ -39,7 +39,8 @@ def search(objective, bandwidth_type):
     The criterion is computed, with its derivative, on a grid of log c that reaches from windows that hold nobody to
     averages over everyone, and on a finer one wherever it might fall below the best so far. Every interval in which the
     derivative turns from falling to rising holds a minimum; the promising ones are refined to its root. Of ties the
-    widest bandwidth wins, on a plateau its right end, `inf` included.
+    widest bandwidth wins, on a plateau its right end, `inf` included. Past the deadline of the objective, it is the
+    best so far.
 
     Parameters
     ----------
@@ -54,36 +55,56 @@ def search(objective, bandwidth_type):
     shape = reference(sample, bandwidth_type)
     infinite = shape * math.inf
     if not can_leave_out(sample):  # there is no criterion, but only one answer either
-        return Selection(infinite, math.nan, (np.array([infinite]), np.array([math.nan])))
-    everyone = objective(infinite)[0]
+        return Selection(infinite, math.nan, _alone(infinite, math.nan))
+    with objective.overtime():
+        everyone = objective(infinite)[0]
     if sample.is_constant or np.isinf(shape).all() or np.isinf(everyone):
-        return Selection(infinite, everyone, (np.array([infinite]), np.array([everyone])))
+        return Selection(infinite, everyone, _alone(infinite, everyone))
 
     smooth = not callable(kernel) and PROFILES[kernel].differentiable
     # Penalties have a pole, the slopes of which tell nothing about the minimum.
     curve = _Curve(objective, shape, smooth, math.inf if objective.criterion == "loo" else 10 * everyone)
-    curve.on_grid(_grid(sample, shape, kernel, smooth, objective.options))
-    if objective.criterion != "loo":
-        _find_edge(curve)
-    if smooth:
-        _extend(curve, everyone)
-        _bisect_contradictions(curve)
-    n_grid = len(curve.points)
-    if (smooth or callable(kernel)) and not curve.sampled:  # of very many rows, no single one makes a kink
-        _subdivide(curve, everyone)
-    _refine(curve, kernel)
-    best = _widest_of_best(curve, everyone)
+    try:
+        _explore(curve, everyone)
+    except OutOfTime:
+        curve.notes += ("the search was cut short: there may be a lower minimum",)
+    with objective.overtime():
+        if curve.points and all(point.rough for point in curve.points.values()):
+            curve(curve.lowest().t)
+        best = _widest_of_best(curve, everyone)
     ordered = curve.ordered()
     factors = np.array([math.exp(point.t) for point in ordered] + [math.inf])
     searched = factors if np.ndim(shape) == 0 else factors[:, None]
+    values = np.array([point.value for point in ordered] + [everyone])
+    estimates = np.array([point.rough for point in ordered] + [False]) & curve.sampled
     return Selection(
         math.exp(best.t) * shape,
         best.value,
-        (searched * shape, np.array([point.value for point in ordered] + [everyone])),
-        n_iter=max(1, len(curve.points) - n_grid),
+        (searched * shape, values, estimates),
+        n_iter=max(1, len(curve.points) - curve.n_grid),
         n_evaluations=objective.n_evaluations,
         notes=curve.notes,
     )
+
+
+def _alone(bandwidth, value):
+    """What was searched where there is nothing to choose from."""
+    return np.array([bandwidth]), np.array([value]), np.array([False])
+
+
+def _explore(curve, everyone):
+    """Meet the minimum."""
+    objective, kernel = curve.objective, curve.objective.kernel
+    curve.on_grid(_grid(objective.sample, curve.shape, kernel, curve.smooth, objective.options))
+    if objective.criterion != "loo":
+        _find_edge(curve)
+    if curve.smooth:
+        _extend(curve, everyone)
+        _bisect_contradictions(curve)
+    curve.n_grid = len(curve.points)
+    if (curve.smooth or callable(kernel)) and not curve.sampled:  # of very many rows, no single one makes a kink
+        _subdivide(curve, everyone)
+    _refine(curve, kernel)
 
 
 class _Curve:
@@ -91,7 +112,7 @@ class _Curve:
 
     def __init__(self, objective, shape, smooth, ceiling):
         self.objective, self.shape, self.smooth, self.ceiling = objective, shape, smooth, ceiling
-        self.points, self.outside = {}, []
+        self.points, self.outside, self.n_grid = {}, [], 0
         some = objective.rough["queries"]
         self.sampled = some is not None
         self.notes = ()
@@ -151,6 +172,9 @@ class _Curve:
 
     def ordered(self):
         return sorted(self.points.values())
+
+    def lowest(self):
+        return min(self.points.values(), key=lambda point: point.value)
 
 
 def _grid(sample, shape, kernel, smooth, how):
@@ -302,7 +326,7 @@ def _refine(curve, kernel, most=8):
         if not any(a.t <= lowest.t <= b.t for a, b in brackets):
             curve(lowest.t)
     else:
-        while (lowest := min(curve.points.values(), key=lambda point: point.value)).rough:
+        while (lowest := curve.lowest()).rough:
             curve(lowest.t)
 
 

@@ -1,5 +1,8 @@
 """What a choice is made by, a criterion, and what comes of it."""
 
+import contextlib
+import math
+import time
 from typing import NamedTuple
 
 import numpy as np
@@ -18,8 +21,8 @@ class Selection(NamedTuple):
         Bandwidth: one number, one per feature, or a matrix.
     criterion : float or None
         The criterion there, in the sample's units; None if nobody computed it.
-    searched : tuple of two ndarrays, or None
-        Bandwidths of the global search, by width, and their criterion.
+    searched : tuple of three ndarrays, or None
+        Bandwidths of the global search, by width, their criterion, and whether that is an estimate from some rows.
     losses : list of float, or None
         Criterion of the global search, then per iteration of a descent.
     n_iter : int
@@ -34,7 +37,7 @@ class Selection(NamedTuple):
 
     h: float | np.ndarray
     criterion: float | None = None
-    searched: tuple[np.ndarray, np.ndarray] | None = None
+    searched: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
     losses: list[float] | None = None
     n_iter: int = 1
     n_evaluations: int = 0
@@ -47,12 +50,26 @@ def brief(bandwidth):
     return np.array2string(np.asarray(bandwidth), precision=4, threshold=6, separator=", ").replace("\n", "")
 
 
-def local_minima(criterion):
+def local_minima(criterion, estimates):
     """Which of some values, by bandwidth, are local minima; the last of equal ones, and the ends as well.
 
-    Between two of them the criterion rises by more than it may be wrong by, 1e-9 of its range.
+    Between two of them the criterion rises by more than it may be wrong by, 1e-9 of its range. Estimates are compared
+    among themselves, and what is known of all rows stands for those beside it.
     """
     criterion = np.asarray(criterion, dtype=np.float64)
+    if not estimates.any():
+        return _lowest_of_neighbors(criterion)
+    low = np.zeros(len(criterion), dtype=bool)
+    for these in (~estimates, estimates):
+        these = np.append(these[:-1], True)  # the last averages everyone, and stands beside either
+        low[these] = _lowest_of_neighbors(criterion[these])
+    exact, beside = ~estimates[:-1], np.zeros_like(low)
+    beside[1:-1] |= exact[:-1]
+    beside[:-2] |= exact[1:]
+    return low & ~(estimates & beside)
+
+
+def _lowest_of_neighbors(criterion):
     walls = np.concatenate([[np.inf], criterion, [np.inf]])
     low = (criterion < walls[2:]) & (criterion <= walls[:-2])
     finite = criterion[np.isfinite(criterion)]
@@ -86,6 +103,10 @@ _WORTH_A_SERIES = 256
 _QUICK_SERIES = 3000
 
 
+class OutOfTime(Exception):
+    """The deadline of an objective has passed."""
+
+
 class Objective:
     """A criterion of a sample as a function of the bandwidth, which counts its evaluations and tells its log of each.
 
@@ -98,10 +119,13 @@ class Objective:
     criterion : {"loo", "gcv", "aicc"}
     log : callable, default=None
         Called with a line of text for each evaluation.
+    deadline : float
+        On the clock of `time.monotonic`; evaluations begun later raise `OutOfTime`.
     """
 
-    def __init__(self, sample, kernel, options, *, criterion="loo", log=None):
+    def __init__(self, sample, kernel, options, *, criterion="loo", log=None, deadline=math.inf):
         self.sample, self.kernel, self.options, self.criterion, self.log = sample, kernel, options, criterion, log
+        self.deadline = deadline
         self.n_evaluations = 0
         # Differences between criteria count, so the last steps are taken with more digits than an average needs.
         rtol = options.get("rtol", 0.0)
@@ -111,14 +135,35 @@ class Objective:
         self.glance = self.rough | {"queries": some if some is None else some[:: round(1 / GLANCE)]}
         self.fine = {**options, "rtol": min(rtol, 1e-12)}
 
+    @property
+    def out_of_time(self):
+        """Whether the deadline has passed."""
+        return time.monotonic() > self.deadline
+
+    @contextlib.contextmanager
+    def overtime(self):
+        """Within, the deadline does not hold: for the last evaluations, without which there is no result."""
+        deadline, self.deadline = self.deadline, math.inf
+        try:
+            yield
+        finally:
+            self.deadline = deadline
+
+    def _begin(self, n_evaluations=1):
+        if self.out_of_time:
+            raise OutOfTime
+        self.n_evaluations += n_evaluations
+
     def batch(self, metric, derivatives, queries):
         """The leave-one-out error of some rows, predicted from all, with derivatives."""
+        if self.out_of_time:
+            raise OutOfTime
         options = self.options | {"derivatives": derivatives, "queries": queries}
         return leave_one_out(self.sample, metric, self.kernel, **options)
 
     def __call__(self, h, derivatives=Derivatives.NOTHING, *, metric=None, rough=False, glance=False):
         """The criterion at a bandwidth, of which the coordinates may be known, with derivatives; or an estimate."""
-        self.n_evaluations += 1
+        self._begin()
         args = self.sample, Metric.of(h, self.sample.X) if metric is None else metric, self.kernel
         options = {"derivatives": derivatives, **(self.glance if glance else self.rough if rough else self.fine)}
         if self.criterion == "loo":
@@ -157,7 +202,7 @@ class Objective:
                     break
         if len(places) < 2:
             return []
-        self.n_evaluations += len(places)
+        self._begin(len(places))
         options = {name: self.options[name] for name in ("empty", "n_threads") if name in self.options}
         options["rtol"] = self.fine["rtol"]  # at hardly any cost
         found = leave_one_out_of_scales(self.sample, metric, self.kernel, places, derivatives=derivatives, **options)
@@ -172,11 +217,12 @@ class Objective:
 
     def estimate(self, queries):
         """The same criterion as the mean over some of the rows only, each predicted from all others."""
-        some = Objective(self.sample, self.kernel, self.options, criterion=self.criterion, log=self.log)
+        options = {"criterion": self.criterion, "log": self.log, "deadline": self.deadline}
+        some = Objective(self.sample, self.kernel, self.options, **options)
         some.rough = some.rough | {"queries": queries}
         some.fine = some.fine | {"queries": queries}
         return some
 
     def on(self, sample):
         """The same criterion of other rows, of which the log is not told."""
-        return Objective(sample, self.kernel, self.options, criterion=self.criterion)
+        return Objective(sample, self.kernel, self.options, criterion=self.criterion, deadline=self.deadline)

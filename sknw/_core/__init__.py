@@ -25,7 +25,7 @@ from ._plan import ALGORITHMS, check_applies
 from ._profiles import PROFILES, canonical_factor
 from ._rows import SMALLEST_MASS, Derivatives, Rows, State, read_only
 from ._sums import chosen_algorithm, goes_backward, kernel_sums, kernel_sums_of_scales, kernel_weights, pull_back
-from ._threads import available_threads, run_blocks
+from ._threads import available_threads, one_thread_for_blas, run_blocks
 
 __all__ = [
     "ALGORITHMS",
@@ -43,6 +43,7 @@ __all__ = [
     "kernel_sums",
     "kernel_sums_of_scales",
     "kernel_weights",
+    "one_thread_for_blas",
     "pull_back",
     "read_only",
     "run_blocks",
