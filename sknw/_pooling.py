@@ -140,7 +140,12 @@ class Metric(NamedTuple):
         h = np.maximum(h, np.finfo(np.float64).smallest_subnormal)
         mantissas, exponents = np.frexp(h)
         if np.abs(exponents).max(initial=0) > _LARGEST_EXPONENT:
-            return cls(features, 1 / mantissas, exponents=-exponents)
+            # Where rows are very many bandwidths apart, room is left for coordinates of queries far away.
+            largest = np.frexp(np.abs(X[:, features]).max(axis=0))[1]
+            powers = np.minimum(-exponents, 2 * _LARGEST_EXPONENT - largest)
+            with np.errstate(over="ignore"):
+                g = np.minimum(np.ldexp(1 / mantissas, -exponents - powers), np.finfo(np.float64).max)
+            return cls(features, g, exponents=powers)
         return cls(features, 1 / h)
 
     def coordinates(self, X):
