@@ -81,7 +81,7 @@ def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTH
     step = max(64, _SUMS_AT_A_TIME // ((1 if backward else 1 + q) * (1 + p)))
     for Z, own in _parts(rows, queries, step):
         averages = average(kernel, rows, metric.g, Z, own, empty=left_out(empty), **how | forward)
-        part = _errors(rows, own, averages, derivatives, how.get("n_threads", 1))
+        part = _errors(rows, own, averages, derivatives, how.get("n_threads", 1), backward=backward)
         total, value, gradient = total + part.weight, value + part.error, gradient + part.slope
         if backward:
             exact = {"rtol": how.get("rtol", 0.0), "n_threads": how.get("n_threads", 1)}
@@ -125,8 +125,8 @@ class _Errors(NamedTuple):
         Sum of the weighted squared errors.
     slope : ndarray of shape (q,)
         Its derivatives, from those of the sums.
-    adjoints : ndarray of shape (m, 1 + p)
-        Its derivatives in the mass and the moments of each row.
+    adjoints : ndarray of shape (m, 1 + p), or None
+        Its derivatives in the mass and the moments of each row, if it is to go backward.
     """
 
     weight: float
@@ -135,30 +135,34 @@ class _Errors(NamedTuple):
     adjoints: np.ndarray
 
 
-def _errors(rows, own, averages, derivatives, n_threads):
-    """Squared errors of the averages for some rows, with derivatives as far as the sums have them."""
+def _errors(rows, own, averages, derivatives, n_threads, *, backward=False):
+    """Squared errors of the averages for some rows, with derivatives as far as the sums have them, or `backward`."""
     means, _, state = averages
-    p, q, found, adjoints = len(rows.Y), derivatives.count(len(rows.Z)), {}, np.empty_like(state.sums)
+    p, q, found = len(rows.Y), derivatives.count(len(rows.Z)), {}
+    adjoints = np.zeros_like(state.sums) if backward else None
 
     def add_up(start, stop):
         part = slice(start, stop)
         mine = own[part]
-        w, residuals = rows.w[mine], means[part] - rows.Y.T[mine]
-        slope = np.zeros(q)
-        if q:
-            mass, dsums = state.sums[part, 0], state.dsums[part]
-            factors = np.divide(2 / p * w, mass, out=np.zeros_like(mass), where=mass >= SMALLEST_MASS)
-            adjoints[part, 1:] = factors[:, None] * residuals
-            adjoints[part, 0] = -np.sum(adjoints[part, 1:] * means[part], axis=1)
+        w, mass, dsums, slope, error = rows.w[mine], state.sums[part, 0], state.dsums[part], np.zeros(q), 0.0
+        mass = np.where(mass >= SMALLEST_MASS, mass, np.inf)  # where no row is in reach, derivatives are 0
+        factors = 2 / p * w / mass
+        for c, y in enumerate(rows.Y):  # one number for each row at a time: axes of length 1 would take longer
+            m = means[part, c]
+            residuals = m - y[mine]
+            error += np.sum(w * residuals * residuals) / p
+            if not q:
+                continue
+            adjoint = factors * residuals
+            if backward:
+                adjoints[part, 1 + c] = adjoint
+                adjoints[part, 0] -= adjoint * m
             for k in range(dsums.shape[1]):
-                dmeans = dsums[:, k, 1:] - means[part] * dsums[:, k, :1]  # times the mass
-                slope[k] = np.sum(factors * np.sum(residuals * dmeans, axis=1))
+                slope[k] += np.sum(adjoint * (dsums[:, k, 1 + c] - m * dsums[:, k, 0]))
             if derivatives == Derivatives.CURVATURE and dsums.shape[1]:
-                first = np.divide(1, mass, out=np.zeros_like(mass), where=mass >= SMALLEST_MASS)
-                first = first[:, None] * (dsums[:, 0, 1:] - means[part] * dsums[:, 0, :1])
-                slope[1] -= np.sum(factors * np.sum(2 * residuals * first * dsums[:, 0, :1], axis=1))
-                slope[1] += np.sum(2 / p * w * np.sum(first**2, axis=1))
-        found[start] = w.sum(), np.sum(w * np.mean(residuals**2, axis=1)), slope
+                first = dsums[:, 0, 1 + c] - m * dsums[:, 0, 0]  # times the mass
+                slope[1] += np.sum((factors * first - 2 * adjoint * dsums[:, 0, 0]) * first / mass)
+        found[start] = w.sum(), error, slope
 
     run_blocks(add_up, in_cache(len(own)), n_threads)
     sums = [found[start] for start in sorted(found)]  # in this order, whatever that of the threads

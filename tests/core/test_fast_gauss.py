@@ -58,6 +58,26 @@ def test_remainders_are_bounds(rng, width, n_terms):
     assert (bound <= 300 * largest + 1e-14).all()  # nor is the bound far off
 
 
+@pytest.mark.parametrize("width", [0.1, 0.5, 1.5])
+@pytest.mark.parametrize("n_terms", [3, 4, 9, 16])
+def test_a_second_derivative_loses_what_is_said(rng, width, n_terms):
+    """Of a polynomial of n_terms, whose remainder is bounded: P (P - 1) / r**2 times as much, and no less than that."""
+    offsets = np.arange(-8, 9)
+    r, h = 0.5 * width / math.sqrt(2), series_module.hermite_functions
+    value = series_module.remainders(width, offsets, n_terms + 1)[n_terms]
+    loss = series_module._SLACK * series_module.loss_of(1, width, n_terms, 0.0, Derivatives.SCALE)
+    largest = np.zeros(len(offsets))
+    for t in np.append(rng.uniform(-r, r, size=10), [r, -r]):
+        for tau in np.append(rng.uniform(-r, r, size=10), [r, -r]):
+            here = offsets * (width / math.sqrt(2)) - t
+            part = sum((-tau) ** a / math.factorial(a) * f for a, f in enumerate(h(here, n_terms)[2:]))
+            largest = np.maximum(largest, np.abs(h(here + tau, 3)[2] - part))
+    # Half of it counts, beside the value itself.
+    assert (0.5 * largest + value <= 1.02 * loss * value + 30 * EPS).all()
+    if loss > series_module._SLACK:
+        assert (0.5 * largest > 0.01 * loss * value).any()
+
+
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("rtol", [1e-3, 1e-6, 1e-10, 1e-12])
 @pytest.mark.parametrize("own", ["none", "all", "some"])
