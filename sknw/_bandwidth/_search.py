@@ -133,7 +133,7 @@ class _Curve:
 
     def on_grid(self, grid):
         """Roughly on all of a grid, those that are half an octave apart in one pass."""
-        if self.sampled:
+        if self.objective.glance is not None:
             for point in self._near_best([self(t, glance=True) for t in grid]):
                 del self.points[point.t]
                 self(point.t, rough=True)

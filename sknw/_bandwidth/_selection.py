@@ -132,7 +132,7 @@ class Objective:
         n = len(sample.w)
         some = np.arange(0, n, n // ENOUGH) if n >= 2 * ENOUGH else None  # neighbours are alike: evenly spread
         self.rough = {**options, "rtol": min(rtol, 1e-6), "queries": some}
-        self.glance = self.rough | {"queries": some if some is None else some[:: round(1 / GLANCE)]}
+        self.glance = None if some is None else self.rough | {"queries": some[:: round(1 / GLANCE)]}
         self.fine = {**options, "rtol": min(rtol, 1e-12)}
 
     @property
@@ -221,6 +221,7 @@ class Objective:
         some = Objective(self.sample, self.kernel, self.options, **options)
         some.rough = some.rough | {"queries": queries}
         some.fine = some.fine | {"queries": queries}
+        some.glance = None  # they are few already
         return some
 
     def on(self, sample):
