@@ -21,7 +21,7 @@ _NEAR = 1e-5
 
 #: With kernels that end at an angle the slope jumps wherever a row comes into reach: a root of it is one of many within
 #: about this distance, and none of them is noticeably lower than the others.
-_ANGLED, _NEAR_ANGLED = ("epanechnikov", "linear", "cosine"), 1e-3
+_ANGLED, _NEAR_ANGLED = ("epanechnikov", "linear", "cosine"), 5e-3
 
 
 class _Point(NamedTuple):
@@ -114,6 +114,7 @@ class _Curve:
     def __init__(self, objective, shape, smooth, ceiling):
         self.objective, self.shape, self.smooth, self.ceiling = objective, shape, smooth, ceiling
         self.points, self.outside, self.n_grid = {}, [], 0
+        self.n_features = np.isfinite(np.broadcast_to(shape, objective.sample.X.shape[1])).sum()
         # The Gaussian's has all derivatives, wherever rows are; of penalties there is only the first.
         self.curved = objective.kernel == "gaussian" and objective.criterion == "loo"
         some = objective.rough["queries"]
@@ -320,11 +321,15 @@ def _refine(curve, kernel, most=8):
         if promise[i] > min(*promise, lowest.value) + 0.05 * spread:
             break
         a, b = brackets[i]
+        if curve.smooth:
+            start = a.t + (b.t - a.t) * _SHARES[_cubic(a, b, _SHARES).argmin()]
         if curve.curved:
-            _newton(curve, a, b, precision)
+            _newton(curve, a, b, start, precision)
         elif curve.smooth:
-            a, b = _bracket(curve, a, b) if a.rough or b.rough else (a, b)
-            if a.slope < 0 < b.slope:
+            a, b = _bracket(curve, a, b, start) if a.rough or b.rough else (a, b)
+            if a.slope < 0 < b.slope and curve.sampled:
+                _secants(curve, a, b, precision)
+            elif a.slope < 0 < b.slope:
                 brentq(lambda t: curve(t).slope, a.t, b.t, xtol=precision)
         else:
             minimize_scalar(lambda t: curve(t).value, bounds=(a.t, b.t), method="bounded", options={"xatol": 1e-9})
@@ -338,22 +343,44 @@ def _refine(curve, kernel, most=8):
             curve(lowest.t)
 
 
-def _newton(curve, a, b, precision):
-    """Find the root of the slope by Newton's method, between two points or not far beyond: these may be rough."""
-    low, high = 2 * a.t - b.t, 2 * b.t - a.t
-    t = a.t + (b.t - a.t) * _SHARES[_cubic(a, b, _SHARES).argmin()]
+def _newton(curve, a, b, t, precision):
+    """Find the root of the slope from t, between two points or not far beyond: these may be rough.
+
+    Newton's method, on a curve that the criterion follows far from its minimum, too: squared bias, that grows with the
+    fourth power of the bandwidth, and a variance that falls with the power of as many features as there are.
+    """
+    low, high, d = 2 * a.t - b.t, 2 * b.t - a.t, curve.n_features
     while True:
         point = curve(t)
         low, high = (t, high) if point.slope < 0 else (low, t)
-        step = -point.slope / point.bend if point.bend > 0 else math.inf
+        bias = (point.bend + d * point.slope) / (4 + d)  # slopes of the one and the other
+        variance = bias - point.slope
+        if bias > 0 and variance > 0:
+            step = math.log(variance / bias) / (4 + d)
+        else:
+            step = -point.slope / point.bend if point.bend > 0 else math.inf
         if abs(step) < precision or high - low < precision:
             return
         t = t + step if low < t + step < high else 0.5 * (low + high)
 
 
-def _bracket(curve, a, b):
-    """Two points with slopes of opposite sign around a minimum that is roughly known to lie between two others."""
-    start = curve(a.t + (b.t - a.t) * _SHARES[_cubic(a, b, _SHARES).argmin()])
+def _secants(curve, a, b, precision):
+    """Find the root of the slope between two points of opposite slopes, through which that curve goes."""
+    d = curve.n_features
+    while b.t - a.t > precision:
+        # Both have the slope bias exp(4 t) - variance exp(-d t).
+        matrix = [[math.exp(4 * (point.t - a.t)), -math.exp(-d * (point.t - a.t))] for point in (a, b)]
+        bias, variance = np.linalg.solve(matrix, [a.slope, b.slope])
+        t = a.t + math.log(variance / bias) / (4 + d) if bias > 0 and variance > 0 else math.inf
+        if min(abs(t - a.t), abs(t - b.t)) < precision:
+            return
+        point = curve(t if a.t < t < b.t else 0.5 * (a.t + b.t))
+        a, b = (point, b) if point.slope < 0 else (a, point)
+
+
+def _bracket(curve, a, b, t):
+    """Two points with slopes of opposite sign around a minimum that is roughly at t, between two others."""
+    start = curve(t)
     outward = -math.copysign(1.0, start.slope)
     # Beyond the root that a secant predicts, of which that of the rough slopes is the first.
     curvature, longest = (b.slope - a.slope) / (b.t - a.t), 1.0
@@ -400,6 +427,8 @@ def _widest_of_best(curve, everyone):
     level += _TIE * level + (1e-28 if curve.objective.criterion == "loo" else 1e-20) * everyone
     i = max(i for i, point in enumerate(ordered) if point.value <= level)
     if math.isinf(ordered[i].t):
+        return ordered[i]
+    if curve.sampled:  # very many rows make no plateaus
         return ordered[i]
     # At a minimum that is not a plateau, this step costs the curvature times 5e-9.
     step = 1e-4
