@@ -67,6 +67,8 @@ def _compile(d, kernel):
     every = [Derivatives.SCALE]
     if PROFILES[kernel].differentiable:
         every += [Derivatives.FEATURES, Derivatives.PAIRS] if d > 1 else [Derivatives.FEATURES]
+    if kernel == "gaussian":
+        every.append(Derivatives.CURVATURE)
     # "nearest" is asked wherever nobody is in reach, and for where to look for bandwidths.
     for name, wanted in ((kernel, every), ("nearest", every[:1])):
         for algorithm in ALGORITHMS:
@@ -83,11 +85,9 @@ def _compile(d, kernel):
         kernel_weights(name, rows, g, X[few])
     own = np.arange(_ROWS)[few]
     if kernel == "gaussian":  # queries that its own loops leave to others, and float32
-        for how in ({"rtol": 0.0, "derivatives": Derivatives.SCALE}, {"rtol": 1e-10, "single": True}):
-            kernel_sums(kernel, rows, g, X[few], own, **how)
-    if PROFILES[kernel].differentiable:
-        how = {"rtol": 0.0, "derivatives": Derivatives.CURVATURE}
-        kernel_sums(kernel, rows, g, X[few], own, **how)
+        for derivatives in (Derivatives.SCALE, Derivatives.CURVATURE):
+            kernel_sums(kernel, rows, g, X[few], own, derivatives=derivatives)
+        kernel_sums(kernel, rows, g, X[few], own, rtol=1e-10, single=True)
     kernel_sums_of_scales(kernel, rows, g, X[few], own, places=[0, 1])
-    for derivatives in every[1:]:
+    for derivatives in (derivatives for derivatives in every if derivatives.by_coordinate):
         pull_back(kernel, rows, g, X[few], own, np.zeros(64), np.ones((64, 2)), derivatives=derivatives, rtol=1e-10)

@@ -1,7 +1,7 @@
 r"""The Gaussian over every pair: what most sums are, in as few operations as there can be.
 
-Coordinates are centred on a block of queries and scaled before they are subtracted, once per block and tile of rows, so
-that the Gaussian is :math:`2^{-s}`, and sums are relative to s = 0:
+Coordinates are centred in the middle of the rows and scaled before they are subtracted, once per block of queries and
+tile of rows, so that the Gaussian is :math:`2^{-s}`, and sums are relative to s = 0:
 
 .. math:: s = |a - b|^2, \qquad a = (z_q - c)\, g\, r, \quad b = (z - c)\, g\, r, \quad r^2 = \tfrac12 \log_2 e
 
@@ -12,8 +12,8 @@ is no larger than a and their distance, so that s is wrong by :math:`8 u \sqrt s
 differences; by products, inner ones are wrong by :math:`d u |a| |b|`, squares by d u of themselves, and three more
 roundings put them together, :math:`(2 d + 12)\, u\, (|a|^2 + |b|^2)` in all, whatever the order of their sums. A weight
 is wrong by half of that, relative to itself. Products are taken where that is no more than `rtol`, differences
-elsewhere. Queries whose block is too wide for these, and those so far from all rows that sums would leave the range of
-the numbers, are left to `_dense.py`.
+elsewhere. Queries that are too far from the middle for these, and those so far from all rows that sums would leave the
+range of the numbers, are left to `_dense.py`.
 
 In float32 the loops have twice as many lanes and fewer terms; sums are float64 all the same.
 """
@@ -56,7 +56,7 @@ class _Precision(NamedTuple):
     farthest: float
 
     def widest(self, rtol):
-        """How far queries may be from the middle of their block: no farther than `rtol` allows.
+        """How far queries may be from the middle: no farther than `rtol` allows.
 
         Distances that count are the least one, and what softmax weights add to it on average: twice the logarithm of
         the number of rows, below 100.
@@ -77,6 +77,11 @@ def most_for_products(d, rtol, roundoff=DOUBLE.roundoff):
     return rtol / ((d + 6) * roundoff)
 
 
+def middle(Z):
+    """A place amid some points: of each coordinate one that is neither high nor low among them."""
+    return np.partition(Z, len(Z) // 2, axis=0)[len(Z) // 2]
+
+
 class Block:
     """A block of queries in centred and scaled coordinates, and the tiles of rows that it meets.
 
@@ -84,23 +89,21 @@ class Block:
     ----------
     Zq : ndarray of shape (m, d)
     rows : Rows
-    g : ndarray of shape (d,)
+    origin, g : ndarray of shape (d,)
+        Middle, and factor of each feature.
     dtype : type, default=np.float64
 
     Attributes
     ----------
-    origin : ndarray of shape (d,)
     A : ndarray of shape (m, d)
         The queries.
     squares : ndarray of shape (m,)
         Their squared distances to the middle.
     """
 
-    def __init__(self, Zq, rows, g, dtype=np.float64):
-        self.rows, self.g, self.dtype = rows, g, dtype
-        with np.errstate(over="ignore", invalid="ignore"):
-            self.origin = np.partition(Zq, len(Zq) // 2, axis=0)[len(Zq) // 2]
-        A = self._scale(np.ascontiguousarray(Zq), self.origin, g)
+    def __init__(self, Zq, rows, origin, g, dtype=np.float64):
+        self.rows, self.origin, self.g, self.dtype = rows, origin, g, dtype
+        A = self._scale(np.ascontiguousarray(Zq), origin, g)
         self.squares = np.einsum("ik,ik->i", A, A)
         self.A = A.astype(dtype, copy=False)
 
@@ -315,6 +318,8 @@ def gaussian_sums(rows, g, Zq, own, *, derivatives, rtol, by_products, single=Fa
     precision, state = SINGLE if single else DOUBLE, State.empty(m, p, derivatives.count(d))
     low, sums, dsums = state
     rest, scaled = np.zeros(m, dtype=bool), g * math.sqrt(_UNIT)
+    # Not that of the queries: each has the same answer whichever others are asked with it.
+    origin = middle(rows.Z[:, n * np.arange(1, 10, 2) // 10].T)
     rtol = SINGLE_RTOL if single else rtol
     widest = _UNIT * precision.widest(rtol) ** 2
     most_square = _UNIT * most_for_products(d, rtol, precision.roundoff)
@@ -322,12 +327,12 @@ def gaussian_sums(rows, g, Zq, own, *, derivatives, rtol, by_products, single=Fa
 
     def add(first, last):
         part = slice(first, last)
-        block, room = Block(Zq[part], rows, scaled, precision.dtype), np.empty((4, tile), precision.dtype)
+        block, room = Block(Zq[part], rows, origin, scaled, precision.dtype), np.empty((4, tile), precision.dtype)
         rest[part] = ~(block.squares <= widest)
         mine = low[part], sums[part], dsums[part]
         if not by_products:
             B = np.empty((d, tile), precision.dtype)
-            add_rows(block.A, own[part], rows, block.origin, scaled, B, room, *mine)
+            add_rows(block.A, own[part], rows, origin, scaled, B, room, *mine)
             return
         for start, stop, B, squares, products in block.tiles(tile):
             room = room if stop - start == room.shape[1] else np.empty((4, stop - start), precision.dtype)

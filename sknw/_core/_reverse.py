@@ -13,7 +13,7 @@ distances, and U B, are products of matrices.
 import numpy as np
 
 from ._dense import add_moments, fill_slopes, squared_distances
-from ._gaussian import Block, distances_from_products, most_for_products
+from ._gaussian import Block, distances_from_products, middle, most_for_products
 from ._jit import jit_entry, jit_sum, not_inlined
 from ._rows import Derivatives
 from ._threads import one_thread_for_blas, run_blocks
@@ -102,7 +102,7 @@ def gradient(kernel, rows, g, Zq, own, shift, adjoints, *, derivatives, by_produ
 
     def add(b, first, last):
         part = slice(first, last)
-        block, UB, total = Block(Zq[part], rows, g), np.zeros((last - first, 1 + d)), 0.0
+        block, UB, total = Block(Zq[part], rows, middle(Zq[part]), g), np.zeros((last - first, 1 + d)), 0.0
         for start, stop, B, squares, products in block.tiles(_TILE, by_products):
             width = stop - start
             of_rows, buffers = np.zeros(width), np.empty((4, width))
