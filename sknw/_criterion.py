@@ -135,6 +135,11 @@ class _Errors(NamedTuple):
     adjoints: np.ndarray
 
 
+#: Derivatives are sums of weights times squared distances. Their share in a slope is a difference of such sums, which
+#: is exponentially small where the nearest row is far, and to which rounding adds eps times its squared distance.
+_NO_DIGITS = 1e12
+
+
 def _errors(rows, own, averages, derivatives, n_threads, *, backward=False):
     """Squared errors of the averages for some rows, with derivatives as far as the sums have them, or `backward`."""
     means, _, state = averages
@@ -145,7 +150,11 @@ def _errors(rows, own, averages, derivatives, n_threads, *, backward=False):
         part = slice(start, stop)
         mine = own[part]
         w, mass, dsums, slope, error = rows.w[mine], state.sums[part, 0], state.dsums[part], np.zeros(q), 0.0
-        mass = np.where(mass >= SMALLEST_MASS, mass, np.inf)  # where no row is in reach, derivatives are 0
+        # Where no row is in reach, derivatives are 0; and so far out that nothing but rounding is left of them.
+        far = state.shift[part] > _NO_DIGITS
+        mass = np.where((mass >= SMALLEST_MASS) & ~far, mass, np.inf)
+        if far.any():
+            dsums = np.where(far[:, None, None], 0.0, dsums)
         factors = 2 / p * w / mass
         for c, y in enumerate(rows.Y):  # one number for each row at a time: axes of length 1 would take longer
             m = means[part, c]

@@ -597,3 +597,23 @@ def test_search_by_series_is_that_by_single_evaluations(rng, kernel, monkeypatch
     single = NadarayaWatsonRegressor("loo", kernel=kernel, algorithm="dense").fit(X, y)
     # The root of the slope is found to 1e-9 in the logarithm from either bracket.
     assert_allclose(series.bandwidth_, single.bandwidth_, rtol=4e-9)
+
+
+@pytest.mark.parametrize("far", [1e153, 1e170, 1e-200])
+def test_an_outlier_beyond_all_digits_does_not_hide_the_minimum(rng, far):
+    """Squared distances to it overflow, or hundreds of octaves lie between the gaps: no slope says so of the others."""
+    X = rng.normal(size=(300, 1))
+    y = np.sin(3 * X[:, 0]) + 0.1 * rng.normal(size=300)
+    X[0], X[1] = 0.0, far
+    dense, window = (NadarayaWatsonRegressor(algorithm=a).fit(X, y) for a in ("auto", "window"))
+    assert_allclose(dense.bandwidth_, window.bandwidth_, rtol=1e-6)
+
+
+def test_a_search_by_some_rows_bears_noise_with_long_tails(rng):
+    """A few errors are nearly all of the criterion; the minimum is that of all rows all the same."""
+    X = rng.uniform(size=(100_000, 1))
+    y = np.sin(20 * X[:, 0]) + 0.3 * np.exp(1.5 * rng.normal(size=100_000))
+    model = NadarayaWatsonRegressor().fit(X, y)
+    best = min(loo_error(X, y, h) for h in np.geomspace(1e-4, 1, 33))
+    gain = loo_error(X, y, np.inf) - best
+    assert -model.best_score_ <= best + 1e-6 * gain

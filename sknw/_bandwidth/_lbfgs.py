@@ -101,14 +101,14 @@ def lbfgs(objective, family, theta, scale, shrinkage, limits, tell=None):
         if best is None or total < best.penalized:
             best = End(total, theta.copy(), value, losses)
         slope = derivative * (family.slope(theta, gradient) / scale + 2 * shrinkage * theta)
-        steepest = np.abs(np.clip(x - slope, *bounds.T) - x).max()  # as far as the bounds allow
+        steepest = np.sum((np.clip(x - slope, *bounds.T) - x) ** 2)  # as far as the bounds allow
         return total, slope
 
     def record(intermediate_result):
         losses.append(best.criterion)
         if tell is not None and tell("iteration", family.bandwidth(best.theta)):
             raise _Stopped("callback")
-        if best.penalized - steepest**2 / (2 * _CURVATURE) > limits.below:
+        if best.penalized - steepest / (2 * _CURVATURE) > limits.below:
             raise _Stopped("converged")
 
     # The derivative in the logarithm of a bandwidth is at most twice that in what stands for it.

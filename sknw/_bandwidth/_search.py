@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 
-from .._core import MOST_FEATURES_IN_ORDER, PROFILES, Derivatives, Rows, kernel_sums, spatial_order
+from .._core import LAST_PLACE, MOST_FEATURES_IN_ORDER, PROFILES, Derivatives, Rows, kernel_sums, spatial_order
 from .._pooling import Metric, can_leave_out
 from ._rules import reference
 from ._selection import ENOUGH, OutOfTime, Selection
@@ -123,22 +123,16 @@ class _Curve:
         if self.sampled:
             self.notes = (f"the search went by the errors of {len(some)} rows: there may be a lower minimum",)
 
-    def __call__(self, t, *, rough=False, glance=False):
+    def __call__(self, t, *, rough=False):
         if t in self.points and (rough or not self.points[t].rough):
             return self.points[t]
-        rough = rough or glance
         derivatives = Derivatives.SCALE if self.smooth else Derivatives.NOTHING
         derivatives = Derivatives.CURVATURE if self.curved and not rough else derivatives
-        found = self.objective(math.exp(t) * self.shape, derivatives, rough=rough, glance=glance)
+        found = self.objective(math.exp(t) * self.shape, derivatives, rough=rough)
         return self._keep(t, *found, rough)
 
     def on_grid(self, grid):
         """Roughly on all of a grid, those that are half an octave apart in one pass."""
-        if self.objective.glance is not None:
-            for point in self._near_best([self(t, glance=True) for t in grid]):
-                del self.points[point.t]
-                self(point.t, rough=True)
-            return
         derivatives = Derivatives.SCALE if self.smooth else Derivatives.NOTHING
         left = sorted(grid, reverse=True)
         while left:
@@ -146,7 +140,8 @@ class _Curve:
             first, series, places = left[0], [left[0]], [0]
             for t in left[1:]:
                 steps = round((first - t) / _HALF_OCTAVE)
-                if abs(first - t - steps * _HALF_OCTAVE) < 1e-9 and steps - places[-1] <= 2:
+                apart = steps - places[-1]
+                if abs(first - t - steps * _HALF_OCTAVE) < 1e-9 and apart <= 2 and steps <= LAST_PLACE:
                     series.append(t)
                     places.append(steps)
             found = self.objective.of_scales(math.exp(first) * self.shape, places, derivatives)
@@ -155,17 +150,6 @@ class _Curve:
                 left.remove(t)
             if not found:
                 self(left.pop(0), rough=True)
-
-    def _near_best(self, points):
-        """Those points that may be the best, as far as a first look can tell.
-
-        Let answers differ from the best ones by d, and these be wrong by e, which does not know d. Then the criterion v
-        rises by the mean of d**2, D, and an estimate of that from m rows has a standard error of 2 sqrt(v D / m). A
-        rise by more than 81 v / m is nine halves of it.
-        """
-        points = [point for point in points if point.t in self.points]
-        best = min((point.value for point in points), default=0.0)
-        return [p for p in points if p.value - best <= 81 / len(self.objective.glance["queries"]) * best]
 
     def _keep(self, t, value, gradient, rough):
         point = _Point(t, value, gradient[0] if self.smooth else math.nan, rough, *gradient[1:])
@@ -343,35 +327,41 @@ def _refine(curve, kernel, most=8):
             curve(lowest.t)
 
 
+def _balance(bias, variance, d):
+    """The root of ``bias * exp(4 t) - variance * exp(-d t)``; `inf` if there is none.
+
+    The slope of a criterion far from its minimum, too: a squared bias that grows with the fourth power of the
+    bandwidth, and a variance that falls with the power of as many features as there are.
+    """
+    return math.log(variance / bias) / (4 + d) if bias > 0 and variance > 0 else math.inf
+
+
 def _newton(curve, a, b, t, precision):
     """Find the root of the slope from t, between two points or not far beyond: these may be rough.
 
-    Newton's method, on a curve that the criterion follows far from its minimum, too: squared bias, that grows with the
-    fourth power of the bandwidth, and a variance that falls with the power of as many features as there are.
+    By Newton's method, but on the curve that has the slope and the curvature of a point and follows `_balance`.
     """
     low, high, d = 2 * a.t - b.t, 2 * b.t - a.t, curve.n_features
     while True:
         point = curve(t)
         low, high = (t, high) if point.slope < 0 else (low, t)
-        bias = (point.bend + d * point.slope) / (4 + d)  # slopes of the one and the other
-        variance = bias - point.slope
-        if bias > 0 and variance > 0:
-            step = math.log(variance / bias) / (4 + d)
-        else:
-            step = -point.slope / point.bend if point.bend > 0 else math.inf
+        bias = (point.bend + d * point.slope) / (4 + d)
+        step = _balance(bias, bias - point.slope, d)
+        if math.isinf(step) and point.bend > 0:
+            step = -point.slope / point.bend
         if abs(step) < precision or high - low < precision:
             return
         t = t + step if low < t + step < high else 0.5 * (low + high)
 
 
 def _secants(curve, a, b, precision):
-    """Find the root of the slope between two points of opposite slopes, through which that curve goes."""
+    """Find the root of the slope between two points of opposite slopes: curves after `_balance` go through both."""
     d = curve.n_features
     while b.t - a.t > precision:
-        # Both have the slope bias exp(4 t) - variance exp(-d t).
-        matrix = [[math.exp(4 * (point.t - a.t)), -math.exp(-d * (point.t - a.t))] for point in (a, b)]
-        bias, variance = np.linalg.solve(matrix, [a.slope, b.slope])
-        t = a.t + math.log(variance / bias) / (4 + d) if bias > 0 and variance > 0 else math.inf
+        t = math.inf
+        if b.t - a.t < 4:
+            matrix = [[math.exp(4 * (point.t - a.t)), -math.exp(-d * (point.t - a.t))] for point in (a, b)]
+            t = a.t + _balance(*np.linalg.solve(matrix, [a.slope, b.slope]), d)
         if min(abs(t - a.t), abs(t - b.t)) < precision:
             return
         point = curve(t if a.t < t < b.t else 0.5 * (a.t + b.t))
@@ -428,11 +418,13 @@ def _widest_of_best(curve, everyone):
     i = max(i for i, point in enumerate(ordered) if point.value <= level)
     if math.isinf(ordered[i].t):
         return ordered[i]
-    if curve.sampled:  # very many rows make no plateaus
-        return ordered[i]
     # At a minimum that is not a plateau, this step costs the curvature times 5e-9.
     step = 1e-4
+    if ordered[i].bend * step**2 / 2 > 10 * _TIE * level:
+        return ordered[i]
     low, high = ordered[i], curve(ordered[i].t + step)
+    if high.value < (1 - _TIE) * low.value:  # a minimum that is known roughly
+        return high
     if high.value <= level:
         low, beyond = high, [point for point in ordered if high.t < point.t < math.inf]
         high = beyond[0] if beyond else curve(low.t + 5.0)

@@ -90,9 +90,6 @@ def _lowest_of_neighbors(criterion):
 #: A rough criterion is the mean over about that many of the rows, each predicted from all others.
 ENOUGH = 50_000
 
-#: A first look goes by that share of them.
-GLANCE = 1 / 8
-
 
 #: With fewer rows an evaluation takes less than a millisecond, and a first fit should not wait for one more loop to be
 #: compiled.
@@ -132,7 +129,6 @@ class Objective:
         n = len(sample.w)
         some = np.arange(0, n, n // ENOUGH) if n >= 2 * ENOUGH else None  # neighbours are alike: evenly spread
         self.rough = {**options, "rtol": min(rtol, 1e-6), "queries": some}
-        self.glance = None if some is None else self.rough | {"queries": some[:: round(1 / GLANCE)]}
         self.fine = {**options, "rtol": min(rtol, 1e-12)}
 
     @property
@@ -161,11 +157,11 @@ class Objective:
         options = self.options | {"derivatives": derivatives, "queries": queries}
         return leave_one_out(self.sample, metric, self.kernel, **options)
 
-    def __call__(self, h, derivatives=Derivatives.NOTHING, *, metric=None, rough=False, glance=False):
+    def __call__(self, h, derivatives=Derivatives.NOTHING, *, metric=None, rough=False):
         """The criterion at a bandwidth, of which the coordinates may be known, with derivatives; or an estimate."""
         self._begin()
         args = self.sample, Metric.of(h, self.sample.X) if metric is None else metric, self.kernel
-        options = {"derivatives": derivatives, **(self.glance if glance else self.rough if rough else self.fine)}
+        options = {"derivatives": derivatives, **(self.rough if rough else self.fine)}
         if self.criterion == "loo":
             value, gradient = leave_one_out(*args, **options)
         else:
@@ -221,7 +217,6 @@ class Objective:
         some = Objective(self.sample, self.kernel, self.options, **options)
         some.rough = some.rough | {"queries": queries}
         some.fine = some.fine | {"queries": queries}
-        some.glance = None  # they are few already
         return some
 
     def on(self, sample):

@@ -24,11 +24,20 @@ from ._order import MOST_FEATURES_IN_ORDER, spatial_order
 from ._plan import ALGORITHMS, check_applies
 from ._profiles import PROFILES, canonical_factor
 from ._rows import SMALLEST_MASS, Derivatives, Rows, State, read_only
-from ._sums import chosen_algorithm, goes_backward, kernel_sums, kernel_sums_of_scales, kernel_weights, pull_back
+from ._sums import (
+    LAST_PLACE,
+    chosen_algorithm,
+    goes_backward,
+    kernel_sums,
+    kernel_sums_of_scales,
+    kernel_weights,
+    pull_back,
+)
 from ._threads import available_threads, one_thread_for_blas, run_blocks
 
 __all__ = [
     "ALGORITHMS",
+    "LAST_PLACE",
     "MOST_FEATURES_IN_ORDER",
     "PROFILES",
     "SMALLEST_MASS",

@@ -49,11 +49,14 @@ class _Precision(NamedTuple):
     roundoff : float
     farthest : float
         Least distance of a query to a row, squared, beyond which it is left to `_dense.py`.
+    least : float
+        The least power: rows that are farther have it, too.
     """
 
     dtype: type
     roundoff: float
     farthest: float
+    least: float
 
     def widest(self, rtol):
         """How far queries may be from the middle: no farther than `rtol` allows.
@@ -64,9 +67,8 @@ class _Precision(NamedTuple):
         return rtol / (4 * self.roundoff * math.sqrt(self.farthest + 100))
 
 
-#: Sums relative to s = 0 lose terms below 2**-1021, or 2**-125: next to the smallest masses these are nothing.
-DOUBLE = _Precision(np.float64, 2.0**-53, 800.0)
-SINGLE = _Precision(np.float32, 2.0**-24, 100.0)
+DOUBLE = _Precision(np.float64, 2.0**-53, 800.0, 2.0**-1021)
+SINGLE = _Precision(np.float32, 2.0**-24, 100.0, 2.0**-125)
 
 #: What a weight may be wrong by in float32, relative to itself, besides the rounding of differences.
 SINGLE_RTOL = 1e-4
@@ -317,18 +319,23 @@ def gaussian_sums(rows, g, Zq, own, *, derivatives, rtol, by_products, single=Fa
     (m, d), (p, n) = Zq.shape, rows.Y.shape
     precision, state = SINGLE if single else DOUBLE, State.empty(m, p, derivatives.count(d))
     low, sums, dsums = state
-    rest, scaled = np.zeros(m, dtype=bool), g * math.sqrt(_UNIT)
+    scaled, rtol = g * math.sqrt(_UNIT), SINGLE_RTOL if single else rtol
     # Not that of the queries: each has the same answer whichever others are asked with it.
     origin = middle(rows.Z[:, n * np.arange(1, 10, 2) // 10].T)
-    rtol = SINGLE_RTOL if single else rtol
-    widest = _UNIT * precision.widest(rtol) ** 2
+    near = Block(Zq, rows, origin, scaled).squares <= _UNIT * precision.widest(rtol) ** 2
+    if not near.all():
+        near, asked = np.flatnonzero(near), {"derivatives": derivatives, "rtol": rtol, "by_products": by_products}
+        if len(near):
+            part, rest = gaussian_sums(rows, g, Zq[near], own[near], single=single, n_threads=n_threads, **asked)
+            state.put(near, part)
+            near = np.delete(near, rest)
+        return state, np.setdiff1d(np.arange(m), near)
     most_square = _UNIT * most_for_products(d, rtol, precision.roundoff)
     tile = min(_TILE, n) if by_products else tile_width(d + 4, np.dtype(precision.dtype).itemsize)
 
     def add(first, last):
         part = slice(first, last)
         block, room = Block(Zq[part], rows, origin, scaled, precision.dtype), np.empty((4, tile), precision.dtype)
-        rest[part] = ~(block.squares <= widest)
         mine = low[part], sums[part], dsums[part]
         if not by_products:
             B = np.empty((d, tile), precision.dtype)
@@ -345,7 +352,8 @@ def gaussian_sums(rows, g, Zq, own, *, derivatives, rtol, by_products, single=Fa
     with one_thread_for_blas if by_products else contextlib.nullcontext():
         run_blocks(add, [(first, min(first + step, m)) for first in range(0, m, step)], n_threads)
     low /= _UNIT
-    rest |= ~(low < precision.farthest)
+    # Where the nearest rows weigh next to nothing, others would count that have the least power instead of none.
+    rest = ~((low < precision.farthest) & (rows.w.sum() * precision.least <= precision.roundoff * sums[:, 0]))
     relative = np.exp2(_UNIT * np.where(rest, 0.0, low))  # to the nearest row
     sums *= relative[:, None]
     if derivatives >= Derivatives.SCALE:

@@ -56,7 +56,7 @@ def add_adjoints(
         Of the complete sums.
     adjoints : float64[:, ::1] of shape (m, 1 + p)
         Derivatives of the function in the mass and the moments of each query.
-    buffers : float64[:, ::1] of shape (4, width)
+    buffers : float64[:, ::1] of shape (4, width), or two if that is less
     of_rows : float64[::1] of shape (width,)
         Updated: sums over queries.
     UB : float64[:, ::1] of shape (m, 1 + d)
@@ -105,7 +105,7 @@ def gradient(kernel, rows, g, Zq, own, shift, adjoints, *, derivatives, by_produ
         block, UB, total = Block(Zq[part], rows, middle(Zq[part]), g), np.zeros((last - first, 1 + d)), 0.0
         for start, stop, B, squares, products in block.tiles(_TILE, by_products):
             width = stop - start
-            of_rows, buffers = np.zeros(width), np.empty((4, width))
+            of_rows, buffers = np.zeros(width), np.empty((4, max(width, 2)))
             U = np.empty((last - first if by_products else 0, width))
             tile = start, B, block.squares, squares, products, most - squares.max()
             add_adjoints(

@@ -82,6 +82,11 @@ class State(NamedTuple):
         """The states of a slice of the queries, as views."""
         return State(*(a[queries] for a in self))
 
+    def put(self, queries, states):
+        """Put the states of some queries in their places."""
+        for whole, part in zip(self, states, strict=True):
+            whole[queries] = part
+
 
 def read_only(a, dtype=np.float64):
     """A view of `a` that cannot be written to; of a C-contiguous copy of that dtype, if it is not one.

@@ -88,14 +88,8 @@ def kernel_sums(
     rest = np.flatnonzero(~(rtol * (mass - error) >= error))
     if len(rest):
         own = None if own is None else own[rest]
-        _replace(state, rest, window_sums(kernel, rows, g, Zq[rest], own, derivatives=derivatives, rtol=rtol, **how))
+        state.put(rest, window_sums(kernel, rows, g, Zq[rest], own, derivatives=derivatives, rtol=rtol, **how))
     return state
-
-
-def _replace(state, rest, exact):
-    """Put the states of some queries in their places."""
-    for whole, part in zip(state, exact, strict=True):
-        whole[rest] = part
 
 
 def goes_backward(kernel, rows, g, *, derivatives, algorithm="dense", rtol=0.0, n_threads=1):
@@ -161,7 +155,7 @@ def dense_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING
         state, rest = gaussian_sums(rows, g, Zq, own, by_products=by_products, single=single, **how)
         if len(rest):
             how["rtol"] = rtol if single else 0.0
-            _replace(state, rest, dense_sums(kernel, rows, g, Zq[rest], own[rest], **how))
+            state.put(rest, dense_sums(kernel, rows, g, Zq[rest], own[rest], **how))
         return state
     state = State.empty(m, p, derivatives.count(d))
     tile = tile_width(d + p + 3)
@@ -191,7 +185,7 @@ def kernel_sums_of_scales(
     kernel, rows, g, Zq, own, n_threads
         As in `kernel_sums`, g of the widest bandwidth; not a user's profile.
     places : sequence of int
-        Which bandwidths of the series, in ascending order; the widest is 0.
+        Which bandwidths of the series, in ascending order, up to `LAST_PLACE`; the widest is 0.
     derivatives : {Derivatives.NOTHING, Derivatives.SCALE}
     rtol : float
         What weights may be wrong by, relative to themselves and besides rounding of distances, up to a factor of 2.5: a
@@ -226,15 +220,26 @@ def kernel_sums_of_scales(
         args = Zq[part], own[part], g, rows, start, places, squares, room, state.shift[0, part]
         add_gaussian_rows_of_scales(*args, state.sums, state.dsums)
 
-    run_blocks(add_gaussian if kernel == "gaussian" else add, _blocks(m, n * (d + p * len(places)) / 2), n_threads)
-    if kernel == "gaussian":
+    by_squares = kernel == "gaussian" and rows.w.min() > _LIGHTEST * rows.w.max()
+    run_blocks(add_gaussian if by_squares else add, _blocks(m, n * (d + p * len(places)) / 2), n_threads)
+    if by_squares:
         ratios = 2.0**places
         with np.errstate(over="ignore"):
             np.multiply.outer(ratios, state.shift[0], out=state.shift)
             state.dsums[:] *= ratios[:, None, None, None]
         state.sums[np.isinf(state.shift)] = 0.0
+        state.dsums[state.shift > _FARTHEST] = 0.0  # sums that overflow, of distances that have no digits left
     return [State(*(a[k] for a in state)) for k in range(len(places))]
 
+
+#: Beyond this place in a series, the least weight that squares may have is no longer nothing, times squared distances.
+LAST_PLACE = 300
+
+#: Squared distances beyond that are not added up.
+_FARTHEST = 1e290
+
+#: Next to heavier rows, lighter ones are lost in the least weight that squares may have.
+_LIGHTEST = 1e-100
 
 #: Rows of a tile that is gone through again and again, with much beside it.
 _SERIES_TILE = 512

@@ -131,14 +131,16 @@ def test_single_precision_leaves_what_it_cannot_do_to_double(rng):
     assert_array_equal(*(averages(rows, 1e4 * g, X + 1e-5, rtol=1e-10, single=single) for single in (True, False)))
 
 
-def test_light_rows_keep_their_digits(rng):
-    """Weights over 24 decades: a query whose neighbours weigh next to nothing has their average."""
+@pytest.mark.parametrize(("lightest", "single"), [(1e-24, False), (1e-200, False), (1e-12, True)])
+def test_light_rows_keep_their_digits(rng, lightest, single):
+    """A query whose neighbours weigh next to nothing has their average, whatever far and heavy rows there are."""
     X, rows = make_rows(rng, 400, 1, 1)
-    w = read_only(np.where(X[:, 0] > 0, 1e-24, 1.0))
-    rows = rows._replace(w=w, w_rest=np.zeros(400))
-    Zq = np.linspace(0.5, 30, 50)[:, None]
-    found, exact = (averages(rows, np.full(1, 20.0), Zq, rtol=rtol) for rtol in (1e-12, 0.0))
-    assert_allclose(found, exact, rtol=0, atol=1e-12 * np.ptp(rows.Y))
+    X = X.astype(np.float32).astype(np.float64)
+    rows = rows._replace(Z=read_only(X.T), w=read_only(np.where(X[:, 0] > 0, lightest, 1.0)), w_rest=np.zeros(400))
+    Zq = np.concatenate([np.linspace(0.5, 30, 50), rng.uniform(0.1, 0.5, size=50)])[:, None].astype(np.float32)
+    found = averages(rows, np.full(1, 20.0), Zq.astype(np.float64), rtol=1e-12, single=single)
+    exact = averages(rows, np.full(1, 20.0), Zq.astype(np.float64), rtol=0.0)
+    assert_allclose(found, exact, rtol=0, atol=(2e-5 if single else 1e-12) * np.ptp(rows.Y))
 
 
 @pytest.mark.parametrize("d", [2, 30])

@@ -108,3 +108,13 @@ def test_some_places_of_a_series(rng, kernel):
     for k, state in zip(places, kernel_sums_of_scales(*args, places=places, **how), strict=True):
         for a, b in zip(state, every[k], strict=True):
             assert_array_equal(a, b)
+
+
+def test_light_rows_keep_their_digits_in_a_series(rng):
+    X, _, _, rows = make_rows(rng, 300, 1, 1)
+    rows = rows._replace(w=read_only(np.where(X[:, 0] > 0, 1e-150, 1.0)))
+    states = kernel_sums_of_scales("gaussian", rows, np.ones(1), X, places=range(12), rtol=1e-12)
+    for k, state in enumerate(states):
+        one = kernel_sums("gaussian", rows, np.full(1, 2 ** (k / 2)), X)
+        found, exact = (a.sums[:, 1] / a.sums[:, 0] for a in (state, one))
+        assert_allclose(found, exact, rtol=0, atol=1e-11 * np.ptp(rows.Y))
