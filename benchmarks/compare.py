@@ -97,7 +97,7 @@ def predict_torch(X, y, Xq, h, n_threads):
     k = np.column_stack([X / h, -np.sum(X**2, axis=1) / (2 * h**2)])
     # Values as wide as the keys, filled up with zeros, or else torch does not take its fused path.
     v = np.column_stack([y, np.zeros((len(X), X.shape[1]))])
-    q, k, v = (torch.from_numpy(a)[None, None] for a in (q, k, v))
+    q, k, v = (torch.from_numpy(a.astype(X.dtype, copy=False))[None, None] for a in (q, k, v))
 
     def predict():
         with torch.inference_mode():
