@@ -27,7 +27,7 @@ import numpy as np
 from ._dense import add_moments, add_scaled, copy, squared_distances
 from ._jit import as_in, bits, half_to_the, jit, jit_entry, not_inlined, number, overload_jit, wide_vectors
 from ._processor import tile_width
-from ._rows import Derivatives, State
+from ._rows import Derivatives, State, read_only
 from ._threads import one_thread_for_blas, run_blocks
 
 #: The Gaussian exp(-s/2) is 2**(-_UNIT s).
@@ -326,7 +326,9 @@ def gaussian_sums(rows, g, Zq, own, *, derivatives, rtol, by_products, single=Fa
     if not near.all():
         near, asked = np.flatnonzero(near), {"derivatives": derivatives, "rtol": rtol, "by_products": by_products}
         if len(near):
-            part, rest = gaussian_sums(rows, g, Zq[near], own[near], single=single, n_threads=n_threads, **asked)
+            part, rest = gaussian_sums(
+                rows, g, Zq[near], read_only(own[near], np.int64), single=single, n_threads=n_threads, **asked
+            )
             state.put(near, part)
             near = np.delete(near, rest)
         return state, np.setdiff1d(np.arange(m), near)
