@@ -7,7 +7,16 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 
-from .._core import LAST_PLACE, MOST_FEATURES_IN_ORDER, PROFILES, Derivatives, Rows, kernel_sums, spatial_order
+from .._core import (
+    FEWEST_ROWS,
+    LAST_PLACE,
+    MOST_FEATURES_IN_ORDER,
+    PROFILES,
+    Derivatives,
+    Rows,
+    kernel_sums,
+    spatial_order,
+)
 from .._pooling import Metric, can_leave_out
 from ._rules import reference
 from ._selection import ENOUGH, OutOfTime, Selection
@@ -115,8 +124,10 @@ class _Curve:
         self.objective, self.shape, self.smooth, self.ceiling = objective, shape, smooth, ceiling
         self.points, self.outside, self.n_grid = {}, [], 0
         self.n_features = np.isfinite(np.broadcast_to(shape, objective.sample.X.shape[1])).sum()
-        # The Gaussian's has all derivatives, wherever rows are; of penalties there is only the first.
+        # The Gaussian's has all derivatives, wherever rows are; of penalties there is only the first. Few rows are
+        # searched in less time than second derivatives take to compile.
         self.curved = objective.kernel == "gaussian" and objective.criterion == "loo"
+        self.curved &= len(objective.sample.w) >= FEWEST_ROWS
         some = objective.rough["queries"]
         self.sampled = some is not None
         self.notes = ()

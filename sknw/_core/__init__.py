@@ -21,7 +21,7 @@ Nothing here knows a parameter of the estimator, a warning, or scikit-learn, and
 """
 
 from ._order import MOST_FEATURES_IN_ORDER, spatial_order
-from ._plan import ALGORITHMS, check_applies
+from ._plan import ALGORITHMS, FEWEST_ROWS, check_applies
 from ._profiles import PROFILES, canonical_factor
 from ._rows import SMALLEST_MASS, Derivatives, Rows, State, read_only
 from ._sums import (
@@ -37,6 +37,7 @@ from ._threads import available_threads, one_thread_for_blas, run_blocks
 
 __all__ = [
     "ALGORITHMS",
+    "FEWEST_ROWS",
     "LAST_PLACE",
     "MOST_FEATURES_IN_ORDER",
     "PROFILES",

@@ -62,7 +62,7 @@ class _Precision(NamedTuple):
         """How far queries may be from the middle: no farther than `rtol` allows.
 
         Distances that count are the least one, and what softmax weights add to it on average: twice the logarithm of
-        the number of rows, below 100.
+        the sum of the weights over that of the nearest row, below 100 for up to 20 decades of it.
         """
         return rtol / (4 * self.roundoff * math.sqrt(self.farthest + 100))
 
@@ -77,6 +77,11 @@ SINGLE_RTOL = 1e-4
 def most_for_products(d, rtol, roundoff=DOUBLE.roundoff):
     """How much two squares may add up to for weights that follow from their inner product to be right to `rtol`."""
     return rtol / ((d + 6) * roundoff)
+
+
+def _cut(coordinates):
+    """Bring coordinates back to where their squares are numbers."""
+    return np.clip(coordinates, -_FARTHEST, _FARTHEST, out=coordinates)
 
 
 def middle(Z):
@@ -105,7 +110,7 @@ class Block:
 
     def __init__(self, Zq, rows, origin, g, dtype=np.float64):
         self.rows, self.origin, self.g, self.dtype = rows, origin, g, dtype
-        A = self._scale(np.ascontiguousarray(Zq), origin, g)
+        A = _cut(self._scale(np.ascontiguousarray(Zq), origin, g))
         self.squares = np.einsum("ik,ik->i", A, A)
         self.A = A.astype(dtype, copy=False)
 
@@ -113,8 +118,7 @@ class Block:
     def _scale(Z, origin, g, out=None):
         with np.errstate(over="ignore", invalid="ignore"):
             out = np.subtract(Z, origin, out=out)
-            np.multiply(out, g, out=out)
-        return np.clip(out, -_FARTHEST, _FARTHEST, out=out)
+            return np.multiply(out, g, out=out)
 
     def tiles(self, width, with_products=True):
         """Yield each tile: start, stop, coordinates of shape (d, stop - start), their squares, inner products.
@@ -131,7 +135,11 @@ class Block:
                 B = np.empty((d, before), self.dtype) if self.dtype != np.float64 else wide
                 products = np.empty((m if with_products else 0, before), self.dtype)
             self._scale(self.rows.Z[:, start:stop], self.origin[:, None], self.g[:, None], wide)
-            squares = np.einsum("kj,kj->j", wide, wide).astype(self.dtype, copy=False)
+            with np.errstate(over="ignore", invalid="ignore"):
+                squares = np.einsum("kj,kj->j", wide, wide)
+            if not squares.max() <= _FARTHEST**2:
+                squares = np.einsum("kj,kj->j", _cut(wide), wide)
+            squares = squares.astype(self.dtype, copy=False)
             if B is not wide:
                 B[:] = wide
             if with_products:
@@ -282,13 +290,14 @@ def add_rows_by_products(A, own, rows, start, B, squares_q, squares, products, m
         low[i] = min(low[i], add_tile(own[i], rows, start, s, w, v, f, sums[i], dsums[i]))
 
 
-#: Queries of a block and rows of a tile of products, which fill the second-level cache; queries without products.
-_QUERIES, _TILE, _MOST_QUERIES = 256, 512, 1024
+#: Rows of a tile of products, and bytes of these, which fill a second-level cache; queries of a block without products.
+_TILE, _PRODUCTS, _MOST_QUERIES = 512, 2**21, 1024
 
 _FEWEST_PAIRS = 2**19
 
-#: Multiplications of one block: some milliseconds, so that it can be interrupted.
-_WORK_PER_BLOCK = 2**26
+#: Multiplications of one block, by differences and by products: some hundredths of a second, so that it can be
+#: interrupted.
+_WORK_PER_BLOCK, _WORK_OF_PRODUCTS = 2**28, 2**31
 
 
 def gaussian_sums(rows, g, Zq, own, *, derivatives, rtol, by_products, single=False, n_threads):
@@ -349,8 +358,11 @@ def gaussian_sums(rows, g, Zq, own, *, derivatives, rtol, by_products, single=Fa
             add_rows_by_products(block.A, own[part], rows, start, *args, *mine)
 
     # Enough blocks for several threads, of so many pairs that they are worth a call.
-    most = _QUERIES if by_products else min(_MOST_QUERIES, max(m // 8, _FEWEST_PAIRS // n))
-    step = max(32, min(most, _WORK_PER_BLOCK // (n * max(d, 1))))
+    if by_products:
+        step = min(_PRODUCTS // (_TILE * np.dtype(precision.dtype).itemsize), _WORK_OF_PRODUCTS // (n * d))
+    else:
+        step = min(_MOST_QUERIES, max(m // 8, _FEWEST_PAIRS // n), _WORK_PER_BLOCK // (n * max(d, 1)))
+    step = max(32, step)
     with one_thread_for_blas if by_products else contextlib.nullcontext():
         run_blocks(add, [(first, min(first + step, m)) for first in range(0, m, step)], n_threads)
     low /= _UNIT

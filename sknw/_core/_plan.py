@@ -30,6 +30,9 @@ _START, _START_CELLS, _PER_QUERY, _PRODUCT = 1e4, 2e6, 320.0, 0.25
 #: Above this, squared distances are formed from products of matrices, if these have the digits that are asked for.
 _FEW_FEATURES, _LEAST_RTOL = 18, 1e-13
 
+#: With fewer rows, loops that are made for the Gaussian save less time than it takes to compile them.
+FEWEST_ROWS = 512
+
 #: Fewer pairs than these take less time than choosing.
 _FEW_PAIRS = 2**18
 
@@ -131,9 +134,12 @@ def _moments(kernel):
     return a * b + 1
 
 
-def takes_blocks(kernel, derivatives, rtol):
-    """Whether "dense" scales coordinates, not each difference, for a relative accuracy of `rtol`."""
-    return kernel == "gaussian" and rtol >= _LEAST_RTOL and not derivatives.by_coordinate
+def takes_blocks(kernel, n, derivatives, rtol):
+    """Whether "dense" scales coordinates, not each difference, for a relative accuracy of `rtol`.
+
+    It depends on the number of rows, but not of queries: each has the same answer whichever others are asked with it.
+    """
+    return kernel == "gaussian" and n >= FEWEST_ROWS and rtol >= _LEAST_RTOL and not derivatives.by_coordinate
 
 
 def takes_products(kernel, d, rtol):

@@ -147,7 +147,7 @@ def dense_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING
     with_respect_to = derivatives.for_loops()
     Zq, g, own, rows = read_only(Zq), read_only(g), _own(own, len(Zq)), _read_only(rows)
     (m, d), (p, n) = Zq.shape, rows.Y.shape
-    if m and n and takes_blocks(kernel, derivatives, rtol):
+    if m and takes_blocks(kernel, n, derivatives, rtol):
         from ._gaussian import gaussian_sums
 
         how = {"derivatives": derivatives, "rtol": rtol, "n_threads": n_threads}

@@ -9,9 +9,17 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from sknw._core import Derivatives, Rows, kernel_sums, read_only
 from sknw._core import _gaussian as gaussian_module
+from sknw._core import _plan as plan_module
 from sknw._core._processor import first_level_cache, tile_width
 
 EPS = np.finfo(np.float64).eps
+
+
+@pytest.fixture(autouse=True)
+def _few_rows_too(monkeypatch):
+    monkeypatch.setattr(plan_module, "FEWEST_ROWS", 1)
+
+
 DERIVATIVES = [Derivatives.NOTHING, Derivatives.SCALE, Derivatives.CURVATURE]
 
 
@@ -154,6 +162,7 @@ def test_threads_and_tiles(rng, d, monkeypatch):
     monkeypatch.setattr(gaussian_module, "tile_width", lambda *args: 64)
     monkeypatch.setattr(gaussian_module, "_TILE", 100)
     monkeypatch.setattr(gaussian_module, "_WORK_PER_BLOCK", 1)
+    monkeypatch.setattr(gaussian_module, "_WORK_OF_PRODUCTS", 1)
     other = sums(rows, np.full(d, 0.5), X, own, **how)
     for a, b in zip(one, other, strict=True):
         assert_allclose(a, b, rtol=0, atol=1e-12 * np.abs(a).max())
@@ -170,7 +179,7 @@ def test_memory_is_that_of_a_block(rng, d, single):
     sums(rows, np.full(d, 0.2), X, **how)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    queries, tile = (256, 512) if d > 18 else (1024, 0)
+    queries, tile = (512, 512) if d > 18 else (1024, 0)
     block = 8 * queries * (tile + d) + 8 * max(tile, 1024) * (d + 6)
     # Two threads; of each array of a block some four at a time. Shift, sums, rest, own and what makes them relative.
     assert peak < 8 * n * 8 + 2 * 4 * block + 2**19
