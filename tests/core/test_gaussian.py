@@ -151,6 +151,18 @@ def test_light_rows_keep_their_digits(rng, lightest, single):
     assert_allclose(found, exact, rtol=0, atol=(2e-5 if single else 1e-12) * np.ptp(rows.Y))
 
 
+@pytest.mark.parametrize(("s", "weight", "single"), [(95.0, 1e-12, True), (700.0, 1e-200, False)])
+@pytest.mark.parametrize("d", [1, 20])
+def test_a_light_row_is_not_drowned_by_heavy_ones_out_of_reach(s, weight, single, d):
+    """Of which each has the least power there is, instead of none."""
+    X = np.full((2000, d), 1000.0)
+    X[0] = math.sqrt(s / d)
+    y, w = np.full((1, 2000), -0.5), np.ones(2000)
+    y[0, 0], w[0] = 0.5, weight
+    rows = Rows(read_only(X.T), read_only(y), read_only(w), np.zeros(2000))
+    assert averages(rows, np.ones(d), np.zeros((1, d)), rtol=1e-10, single=single)[0, 0] == 0.5
+
+
 @pytest.mark.parametrize("d", [2, 30])
 def test_threads_and_tiles(rng, d, monkeypatch):
     """The same bits for any number of threads, the same numbers for any block and tile."""
