@@ -151,11 +151,11 @@ def test_light_rows_keep_their_digits(rng, lightest, single):
     assert_allclose(found, exact, rtol=0, atol=(2e-5 if single else 1e-12) * np.ptp(rows.Y))
 
 
-@pytest.mark.parametrize(("s", "weight", "single"), [(95.0, 1e-12, True), (700.0, 1e-200, False)])
+@pytest.mark.parametrize(("s", "weight", "far", "single"), [(95.0, 1e-12, 25.0, True), (700.0, 1e-200, 1e3, False)])
 @pytest.mark.parametrize("d", [1, 20])
-def test_a_light_row_is_not_drowned_by_heavy_ones_out_of_reach(s, weight, single, d):
+def test_a_light_row_is_not_drowned_by_heavy_ones_out_of_reach(s, weight, far, single, d):
     """Of which each has the least power there is, instead of none."""
-    X = np.full((2000, d), 1000.0)
+    X = np.full((2000, d), far / math.sqrt(d))
     X[0] = math.sqrt(s / d)
     y, w = np.full((1, 2000), -0.5), np.ones(2000)
     y[0, 0], w[0] = 0.5, weight
