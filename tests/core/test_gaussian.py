@@ -163,6 +163,15 @@ def test_a_light_row_is_not_drowned_by_heavy_ones_out_of_reach(s, weight, far, s
     assert averages(rows, np.ones(d), np.zeros((1, d)), rtol=1e-10, single=single)[0, 0] == 0.5
 
 
+@pytest.mark.parametrize("single", [False, True])
+def test_no_squared_distance_is_negative(rng, single):
+    """A row is at none from itself, which products of matrices find but for rounding, to either side of zero."""
+    X, rows = make_rows(rng, 700, 40, 1)
+    shift = sums(rows, np.full(40, 0.2), X, rtol=1e-10, single=single).shift
+    assert (shift >= 0).all()
+    assert (shift > 0).any()
+
+
 @pytest.mark.parametrize("d", [2, 30])
 def test_threads_and_tiles(rng, d, monkeypatch):
     """The same bits for any number of threads, the same numbers for any block and tile."""
