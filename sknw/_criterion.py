@@ -332,7 +332,7 @@ def loo_error(
     rtol : float, default=1e-12
         What each prediction may be wrong by, besides rounding, in units of the range of the targets: fewer digits than
         that are enough for an average, but not for the difference of two criteria. 0 admits only what is exact to
-        rounding.
+        rounding. All is float64, whatever the type of X.
     n_jobs : int, default=None
         Threads, as in `NadarayaWatsonRegressor`. The result does not depend on it.
     return_gradient : bool, default=False

@@ -106,9 +106,9 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
     rtol : float, default=1e-10
         What a prediction may be wrong by, besides rounding, in units of the range of the targets: the algorithms
         "window" and "fast_gauss" neglect that much where a kernel never vanishes, and the Gaussian over every pair may
-        lose as much. It holds for each query. 0 admits only what is exact to rounding. Where X is float32, in `fit` and
-        in `predict`, and every pair is visited with the Gaussian, predictions are right to some 1e-6 only, and never
-        worse than :ref:`the user guide <float32>` says, in half the time; with 0 that is not done.
+        lose as much. It holds for each query, unless X is float32 both in `fit` and in `predict`: where every pair is
+        then visited with the Gaussian, predictions take about half the time and are right to some 1e-6, at worst to
+        1e-4 and what float32 distances lose (:ref:`float32`). 0 admits only what is exact to rounding in float64.
     solver : {"lbfgs", "adam"}, default="lbfgs"
         For ``bandwidth="gradient"``: L-BFGS-B on all rows, or Adam with mini-batches of rows whose errors count,
         predicted from all rows. The latter is for many rows in more than three features, where a pass over all pairs is
