@@ -28,7 +28,7 @@ def make_data(n, d, seed=0):
     return X, np.sin(2 * X[:, : min(d, 4)]).sum(axis=1) + 0.5 * rng.normal(size=n)
 
 
-def ours(X, y, calls=3, **parameters):
+def ours(X, y, calls=9, **parameters):
     """Shortest time, and the last of the fitted models."""
     times = []
     for _ in range(calls):

@@ -30,6 +30,9 @@ _ROWS_TO_SEARCH = 2000
 #: Of starts by shape, one for a feature, there are no more than this.
 _MOST_SHAPES = 12
 
+#: Local minima whose logarithms are that close to the best are that one itself.
+_APART = 1e-3
+
 #: A start that is within this share of the best goes on to all rows, one beside the best at the most.
 _NEARLY_AS_GOOD = 0.02
 
@@ -161,7 +164,8 @@ def _best_of(objective, family, start, shrinkage, limits, solver, tell):
         else:
             starts = _compare(objective, family, start, shrinkage, limits)
         for theta in starts:
-            limits = limits._replace(below=min(end.penalized for end in ends))
+            known = tuple(end.theta for end in ends[1:])
+            limits = limits._replace(below=min(end.penalized for end in ends), known=known)
             ends.append(solver(objective, family, theta, start.criterion, shrinkage, limits, tell))
             if ends[-1].why == "callback":
                 break
@@ -184,13 +188,16 @@ def _compare(objective, family, start, shrinkage, limits):
     scale, gradient = learn(here.bandwidth(np.zeros(here.size)), here.derivatives)
     narrow = np.argsort(-gradient, kind="stable")[:_MOST_SHAPES]  # those first that gain most by it
     factors = start.searched[0][:, family.features[0]] / start.h[family.features[0]]
-    low = local_minima(*start.searched[1:]) & np.isfinite(factors)
+    low = local_minima(*start.searched[1:]) & np.isfinite(factors) & (np.abs(np.log(factors)) > _APART)
     shapes = np.eye(len(family.features))[narrow]
     logs = [0.0, *np.log(factors[low]), *(2 * shapes if every == 1 else []), *(1 - 2 * shapes)]
     if not scale > 0:
         return [np.zeros(family.size)]
     short = limits._replace(max_iter=_ITERATIONS_TO_COMPARE, tol=_TOL_TO_COMPARE) if every > 1 else in_folds(limits)
-    ends = [lbfgs(learn, here, here.around(log), scale, shrinkage, short) for log in logs]
+    ends = []
+    for log in logs:
+        known = tuple(end.theta for end in ends)
+        ends.append(lbfgs(learn, here, here.around(log), scale, shrinkage, short._replace(known=known)))
     objective.n_evaluations += learn.n_evaluations
     ends.sort(key=lambda end: end.penalized)
     best = ends[0]

@@ -45,6 +45,8 @@ class Limits(NamedTuple):
         Bounds of the logarithms of the bandwidths, relative to those in the middle of the family.
     below : float
         A descent that has no prospect of an end below this gives up.
+    known : tuple of ndarray
+        Where others have ended: a descent that comes near, after that has begun, goes the same way.
     """
 
     max_iter: int
@@ -52,10 +54,15 @@ class Limits(NamedTuple):
     low: float
     high: float
     below: float = math.inf
+    known: tuple[np.ndarray, ...] = ()
 
 
 #: The least curvature that is counted on where a descent might give up: along a slope g it falls by g² / (2 curvature).
 _CURVATURE = 5e-4
+
+
+#: Minima are further apart than that, in each theta.
+_NEAR = 0.1
 
 
 class _Stopped(Exception):
@@ -109,6 +116,8 @@ def lbfgs(objective, family, theta, scale, shrinkage, limits, tell=None):
         if tell is not None and tell("iteration", family.bandwidth(best.theta)):
             raise _Stopped("callback")
         if best.penalized - steepest / (2 * _CURVATURE) > limits.below:
+            raise _Stopped("converged")
+        if any(np.abs(best.theta - theta).max() < _NEAR for theta in limits.known):
             raise _Stopped("converged")
 
     # The derivative in the logarithm of a bandwidth is at most twice that in what stands for it.

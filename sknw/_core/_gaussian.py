@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ._dense import add_moments, add_scaled, copy, squared_distances
-from ._jit import as_in, bits, half_to_the, jit, jit_entry, not_inlined, number, overload_jit, wide_vectors
+from ._jit import as_in, bits, half_to_the, jit, jit_entry, jit_sum, not_inlined, number, overload_jit, wide_vectors
 from ._processor import tile_width
 from ._rows import Derivatives, State, read_only
 from ._threads import one_thread_for_blas, run_blocks
@@ -120,12 +120,13 @@ class Block:
             out = np.subtract(Z, origin, out=out)
             return np.multiply(out, g, out=out)
 
-    def tiles(self, width, with_products=True):
+    def tiles(self, width, with_products=True, queries=slice(None)):
         """Yield each tile: start, stop, coordinates of shape (d, stop - start), their squares, inner products.
 
-        The arrays of a tile are used again for the next one.
+        Products are those with a slice of the queries. The arrays of a tile are used again for the next one.
         """
-        n, (m, d) = len(self.rows.w), self.A.shape
+        A = self.A[queries]
+        n, (m, d) = len(self.rows.w), A.shape
         before = None
         for start in range(0, n, width):
             stop = min(start + width, n)
@@ -143,7 +144,7 @@ class Block:
             if B is not wide:
                 B[:] = wide
             if with_products:
-                np.matmul(self.A, B, out=products)
+                np.matmul(A, B, out=products)
             yield start, stop, B, squares, products
 
 
@@ -204,33 +205,74 @@ def _add_powers(s, w, Y, start, v, sums):
     return double if s.dtype.bitwidth == 64 else single
 
 
-@jit
-def add_tile(own, rows, start, s, w, v, f, sums, dsums):
-    """Add the rows of a tile, of weights w, to the sums of one query; returns the smallest s.
+@jit_sum
+def add_squares(a, B, v, Y, start, dsums):
+    """Add up the weights v of a tile times the squared difference of each coordinate, and these times Y."""
+    not_inlined()
+    wide_vectors()
+    n = v.shape[0]
+    y = Y[0, start : start + n]
+    for k in range(a.shape[0]):
+        a_k, b, mass, moment = a[k], B[k, :n], 0.0, 0.0
+        for j in range(n):
+            t = a_k - b[j]
+            t = v[j] * (t * t)
+            mass += t
+            moment += t * y[j]
+        dsums[k, 0] += mass
+        dsums[k, 1] += moment
+        for c in range(1, Y.shape[0]):
+            y_c, moment = Y[c, start : start + n], 0.0
+            for j in range(n):
+                t = a_k - b[j]
+                moment += v[j] * (t * t) * y_c[j]
+            dsums[k, 1 + c] += moment
 
-    v and f are buffers. `dsums` has the sums of v s, then of v s s, as far as there are any.
-    """
+
+def add_derivatives(with_respect_to, a, B, s, v, f, Y, start, dsums):
+    """Add the derivatives of a tile, of weights v: sums of v s and of v s s, as many as asked, or of each square."""
+    raise NotImplementedError("for compiled code only")
+
+
+@overload_jit(add_derivatives)
+def _add_derivatives(with_respect_to, a, B, s, v, f, Y, start, dsums):
+    """Choose what is compiled, by the type of `with_respect_to`."""
+
+    def scale(with_respect_to, a, B, s, v, f, Y, start, dsums):
+        if dsums.shape[0] > 0:
+            add_scaled(v, s, f, Y, start, dsums[0])
+        if dsums.shape[0] > 1:
+            add_scaled(f, s, v, Y, start, dsums[1])
+
+    def features(with_respect_to, a, B, s, v, f, Y, start, dsums):
+        add_squares(a, B, v, Y, start, dsums)
+
+    return features if len(with_respect_to) else scale
+
+
+@jit
+def add_tile(with_respect_to, a, B, own, rows, start, s, w, v, f, sums, dsums):
+    """Add the rows of a tile, of weights w, to the sums of one query; returns the smallest s; v and f are buffers."""
     mine = own - start
     if 0 <= mine < s.shape[0]:
         w[mine] = rows.w_rest[own]
         if rows.w_rest[own] == 0.0:
             s[mine] = _OUT
     low = add_powers(s, w, rows.Y, start, v, sums)
-    if dsums.shape[0] > 0:
-        add_scaled(v, s, f, rows.Y, start, dsums[0])
-    if dsums.shape[0] > 1:
-        add_scaled(f, s, v, rows.Y, start, dsums[1])
+    add_derivatives(with_respect_to, a, B, s, v, f, rows.Y, start, dsums)
     if 0 <= mine < s.shape[0]:
         w[mine] = rows.w[own]
     return low
 
 
 @jit_entry(allocates=False)
-def add_rows(A, own, rows, origin, g, B, buffers, low, sums, dsums):
+def add_rows(with_respect_to, A, own, rows, origin, g, B, buffers, low, sums, dsums):
     """Add all rows to the sums of some queries.
 
     Parameters
     ----------
+    with_respect_to : tuple
+        Two zeros for derivatives in each feature, empty for as many in the scale as `dsums` has room for.
     A : ndarray[:, ::1] of shape (m, d), float64 or float32
         Queries, centred and scaled.
     own : int64[::1] of shape (m,)
@@ -257,7 +299,8 @@ def add_rows(A, own, rows, origin, g, B, buffers, low, sums, dsums):
         copy(rows.w, start, w)
         for i in range(A.shape[0]):
             squared_distances(A[i], B, 0, None, s)
-            low[i] = min(low[i], add_tile(own[i], rows, start, s, w, v, f, sums[i], dsums[i]))
+            args = A[i], B, own[i], rows, start, s, w, v, f, sums[i], dsums[i]
+            low[i] = min(low[i], add_tile(with_respect_to, *args))
 
 
 @jit_entry(allocates=False)
@@ -287,13 +330,13 @@ def add_rows_by_products(A, own, rows, start, B, squares_q, squares, products, m
             distances_from_products(i, squares_q[i], squares, products, s)
         else:
             squared_distances(A[i], B, 0, None, s)
-        low[i] = min(low[i], add_tile(own[i], rows, start, s, w, v, f, sums[i], dsums[i]))
+        low[i] = min(low[i], add_tile((), A[i], B, own[i], rows, start, s, w, v, f, sums[i], dsums[i]))
 
 
 #: Rows of a tile of products, and bytes of these, which fill a second-level cache; queries of a block without products.
 _TILE, _PRODUCTS, _MOST_QUERIES = 512, 2**21, 1024
 
-_FEWEST_PAIRS = 2**19
+_FEWEST_PAIRS = 2**18
 
 #: Multiplications of one block, by differences and by products: some hundredths of a second, so that it can be
 #: interrupted.
@@ -301,13 +344,13 @@ _WORK_PER_BLOCK, _WORK_OF_PRODUCTS = 2**28, 2**31
 
 
 def gaussian_sums(rows, g, Zq, own, *, derivatives, rtol, by_products, single=False, n_threads):
-    """`_sums.dense_sums` for the Gaussian: without derivatives, or with those in the scale.
+    """`_sums.dense_sums` for the Gaussian: without derivatives, with those in the scale, or by differences in each feature.
 
     Parameters
     ----------
     rows, g, Zq, own
         As the compiled loops take them.
-    derivatives : {Derivatives.NOTHING, Derivatives.SCALE, Derivatives.CURVATURE}
+    derivatives : {Derivatives.NOTHING, Derivatives.SCALE, Derivatives.CURVATURE, Derivatives.FEATURES}
     rtol : float
         What each weight may be wrong by, relative to itself, besides rounding of differences.
     by_products : bool
@@ -328,10 +371,12 @@ def gaussian_sums(rows, g, Zq, own, *, derivatives, rtol, by_products, single=Fa
     (m, d), (p, n) = Zq.shape, rows.Y.shape
     precision, state = SINGLE if single else DOUBLE, State.empty(m, p, derivatives.count(d))
     low, sums, dsums = state
+    with_respect_to = derivatives.for_loops() if derivatives == Derivatives.FEATURES else ()
     scaled, rtol = g * math.sqrt(_UNIT), SINGLE_RTOL if single else rtol
     # Not that of the queries: each has the same answer whichever others are asked with it.
     origin = middle(rows.Z[:, n * np.arange(1, 10, 2) // 10].T)
-    near = Block(Zq, rows, origin, scaled).squares <= _UNIT * precision.widest(rtol) ** 2
+    whole = Block(Zq, rows, origin, scaled, precision.dtype)
+    near = whole.squares <= _UNIT * precision.widest(rtol) ** 2
     if not near.all():
         near, asked = np.flatnonzero(near), {"derivatives": derivatives, "rtol": rtol, "by_products": by_products}
         if len(near):
@@ -346,23 +391,23 @@ def gaussian_sums(rows, g, Zq, own, *, derivatives, rtol, by_products, single=Fa
 
     def add(first, last):
         part = slice(first, last)
-        block, room = Block(Zq[part], rows, origin, scaled, precision.dtype), np.empty((4, tile), precision.dtype)
+        A, squares_q, room = whole.A[part], whole.squares[part], np.empty((4, tile), precision.dtype)
         mine = low[part], sums[part], dsums[part]
         if not by_products:
             B = np.empty((d, tile), precision.dtype)
-            add_rows(block.A, own[part], rows, origin, scaled, B, room, *mine)
+            add_rows(with_respect_to, A, own[part], rows, origin, scaled, B, room, *mine)
             return
-        for start, stop, B, squares, products in block.tiles(tile):
+        for start, stop, B, squares, products in whole.tiles(tile, queries=part):
             room = room if stop - start == room.shape[1] else np.empty((4, stop - start), precision.dtype)
-            args = B, block.squares, squares, products, most_square - float(squares.max()), room
-            add_rows_by_products(block.A, own[part], rows, start, *args, *mine)
+            args = B, squares_q, squares, products, most_square - float(squares.max()), room
+            add_rows_by_products(A, own[part], rows, start, *args, *mine)
 
     # Enough blocks for several threads, of so many pairs that they are worth a call.
     if by_products:
         step = min(_PRODUCTS // (_TILE * np.dtype(precision.dtype).itemsize), _WORK_OF_PRODUCTS // (n * d))
     else:
         step = min(_MOST_QUERIES, max(m // 8, _FEWEST_PAIRS // n), _WORK_PER_BLOCK // (n * max(d, 1)))
-    step = max(32, step)
+    step = math.ceil(m / math.ceil(m / max(32, step)))  # of equal size
     with one_thread_for_blas if by_products else contextlib.nullcontext():
         run_blocks(add, [(first, min(first + step, m)) for first in range(0, m, step)], n_threads)
     low /= _UNIT

@@ -30,8 +30,17 @@ _START, _START_CELLS, _PER_QUERY, _PRODUCT = 1e4, 2e6, 320.0, 0.25
 #: Above this, squared distances are formed from products of matrices, if these have the digits that are asked for.
 _FEW_FEATURES, _LEAST_RTOL = 18, 1e-13
 
+#: What pairs of the Gaussian's own loops cost beside others.
+_BLOCKS = 0.65
+
+#: How much longer than the looking up of windows alone all pairs take for these to be counted.
+_WORTH_COUNTING = 2
+
 #: With fewer rows, loops that are made for the Gaussian save less time than it takes to compile them.
 FEWEST_ROWS = 512
+
+#: With fewer rows than that it is not worth what a call takes.
+_FEWEST_BY_FEATURE = 128
 
 #: Fewer pairs than these take less time than choosing.
 _FEW_PAIRS = 2**18
@@ -96,7 +105,8 @@ def plan(kernel, rows, g, Zq, *, derivatives=Derivatives.NOTHING, algorithm="aut
     """
     (d, n), p = rows.Z.shape, len(rows.Y)
     m = n if Zq is None else len(Zq)
-    dense = Plan("dense", _START + n * m * _pair(d, p, derivatives))
+    blocks = _BLOCKS if takes_blocks(kernel, n, d, derivatives, rtol) else 1.0
+    dense = Plan("dense", _START + n * m * blocks * _pair(d, p, derivatives))
     if kernel == "nearest":  # a question of the package's own, whatever the algorithm for the user's
         algorithm = "auto"
     if algorithm == "dense" or callable(kernel) or m == 0 or (n * m <= _FEW_PAIRS and algorithm == "auto"):
@@ -106,12 +116,14 @@ def plan(kernel, rows, g, Zq, *, derivatives=Derivatives.NOTHING, algorithm="aut
     if algorithm in ("auto", "sliding") and slides:
         k = _moments(kernel)
         candidates.append(Plan("sliding", _START + n * (10 + p * (3 + 6 * k)) + m * (15 + p * (8 + 25 * k))))
-    if algorithm in ("auto", "window", "fast_gauss") and d <= MOST_FEATURES_IN_ORDER:
+    look_ups = 2 * _START + m * _PER_QUERY * (1 + 0.5 * derivatives.count(d))
+    # Where windows cannot save much, pairs are not counted: that takes some time, too.
+    promising = algorithm != "auto" or dense.cost > _WORTH_COUNTING * look_ups
+    if algorithm in ("auto", "window", "fast_gauss") and d <= MOST_FEATURES_IN_ORDER and promising:
         from ._window import expected_pairs
 
         pairs = expected_pairs(kernel, rows, g, Zq, rtol=rtol)
-        per_query = _PER_QUERY * (1 + 0.5 * derivatives.count(d))
-        candidates.append(Plan("window", 2 * _START + m * per_query + pairs * 1.2 * _pair(d, p, derivatives)))
+        candidates.append(Plan("window", look_ups + pairs * 1.2 * _pair(d, p, derivatives)))
     # To look for cells takes some of the time that they take at least.
     least = _START_CELLS + _PRODUCT * _fast_gauss.least_cost(n, m, p)
     promising = algorithm == "fast_gauss" or min(candidate.cost for candidate in candidates) > least
@@ -134,12 +146,16 @@ def _moments(kernel):
     return a * b + 1
 
 
-def takes_blocks(kernel, n, derivatives, rtol):
+def takes_blocks(kernel, n, d, derivatives, rtol):
     """Whether "dense" scales coordinates, not each difference, for a relative accuracy of `rtol`.
 
     It depends on the number of rows, but not of queries: each has the same answer whichever others are asked with it.
     """
-    return kernel == "gaussian" and n >= FEWEST_ROWS and rtol >= _LEAST_RTOL and not derivatives.by_coordinate
+    if derivatives == Derivatives.PAIRS or kernel != "gaussian" or rtol < _LEAST_RTOL:
+        return False
+    if derivatives == Derivatives.FEATURES:  # compiled by itself either way
+        return n >= _FEWEST_BY_FEATURE and not takes_products(kernel, d, rtol)
+    return n >= FEWEST_ROWS
 
 
 def takes_products(kernel, d, rtol):

@@ -147,7 +147,7 @@ def dense_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING
     with_respect_to = derivatives.for_loops()
     Zq, g, own, rows = read_only(Zq), read_only(g), _own(own, len(Zq)), _read_only(rows)
     (m, d), (p, n) = Zq.shape, rows.Y.shape
-    if m and takes_blocks(kernel, n, derivatives, rtol):
+    if m and takes_blocks(kernel, n, d, derivatives, rtol):
         from ._gaussian import gaussian_sums
 
         how = {"derivatives": derivatives, "rtol": rtol, "n_threads": n_threads}
@@ -336,6 +336,7 @@ def _uncached(entry):
 
 
 def _blocks(m, work):
-    """Ranges of queries, each of which takes some work; they depend on nothing but the sizes."""
+    """Ranges of queries of one length, each of which takes some work; they depend on nothing but the sizes."""
     step = max(_FEWEST_QUERIES, int(_WORK_PER_BLOCK // max(work, 1)))
+    step = max(1, math.ceil(m / max(1, math.ceil(m / step))))
     return [(start, min(start + step, m)) for start in range(0, m, step)]

@@ -18,6 +18,7 @@ EPS = np.finfo(np.float64).eps
 @pytest.fixture(autouse=True)
 def _few_rows_too(monkeypatch):
     monkeypatch.setattr(plan_module, "FEWEST_ROWS", 1)
+    monkeypatch.setattr(plan_module, "_FEWEST_BY_FEATURE", 1)
 
 
 DERIVATIVES = [Derivatives.NOTHING, Derivatives.SCALE, Derivatives.CURVATURE]
@@ -72,6 +73,26 @@ def test_sums_are_those_of_differences(rng, n, m, d, offset, leave_out):
     assert_allclose(found.shift, exact.shift, rtol=0, atol=2 * bound)
     if n > 1:
         assert (found.sums != exact.sums).any()  # or else it has not been used
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e8])
+@pytest.mark.parametrize(("n", "m", "d", "p"), [(1, 1, 1, 1), (1100, 9, 1, 1), (1025, 300, 2, 3), (700, 1100, 18, 2)])
+@pytest.mark.parametrize("leave_out", [False, True])
+def test_derivatives_by_feature_are_those_of_differences(rng, n, m, d, p, offset, leave_out):
+    X, rows = make_rows(rng, n, d, p, offset)
+    g = 1 / rng.uniform(1.0, 2.0, size=d) / np.sqrt(d)
+    own = rng.integers(n, size=m) if leave_out else None
+    Zq = X[own] if leave_out else rng.normal(size=(m, d)) + offset
+    Zq[-1] += 1e3  # one that is left to the loops of all kernels
+    own = None if own is None else np.append(own[:-1], -1)
+    exact, found = (sums(rows, g, Zq, own, rtol=rtol, derivatives=Derivatives.FEATURES) for rtol in (0, 1e-10))
+    # As above: the square of one difference is at most 50, too, and wrong by no more than the sum of all.
+    bound = ((d + 6) * EPS / 2 * 50 + 1200 * EPS) * exact.sums[:, :1] * np.abs(rows.Y).max()
+    assert (np.abs(found.sums - exact.sums) <= bound).all()
+    assert (np.abs(found.dsums - exact.dsums) <= 60 * bound[:, None])[:-1].all()
+    assert_array_equal(found.dsums[-1], exact.dsums[-1])
+    if n > 1:
+        assert (found.dsums[:-1] != exact.dsums[:-1]).any()  # or else it has not been used
 
 
 @pytest.mark.parametrize("d", [1, 20])
