@@ -11,11 +11,12 @@ from ._core import (
     Derivatives,
     check_applies,
     goes_backward,
+    in_cache,
     kernel_sums_of_scales,
     pull_back,
     run_blocks,
 )
-from ._pooling import Metric, Sample, average, can_leave_out, in_cache
+from ._pooling import Metric, Sample, average, can_leave_out
 from ._validation import (
     ALGORITHM,
     BANDWIDTH,
@@ -148,34 +149,41 @@ def _errors(rows, own, averages, derivatives, n_threads, *, backward=False):
 
     def add_up(start, stop):
         part = slice(start, stop)
-        mine = own[part]
+        mine = _as_slice(own[part])
         w, mass, dsums, slope, error = rows.w[mine], state.sums[part, 0], state.dsums[part], np.zeros(q), 0.0
         # Where no row is in reach, derivatives are 0; and so far out that nothing but rounding is left of them.
-        far = state.shift[part] > _NO_DIGITS
-        mass = np.where((mass >= SMALLEST_MASS) & ~far, mass, np.inf)
-        if far.any():
-            dsums = np.where(far[:, None, None], 0.0, dsums)
-        factors = 2 / p * w / mass
+        lost = (mass < SMALLEST_MASS) | (state.shift[part] > _NO_DIGITS)
+        if lost.any():
+            mass, dsums = np.where(lost, np.inf, mass), np.where(lost[:, None, None], 0.0, dsums)
+        factors = w / mass if q else None
         for c, y in enumerate(rows.Y):  # one number for each row at a time: axes of length 1 would take longer
             m = means[part, c]
             residuals = m - y[mine]
-            error += np.sum(w * residuals * residuals) / p
+            error += np.einsum("i,i,i", w, residuals, residuals) / p
             if not q:
                 continue
             adjoint = factors * residuals
+            adjoint *= 2 / p
             if backward:
                 adjoints[part, 1 + c] = adjoint
                 adjoints[part, 0] -= adjoint * m
             for k in range(dsums.shape[1]):
-                slope[k] += np.sum(adjoint * (dsums[:, k, 1 + c] - m * dsums[:, k, 0]))
+                slope[k] += np.einsum("i,i", adjoint, dsums[:, k, 1 + c] - m * dsums[:, k, 0])
             if derivatives == Derivatives.CURVATURE and dsums.shape[1]:
                 first = dsums[:, 0, 1 + c] - m * dsums[:, 0, 0]  # times the mass
-                slope[1] += np.sum((factors * first - 2 * adjoint * dsums[:, 0, 0]) * first / mass)
+                slope[1] += np.einsum("i,i", (2 / p * factors * first - 2 * adjoint * dsums[:, 0, 0]) / mass, first)
         found[start] = w.sum(), error, slope
 
     run_blocks(add_up, in_cache(len(own)), n_threads)
     sums = [found[start] for start in sorted(found)]  # in this order, whatever that of the threads
     return _Errors(*(sum(column) for column in zip(*sums, strict=True)), adjoints)
+
+
+def _as_slice(numbers):
+    """Numbers that count up as a slice, of which an array is a view; others as they are."""
+    if len(numbers) and (numbers[1:] - numbers[:-1] == 1).all():
+        return slice(numbers[0], numbers[-1] + 1)
+    return numbers
 
 
 def _parts(rows, queries, step):

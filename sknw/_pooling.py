@@ -13,6 +13,7 @@ from ._core import (
     Derivatives,
     Rows,
     State,
+    in_cache,
     kernel_sums,
     kernel_weights,
     read_only,
@@ -218,14 +219,6 @@ def average(kernel, rows, g, Zq, own=None, *, empty="nearest", derivatives=Deriv
     run_blocks(divide, in_cache(len(mass)), how.get("n_threads", 1))
     _fill_void(_means, means, void, kernel, rows, g, Zq, own, empty, how)
     return Averages(means, void & can_be_empty(kernel), state)
-
-
-def in_cache(m):
-    """Ranges of so few queries that what simple arithmetic does to them stays in the cache."""
-    return [(start, min(start + _IN_CACHE, m)) for start in range(0, m, _IN_CACHE)]
-
-
-_IN_CACHE = 2**14
 
 
 def weights(kernel, rows, g, Zq, own=None, *, empty="nearest", n_threads=1):

@@ -33,7 +33,7 @@ from ._sums import (
     kernel_weights,
     pull_back,
 )
-from ._threads import available_threads, one_thread_for_blas, run_blocks
+from ._threads import available_threads, in_cache, one_thread_for_blas, run_blocks
 
 __all__ = [
     "ALGORITHMS",
@@ -50,6 +50,7 @@ __all__ = [
     "check_applies",
     "chosen_algorithm",
     "goes_backward",
+    "in_cache",
     "kernel_sums",
     "kernel_sums_of_scales",
     "kernel_weights",

@@ -45,7 +45,7 @@ from ._series import (
     stages,
     terms_of,
 )
-from ._threads import run_blocks
+from ._threads import in_cache, run_blocks
 
 #: Cells of more features hold too few rows each.
 MOST_FEATURES = 3
@@ -225,12 +225,8 @@ def fast_gauss_sums(rows, g, Zq, own, all_rows, *, derivatives=Derivatives.NOTHI
         out[1:, 0, part] -= v * rows.Y[:, mine]
 
     if own is not None:
-        run_blocks(leave_out, [(start, start + _IN_CACHE) for start in range(0, m, _IN_CACHE)], n_threads)
+        run_blocks(leave_out, in_cache(m), n_threads)
     return State(np.zeros(m), out[:, 0].T, out[:, 1:].transpose(2, 1, 0)), error
-
-
-#: Queries that simple arithmetic is done for at a time.
-_IN_CACHE = 2**14
 
 
 def _translations(accuracy, cells, weights, derivatives, n_threads):

@@ -11,7 +11,7 @@ from ._plan import plan, takes_blocks, takes_products, worth_a_second_pass
 from ._processor import tile_width
 from ._profiles import CUSTOM, NEAREST, PROFILES
 from ._rows import Derivatives, Rows, State, read_only
-from ._threads import run_blocks
+from ._threads import in_cache, run_blocks
 
 #: A block of queries is what one thread does without asking: some milliseconds of work, so that it can be interrupted,
 #: and enough queries for a tile of rows to be worth fetching. The unit is a pair with one feature and one output.
@@ -82,14 +82,27 @@ def kernel_sums(
     if chosen.algorithm == "window":
         return window_sums(kernel, rows, g, Zq, own, derivatives=derivatives, rtol=rtol, **how)
     state, error = fast_gauss_sums(rows, g, Zq, own, all_rows, derivatives=derivatives, layout=chosen.layout, **how)
-    # A mass M and moments N that are wrong by e and e |y| at most, |y| <= R / 2, give an average N / M that is wrong by
-    # R e / (M - e): certainly no more than rtol R, or else the query is summed up once more.
-    mass = state.sums[:, 0]
-    rest = np.flatnonzero(~(rtol * (mass - error) >= error))
+    rest = _uncertain(state.sums[:, 0], error, rtol, n_threads)
     if len(rest):
         own = None if own is None else own[rest]
         state.put(rest, window_sums(kernel, rows, g, Zq[rest], own, derivatives=derivatives, rtol=rtol, **how))
     return state
+
+
+def _uncertain(mass, error, rtol, n_threads):
+    """Queries whose sums may be too wrong.
+
+    A mass M and moments N that are wrong by e and e |y| at most, |y| <= R / 2, give an average N / M that is wrong by
+    R e / (M - e): certainly no more than rtol R, or else the query is summed up once more.
+    """
+    found = {}
+
+    def look(start, stop):
+        M, e = mass[start:stop], error[start:stop]
+        found[start] = start + np.flatnonzero(~(rtol * (M - e) >= e))
+
+    run_blocks(look, in_cache(len(mass)), n_threads)
+    return np.concatenate([found[start] for start in sorted(found)]) if found else np.zeros(0, dtype=int)
 
 
 def goes_backward(kernel, rows, g, *, derivatives, algorithm="dense", rtol=0.0, n_threads=1):

@@ -106,6 +106,17 @@ def run_blocks(function, blocks, n_threads):
             del error  # whose traceback holds this frame: a circle, which would keep the arrays
 
 
+def in_cache(m):
+    """Blocks of so few queries that what simple arithmetic does to them stays in the second-level cache.
+
+    And of so many that threads seldom wait for each other between two steps of it.
+    """
+    return [(start, min(start + _IN_CACHE, m)) for start in range(0, m, _IN_CACHE)]
+
+
+_IN_CACHE = 2**16
+
+
 class _Job:
     """The blocks of one call of `run_blocks`. Whoever works on it takes one after the other."""
 
