@@ -268,6 +268,9 @@ def _fill_void(compute, out, void, kernel, rows, g, Zq, own, empty, how):
     """Answer the queries that no row is in reach of. A kernel that never vanishes has its limit there."""
     if not void.any():
         return
+    if own is not None and len(g) == 1 and np.count_nonzero(void) > len(own) / 4 and empty == "nearest":
+        out[void] = compute("nearest", rows, g, Zq, own, how)[void]  # all rows take less time than many of them
+        return
     own = None if own is None else own[void]
     if empty == "nearest" or not can_be_empty(kernel):
         out[void] = compute("nearest", rows, g, Zq[void], own, how)

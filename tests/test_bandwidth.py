@@ -146,7 +146,7 @@ def test_a_search_by_some_rows_says_so(rng, monkeypatch):
     """The guarantee is dropped where every pair would have to be visited too often; here from 200 rows on."""
     X = rng.uniform(size=(200, 4))
     y = np.sin(6 * X[:, 0]) + 0.1 * rng.normal(size=200)
-    note = "the search went by the errors of 100 rows: there may be a lower minimum"
+    note = "bandwidths were compared by the errors of 100 of 200 rows: there may be a lower minimum"
     for bandwidth in ("loo", "gradient"):
         assert note not in str(NadarayaWatsonRegressor(bandwidth).fit(X, y).bandwidth_report())
     monkeypatch.setattr("sknw._bandwidth._selection.ENOUGH", 100)

@@ -28,10 +28,6 @@ _TIE = 1e-12
 #: Of very many rows, the logarithm of the bandwidth is found to this precision, a tenth of what is promised.
 _NEAR = 1e-5
 
-#: With kernels that end at an angle the slope jumps wherever a row comes into reach: a root of it is one of many within
-#: about this distance, and none of them is noticeably lower than the others.
-_ANGLED, _NEAR_ANGLED = ("epanechnikov", "linear", "cosine"), 5e-3
-
 
 class _Point(NamedTuple):
     """One evaluation of the criterion: log c, its value, and its derivatives in log c (NaN where there are none)."""
@@ -40,6 +36,7 @@ class _Point(NamedTuple):
     value: float
     slope: float
     rough: bool = False
+    estimate: bool = False  # from some of the rows
     bend: float = math.nan
 
 
@@ -86,7 +83,7 @@ def search(objective, bandwidth_type):
     factors = np.array([math.exp(point.t) for point in ordered] + [math.inf])
     searched = factors if np.ndim(shape) == 0 else factors[:, None]
     values = np.array([point.value for point in ordered] + [everyone])
-    estimates = np.array([point.rough for point in ordered] + [False]) & curve.sampled
+    estimates = np.array([point.rough and point.estimate for point in ordered] + [False])
     return Selection(
         math.exp(best.t) * shape,
         best.value,
@@ -112,7 +109,10 @@ def _explore(curve, everyone):
         _extend(curve, everyone)
         _bisect_contradictions(curve)
     curve.n_grid = len(curve.points)
-    if (curve.smooth or callable(kernel)) and not curve.sampled:  # of very many rows, no single one makes a kink
+    if curve.sampled:
+        rows = f"{objective.n_estimates} of {len(objective.sample.w)} rows"
+        curve.notes = (f"bandwidths were compared by the errors of {rows}: there may be a lower minimum",)
+    elif curve.smooth or callable(kernel):
         _subdivide(curve, everyone)
     _refine(curve, kernel)
 
@@ -128,19 +128,23 @@ class _Curve:
         # searched in less time than second derivatives take to compile.
         self.curved = objective.kernel == "gaussian" and objective.criterion == "loo"
         self.curved &= len(objective.sample.w) >= FEWEST_ROWS
-        some = objective.rough["queries"]
-        self.sampled = some is not None
         self.notes = ()
-        if self.sampled:
-            self.notes = (f"the search went by the errors of {len(some)} rows: there may be a lower minimum",)
+
+    @property
+    def sampled(self):
+        """Whether some of its points are estimates."""
+        return any(point.estimate for point in self.points.values())
 
     def __call__(self, t, *, rough=False):
         if t in self.points and (rough or not self.points[t].rough):
             return self.points[t]
         derivatives = Derivatives.SCALE if self.smooth else Derivatives.NOTHING
-        derivatives = Derivatives.CURVATURE if self.curved and not rough else derivatives
-        found = self.objective(math.exp(t) * self.shape, derivatives, rough=rough)
-        return self._keep(t, *found, rough)
+        h = math.exp(t) * self.shape
+        if rough:
+            *found, estimate = self.objective.roughly(h, derivatives)
+            return self._keep(t, *found, rough=True, estimate=estimate)
+        derivatives = Derivatives.CURVATURE if self.curved else derivatives
+        return self._keep(t, *self.objective(h, derivatives))
 
     def on_grid(self, grid):
         """Roughly on all of a grid, those that are half an octave apart in one pass."""
@@ -162,8 +166,8 @@ class _Curve:
             if not found:
                 self(left.pop(0), rough=True)
 
-    def _keep(self, t, value, gradient, rough):
-        point = _Point(t, value, gradient[0] if self.smooth else math.nan, rough, *gradient[1:])
+    def _keep(self, t, value, gradient, *, rough=False, estimate=False):
+        point = _Point(t, value, gradient[0] if self.smooth else math.nan, rough, estimate, *gradient[1:])
         if value < self.ceiling:
             self.points[t] = point
         else:
@@ -311,7 +315,8 @@ def _refine(curve, kernel, most=8):
         promise = [min(point.value for point in ordered if a.t <= point.t <= c.t) for a, c in brackets]
     else:  # piecewise constant: the best of the grid
         brackets = promise = []
-    precision = (_NEAR_ANGLED if kernel in _ANGLED else _NEAR) if curve.sampled else 1e-9
+    many = curve.objective.has_many_rows
+    precision = _NEAR if many else 1e-9
     for i in np.argsort(promise)[:most]:
         if promise[i] > min(*promise, lowest.value) + 0.05 * spread:
             break
@@ -322,7 +327,7 @@ def _refine(curve, kernel, most=8):
             _newton(curve, a, b, start, precision)
         elif curve.smooth:
             a, b = _bracket(curve, a, b, start) if a.rough or b.rough else (a, b)
-            if a.slope < 0 < b.slope and curve.sampled:
+            if a.slope < 0 < b.slope and many:
                 _secants(curve, a, b, precision)
             elif a.slope < 0 < b.slope:
                 brentq(lambda t: curve(t).slope, a.t, b.t, xtol=precision)

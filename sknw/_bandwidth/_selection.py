@@ -87,7 +87,8 @@ def _lowest_of_neighbors(criterion):
     return low
 
 
-#: A rough criterion is the mean over about that many of the rows, each predicted from all others.
+#: Where sums over all rows take more than a time in proportion to them, a rough criterion is the mean over about that
+#: many of these, each predicted from all others.
 ENOUGH = 50_000
 
 
@@ -127,8 +128,10 @@ class Objective:
         # Differences between criteria count, so the last steps are taken with more digits than an average needs.
         rtol = options.get("rtol", 0.0)
         n = len(sample.w)
-        some = np.arange(0, n, n // ENOUGH) if n >= 2 * ENOUGH else None  # neighbours are alike: evenly spread
-        self.rough = {**options, "rtol": min(rtol, 1e-6), "queries": some}
+        self.has_many_rows = n >= 2 * ENOUGH
+        self.queries = None  # of all evaluations; None for all rows
+        self._some = np.arange(0, n, n // ENOUGH) if self.has_many_rows else None  # neighbours are alike: evenly spread
+        self.rough = {**options, "rtol": min(rtol, 1e-6)}
         self.fine = {**options, "rtol": min(rtol, 1e-12)}
 
     @property
@@ -157,11 +160,36 @@ class Objective:
         options = self.options | {"derivatives": derivatives, "queries": queries}
         return leave_one_out(self.sample, metric, self.kernel, **options)
 
-    def __call__(self, h, derivatives=Derivatives.NOTHING, *, metric=None, rough=False):
-        """The criterion at a bandwidth, of which the coordinates may be known, with derivatives; or an estimate."""
+    def __call__(self, h, derivatives=Derivatives.NOTHING, *, metric=None):
+        """The criterion at a bandwidth, of which the coordinates may be known, with derivatives."""
+        metric = Metric.of(h, self.sample.X) if metric is None else metric
+        return self._evaluate(h, metric, {"derivatives": derivatives, "queries": self.queries, **self.fine})
+
+    def roughly(self, h, derivatives):
+        """The criterion with six digits, with derivatives, and whether it is an estimate from some of the rows."""
+        metric, queries = Metric.of(h, self.sample.X), self.queries
+        if queries is None and self.has_many_rows and not self._is_linear(metric):
+            queries = self._some
+        found = self._evaluate(h, metric, {"derivatives": derivatives, "queries": queries, **self.rough})
+        return *found, queries is not None
+
+    def _is_linear(self, metric):
+        """Whether sums of all rows take a time in proportion to these."""
+        how = {name: self.rough[name] for name in ("algorithm", "rtol") if name in self.rough}
+        if callable(self.kernel) or how.get("algorithm", "auto") == "dense":
+            return False
+        if len(metric.g) <= 1:  # windows hold few rows where nothing else is chosen
+            return True
+        return chosen_algorithm(self.kernel, metric.rows(self.sample), metric.g, **how) == "fast_gauss"
+
+    @property
+    def n_estimates(self):
+        """Of how many rows an estimate is the mean."""
+        return len(self._some if self.queries is None else self.queries)
+
+    def _evaluate(self, h, metric, options):
         self._begin()
-        args = self.sample, Metric.of(h, self.sample.X) if metric is None else metric, self.kernel
-        options = {"derivatives": derivatives, **(self.rough if rough else self.fine)}
+        args = self.sample, metric, self.kernel
         if self.criterion == "loo":
             value, gradient = leave_one_out(*args, **options)
         else:
@@ -187,7 +215,7 @@ class Objective:
         n, metric = len(self.sample.w), Metric.of(h, self.sample.X)
         if self.criterion != "loo" or callable(self.kernel) or not len(metric.g):
             return []
-        if self.rough["queries"] is not None or n < _WORTH_A_SERIES:
+        if self.queries is not None or self.has_many_rows or n < _WORTH_A_SERIES:
             return []
         how = {name: self.rough[name] for name in ("algorithm", "rtol") if name in self.rough}
         if self.kernel != "gaussian" or n > _QUICK_SERIES or how.get("algorithm", "auto") != "auto":
@@ -215,8 +243,7 @@ class Objective:
         """The same criterion as the mean over some of the rows only, each predicted from all others."""
         options = {"criterion": self.criterion, "log": self.log, "deadline": self.deadline}
         some = Objective(self.sample, self.kernel, self.options, **options)
-        some.rough = some.rough | {"queries": queries}
-        some.fine = some.fine | {"queries": queries}
+        some.queries, some.has_many_rows = queries, True
         return some
 
     def on(self, sample):

@@ -24,8 +24,9 @@ from ._rows import Derivatives
 
 ALGORITHMS = ("dense", "sliding", "window", "fast_gauss")
 
-# In nanoseconds: what a call costs before the first pair, a query that looks up its boxes, and a product of a series.
-_START, _START_CELLS, _PER_QUERY, _PRODUCT = 1e4, 2e6, 320.0, 0.25
+# In nanoseconds: what a call costs before the first pair, a query that looks up its boxes, a row that looks at its
+# neighbours, and a product of a series.
+_START, _START_CELLS, _PER_QUERY, _PER_ROW, _PRODUCT = 1e4, 2e6, 320.0, 60.0, 0.25
 
 #: Above this, squared distances are formed from products of matrices, if these have the digits that are asked for.
 _FEW_FEATURES, _LEAST_RTOL = 18, 1e-13
@@ -116,14 +117,16 @@ def plan(kernel, rows, g, Zq, *, derivatives=Derivatives.NOTHING, algorithm="aut
     if algorithm in ("auto", "sliding") and slides:
         k = _moments(kernel)
         candidates.append(Plan("sliding", _START + n * (10 + p * (3 + 6 * k)) + m * (15 + p * (8 + 25 * k))))
-    look_ups = 2 * _START + m * _PER_QUERY * (1 + 0.5 * derivatives.count(d))
+    # Neighbours of all rows need not be looked up.
+    per_query, per_pair = (_PER_ROW, 2.0) if d == 1 and Zq is None else (_PER_QUERY, 1.2)
+    look_ups = 2 * _START + m * per_query * (1 + 0.5 * derivatives.count(d))
     # Where windows cannot save much, pairs are not counted: that takes some time, too.
     promising = algorithm != "auto" or dense.cost > _WORTH_COUNTING * look_ups
     if algorithm in ("auto", "window", "fast_gauss") and d <= MOST_FEATURES_IN_ORDER and promising:
         from ._window import expected_pairs
 
         pairs = expected_pairs(kernel, rows, g, Zq, rtol=rtol)
-        candidates.append(Plan("window", look_ups + pairs * 1.2 * _pair(d, p, derivatives)))
+        candidates.append(Plan("window", look_ups + pairs * per_pair * _pair(d, p, derivatives)))
     # To look for cells takes some of the time that they take at least.
     least = _START_CELLS + _PRODUCT * _fast_gauss.least_cost(n, m, p)
     promising = algorithm == "fast_gauss" or min(candidate.cost for candidate in candidates) > least

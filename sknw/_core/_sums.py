@@ -79,6 +79,10 @@ def kernel_sums(
         return sliding_sums(kernel, rows, g, Zq, own, derivatives=derivatives, **how)
     from ._window import window_sums
 
+    if chosen.algorithm == "window" and all_rows and len(g) == 1:
+        from ._neighbours import neighbour_sums
+
+        return neighbour_sums(kernel, rows, g, derivatives=derivatives, rtol=rtol, **how)
     if chosen.algorithm == "window":
         return window_sums(kernel, rows, g, Zq, own, derivatives=derivatives, rtol=rtol, **how)
     state, error = fast_gauss_sums(rows, g, Zq, own, all_rows, derivatives=derivatives, layout=chosen.layout, **how)

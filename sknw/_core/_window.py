@@ -373,24 +373,16 @@ def window_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHIN
     if d > 1:
         tiles = Boxes(rows.Z, rows.Z).groups(_TILE)
         boxes = [tiles, tiles.groups(_GROUP)]
-    with np.errstate(divide="ignore"):
-        log_share = float(np.log(rows.w.sum()) - np.log(rtol))
+    log_share = log_of_share(rows, rtol)
     compiled = (0,) * (NEAREST if kernel == "nearest" else PROFILES[kernel]).code
-    budget = max(1, _WORK_PER_CALL // ((d + p) * (1 + q)))
     state, counts = State.empty(m, p, q), np.zeros(m, np.int64)
-    blocks = [(start, min(start + _QUERIES_PER_CALL, m)) for start in range(0, m, _QUERIES_PER_CALL)]
 
-    def add(start, stop):
+    def add(start, stop, budget):
         args = compiled, derivatives.for_loops(), Zq, own, g, rows
         rest = log_share, start, stop, budget, state, counts
-        start = add_rows_between(*args, *rest) if d == 1 else add_rows_within(*args, *boxes, *rest)
-        if start < stop:  # more work than expected: two threads may share what is left
-            middle = start + (stop - start) // (2 * _BLOCK) * _BLOCK
-            blocks.extend([(start, middle), (middle, stop)])
+        return add_rows_between(*args, *rest) if d == 1 else add_rows_within(*args, *boxes, *rest)
 
-    while blocks:
-        todo, blocks[:] = blocks[:], []
-        run_blocks(add, todo, n_threads)
+    run_by_budget(add, m, (d + p) * (1 + q), n_threads)
     if visited is not None:
         visited[order] += counts
     if d > 1 and kernel != "nearest" and math.isfinite(PROFILES[kernel].reach):
@@ -400,6 +392,31 @@ def window_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHIN
     back = np.empty_like(order)
     back[order] = np.arange(m)
     return State(*(a[back] for a in state))
+
+
+def log_of_share(rows, rtol):
+    """The logarithm of the sum of all weights over the share of a query's mass that may be neglected."""
+    with np.errstate(divide="ignore"):
+        return float(np.log(rows.w.sum()) - np.log(rtol))
+
+
+def run_by_budget(add, m, per_pair, n_threads, per_call=_QUERIES_PER_CALL):
+    """Call ``add(start, stop, budget)`` for all queries, which returns where to go on if the pairs are more than that.
+
+    `per_pair` is the work of a pair.
+    """
+    budget = max(1, _WORK_PER_CALL // per_pair)
+    blocks = [(start, min(start + per_call, m)) for start in range(0, m, per_call)]
+
+    def work(start, stop):
+        start = add(start, stop, budget)
+        if start < stop:  # more work than expected: two threads may share what is left
+            middle = start + (stop - start) // (2 * _BLOCK) * _BLOCK
+            blocks.extend([(start, middle), (middle, stop)])
+
+    while blocks:
+        todo, blocks[:] = blocks[:], []
+        run_blocks(work, todo, n_threads)
 
 
 #: Queries that an estimate is made from.

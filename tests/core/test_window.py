@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import naive
 from sknw._core import PROFILES, Derivatives, Rows, kernel_sums, read_only
 from sknw._core import _window as window_module
+from sknw._core._neighbours import neighbour_sums
 from sknw._core._order import spatial_order
 from sknw._core._window import window_sums
 
@@ -38,14 +39,25 @@ def assert_as_dense(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NO
     (148 + n / 64) eps of the sum of their sizes; where they are moved to a nearer row, some twenty times at the most,
     by another 40 eps each in either engine, for beyond an exponent of 37 nothing is left of them. A term of a
     derivative is bounded by that in the scale, since |t_a t_b| <= s.
+
+    Where the queries are all rows, of one feature, so is the state that `neighbour_sums` gives: there, each term comes
+    after the other, which may cost an eps each.
     """
     got = window_sums(kernel, rows, g, Zq, own, derivatives=derivatives, rtol=rtol)
+    _assert_as_dense(got, 0, kernel, rows, g, Zq, own, derivatives, rtol)
+    if len(g) == 1 and own is not None and len(own) == len(rows.w) and (own == np.arange(len(own))).all():
+        other = neighbour_sums(kernel, rows, g, derivatives=derivatives, rtol=rtol)
+        _assert_as_dense(other, len(own), kernel, rows, g, Zq, own, derivatives, rtol)
+    return got
+
+
+def _assert_as_dense(got, n_terms, kernel, rows, g, Zq, own, derivatives, rtol):
     expected = kernel_sums(kernel, rows, g, Zq, own, derivatives=derivatives)
     reached = expected.shift <= 1 if kernel in COMPACT and len(g) > 1 else np.isfinite(expected.shift)
     assert_array_equal(got.shift, np.where(reached, expected.shift, math.inf))
     mass, size = expected.sums[:, 0], max(1, np.abs(rows.Y).max())
     share = rtol if kernel in INFINITE else 0.0
-    rounding = (148 + len(rows.w) / 64 + 2000 * (kernel in INFINITE)) * EPS
+    rounding = (148 + n_terms + len(rows.w) / 64 + 2000 * (kernel in INFINITE)) * EPS
     assert (np.abs(got.sums - expected.sums) <= ((share + rounding) * mass * size)[:, None]).all()
     if derivatives:
         slope = kernel_sums(kernel, rows, g, Zq, own, derivatives=Derivatives.SCALE).dsums[:, 0, 0]
@@ -54,7 +66,6 @@ def assert_as_dense(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NO
     there = mass > 0
     error = np.abs(got.sums[there, 1:] / got.sums[there, :1] - expected.sums[there, 1:] / mass[there, None])
     assert (error <= share * np.ptp(rows.Y, axis=1) + 4 * rounding * size).all()
-    return got
 
 
 @pytest.mark.parametrize("kernel", [*PROFILES, "nearest"])

@@ -1,0 +1,124 @@
+"""Each row left out in turn, in one feature: what `test_window.py` does not do with `neighbour_sums`."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from sknw._core import PROFILES, Derivatives, Rows, kernel_sums, read_only
+from sknw._core import _neighbours as neighbours_module
+from sknw._core import _window as window_module
+from sknw._core._neighbours import neighbour_sums
+from sknw._core._window import window_sums
+
+
+def make_rows(z, y, w):
+    order = np.argsort(z, kind="stable")
+    return Rows(read_only(z[order][None]), read_only(y[order].T), read_only(w[order]), read_only(np.maximum(w - 1, 0)))
+
+
+@pytest.mark.parametrize("kernel", [*PROFILES, "nearest"])
+@pytest.mark.parametrize("n", [1, 2, 511, 512, 513, 1300])
+def test_ties_clusters_and_lone_rows(rng, kernel, n):
+    """Distances from none to such that their squares overflow; blocks that end before, at and after the last row."""
+    z = np.concatenate([np.round(rng.normal(size=n), 1), 1e-9 * rng.normal(size=n), 10.0 ** rng.uniform(1, 300, n)])
+    z, y = rng.permutation(z)[:n], rng.normal(size=(n, 2))
+    for w in (np.ones(n), rng.integers(1, 4, size=n).astype(float), rng.uniform(0.5, 1.5, size=n)):
+        rows, own, g = make_rows(z, y, w), np.arange(n), np.array([1 / 0.05])
+        derivatives = Derivatives.NOTHING if kernel == "nearest" else Derivatives.CURVATURE
+        exact = kernel_sums(kernel, rows, g, rows.Z.T, own, derivatives=derivatives)
+        found = neighbour_sums(kernel, rows, g, derivatives=derivatives)
+        assert_array_equal(found.shift, exact.shift)
+        # Of n terms, added one after the other or in lanes; the profiles are the same functions.
+        mass, rounding = exact.sums[:, 0], (1300 + 148) * np.finfo(float).eps * np.abs(y).max()
+        assert (np.abs(found.sums - exact.sums) <= rounding * mass[:, None] + 1e-300).all()
+        if kernel == "nearest":
+            continue
+        near = exact.shift < 1e12  # beyond that, derivatives have no digits
+        # The sizes of the terms: of kernels with a reach, at most 27 times the weights in it; with u or s instead of e,
+        # those of the others are v e and v e (e - 1) or v e (e - 2).
+        if np.isfinite(PROFILES[kernel].reach):
+            sizes = [27 * kernel_sums("tophat", rows, g, rows.Z.T, own).sums[:, 0]] * 2
+        else:
+            first, second = (np.where(near, exact.dsums[:, k, 0], 0) for k in range(2))
+            sizes = [first + mass, second + 4 * first + mass]
+        for k, size in enumerate(sizes):
+            error = np.abs(found.dsums[near, k] - exact.dsums[near, k])
+            assert (error <= rounding * size[near, None] + 1e-300).all()
+
+
+def test_weights_over_many_decades_keep_their_promise(rng):
+    """What is neglected is a share of the mass that a row sees, be that ever so light."""
+    n = 2000
+    rows = make_rows(rng.normal(size=n), rng.normal(size=(n, 1)), 10.0 ** rng.uniform(-12, 0, size=n))
+    rows = rows._replace(w_rest=read_only(np.zeros(n)))
+    for rtol in (1e-3, 1e-10):
+        found = neighbour_sums("gaussian", rows, np.array([100.0]), derivatives=Derivatives.SCALE, rtol=rtol)
+        exact = kernel_sums("gaussian", rows, np.array([100.0]), rows.Z.T, np.arange(n), derivatives=Derivatives.SCALE)
+        mass = exact.sums[:, :1]
+        slack = rtol + 4000 * np.finfo(float).eps
+        assert (np.abs(found.sums - exact.sums) <= slack * mass * np.abs(rows.Y).max()).all()
+        slope = exact.dsums[:, 0, :1] + mass
+        assert (np.abs(found.dsums - exact.dsums)[:, 0] <= slack * slope * np.abs(rows.Y).max()).all()
+        assert (found.sums != exact.sums).any() or rtol < 1e-3  # some has been neglected
+
+
+def test_no_more_neighbours_are_visited_than_the_row_with_most_of_a_block_has(rng, monkeypatch):
+    n, counted = 20_000, []
+    rows = make_rows(rng.uniform(size=n), rng.normal(size=(n, 1)), np.ones(n))
+    g, within = np.array([2000.0]), np.zeros(n, np.int64)
+    window_sums("epanechnikov", rows, g, rows.Z.T, np.arange(n), visited=within)
+
+    def leave_out_each(kernel, rows, g, log_share, start, stop, budget, state):
+        counted.append(budget)
+        return inner(kernel, rows, g, log_share, start, stop, budget, state)
+
+    # With a budget of so many pairs, one call takes one block more than that is enough for.
+    inner, block = neighbours_module.leave_out_each, neighbours_module._BLOCK
+    monkeypatch.setattr(neighbours_module, "leave_out_each", leave_out_each)
+    monkeypatch.setattr(window_module, "_WORK_PER_CALL", 2 * (4 * block * (within.max() + 2) - 1))
+    neighbour_sums("epanechnikov", rows, g, derivatives=Derivatives.NOTHING)
+    assert len(counted) <= n / (2 * block) + neighbours_module._ROWS_PER_CALL / block
+
+
+def test_a_call_ends_when_it_has_done_its_share(rng, monkeypatch):
+    """And goes on where it was, with the same bits for any number of threads."""
+    rows = make_rows(rng.normal(size=9000), rng.normal(size=(9000, 1)), np.ones(9000))
+    calls, inner = [], neighbours_module.leave_out_each
+    monkeypatch.setattr(neighbours_module, "leave_out_each", lambda *args: calls.append(args) or inner(*args))
+    g, how = np.array([30.0]), {"derivatives": Derivatives.SCALE, "rtol": 1e-10}
+    one = neighbour_sums("gaussian", rows, g, **how)
+    few = len(calls)
+    monkeypatch.setattr(window_module, "_WORK_PER_CALL", 1)
+    calls.clear()
+    two, three = (neighbour_sums("gaussian", rows, g, n_threads=n_threads, **how) for n_threads in (1, 3))
+    assert len(calls) > 6 * few
+    for a, b, c in zip(one, two, three, strict=True):
+        assert_array_equal(b, c)
+        assert_allclose(a, b, rtol=1e-9, atol=1e-9)  # other rows share a block, and what all of these neglect
+
+
+def test_it_is_taken_where_windows_hold_few_rows(rng, monkeypatch):
+    """By leave-one-out of all rows, and only by that."""
+    n, calls = 30_000, []
+    rows = make_rows(rng.uniform(size=n), rng.normal(size=(n, 1)), np.ones(n))
+    inner = neighbours_module.neighbour_sums
+    monkeypatch.setattr(neighbours_module, "neighbour_sums", lambda *a, **k: calls.append(a) or inner(*a, **k))
+    for kernel in ("gaussian", "epanechnikov", "nearest"):
+        calls.clear()
+        how = {"algorithm": "auto", "rtol": 1e-10}
+        found = kernel_sums(kernel, rows, np.array([1e5]), rows.Z.T, np.arange(n), **how)
+        assert len(calls) == 1
+        some = kernel_sums(kernel, rows, np.array([1e5]), rows.Z.T[::3], np.arange(n)[::3], **how)
+        assert len(calls) == 1
+        assert_allclose(found.sums[::3], some.sums, rtol=1e-9, atol=1e-13)
+
+
+def test_a_heavy_row_counts_for_light_ones_from_afar(rng):
+    """Which have none but light ones nearby: what may be neglected is a share of their mass."""
+    z, w = 0.5 * np.arange(1100.0), np.full(1100, 1e-12)
+    w[600] = 1.0
+    rows = make_rows(z, rng.normal(size=(1100, 1)), w)._replace(w_rest=read_only(np.zeros(1100)))
+    found = neighbour_sums("gaussian", rows, np.ones(1), derivatives=Derivatives.NOTHING, rtol=1e-3).sums
+    exact = kernel_sums("gaussian", rows, np.ones(1), rows.Z.T, np.arange(1100)).sums
+    assert exact[588, 0] > 1e3 * exact[500, 0]  # six bandwidths from it
+    assert (np.abs(found - exact) <= 1.01e-3 * exact[:, :1] * np.abs(rows.Y).max()).all()
