@@ -155,23 +155,25 @@ def _errors(rows, own, averages, derivatives, n_threads, *, backward=False):
         lost = (mass < SMALLEST_MASS) | (state.shift[part] > _NO_DIGITS)
         if lost.any():
             mass, dsums = np.where(lost, np.inf, mass), np.where(lost[:, None, None], 0.0, dsums)
-        factors = w / mass if q else None
         for c, y in enumerate(rows.Y):  # one number for each row at a time: axes of length 1 would take longer
             m = means[part, c]
             residuals = m - y[mine]
-            error += np.einsum("i,i,i", w, residuals, residuals) / p
+            adjoint = w * residuals
+            error += np.einsum("i,i", adjoint, residuals) / p
             if not q:
                 continue
-            adjoint = factors * residuals
-            adjoint *= 2 / p
+            adjoint /= mass
             if backward:
-                adjoints[part, 1 + c] = adjoint
-                adjoints[part, 0] -= adjoint * m
+                adjoints[part, 1 + c] = 2 / p * adjoint
+                adjoints[part, 0] -= 2 / p * adjoint * m
             for k in range(dsums.shape[1]):
-                slope[k] += np.einsum("i,i", adjoint, dsums[:, k, 1 + c] - m * dsums[:, k, 0])
-            if derivatives == Derivatives.CURVATURE and dsums.shape[1]:
-                first = dsums[:, 0, 1 + c] - m * dsums[:, 0, 0]  # times the mass
-                slope[1] += np.einsum("i,i", (2 / p * factors * first - 2 * adjoint * dsums[:, 0, 0]) / mass, first)
+                change = m * dsums[:, k, 0]
+                np.subtract(dsums[:, k, 1 + c], change, out=change)
+                slope[k] += 2 / p * np.einsum("i,i", adjoint, change)
+                if derivatives == Derivatives.CURVATURE and k == 0:
+                    change /= mass
+                    twice = w * change - 2 * adjoint * dsums[:, 0, 0]
+                    slope[1] += 2 / p * np.einsum("i,i", twice, change)
         found[start] = w.sum(), error, slope
 
     run_blocks(add_up, in_cache(len(own)), n_threads)

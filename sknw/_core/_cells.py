@@ -62,14 +62,14 @@ class Axis(NamedTuple):
     places: np.ndarray
 
     @classmethod
-    def over(cls, columns, size, reach):
-        """Cells for the points of some arrays; None if their edges cannot be exact."""
-        ends = np.array([end for z in columns for end in (z.min(), z.max())])
+    def over(cls, columns, size, reach, in_order=False):
+        """Cells for the points of some arrays, in ascending order or not; None if their edges cannot be exact."""
+        ends = np.array([end for z in columns for end in ((z[0], z[-1]) if in_order else (z.min(), z.max()))])
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             ends = np.floor(ends / size)
         if not (0 < size < np.inf and np.abs(ends).max() < _LARGEST_NUMBER):
             return None
-        occupied = [_occupied(z, size) for z in columns]
+        occupied = [_occupied(z, size, in_order) for z in columns]
         occupied = occupied[0] if len(columns) == 1 else _unique(np.concatenate(occupied))
         steps = np.minimum(np.diff(occupied), math.ceil(reach / size) + 1)
         return cls(size, occupied, np.concatenate([[0], np.cumsum(steps).astype(np.int64)]))
@@ -115,22 +115,23 @@ def _numbers(z, size):
 
 def _unique(numbers):
     """Different numbers in ascending order; without a sort, if that is the order they come in."""
-    if _is_sorted(numbers):
+    if is_sorted(numbers):
         return numbers[np.append(True, numbers[1:] != numbers[:-1])]
     return np.unique(numbers)
 
 
-def _is_sorted(z):
+def is_sorted(z):
+    """Whether some points are in ascending order."""
     return bool((z[1:] >= z[:-1]).all())
 
 
-def _occupied(z, size):
+def _occupied(z, size, in_order):
     """Numbers of the cells that hold points."""
-    first, last = _numbers(np.array([z.min(), z.max()]), size)
+    first, last = _numbers(np.array([z[0], z[-1]] if in_order else [z.min(), z.max()]), size)
     if last - first >= _LONGEST_TABLE:
         return _unique(_numbers(z, size))
     numbers = first + np.arange(last - first + 1.0)
-    if _by_edges(z, len(numbers)):
+    if in_order and _by_edges(z, len(numbers)):
         return numbers[np.diff(_edges(z, size, numbers)) > 0]
     from ._expansions import mark
 
@@ -140,8 +141,8 @@ def _occupied(z, size):
 
 
 def _by_edges(z, n_cells):
-    """Whether it is quicker to look for edges among points than for points among edges."""
-    return 16 * n_cells < len(z) and _is_sorted(z)
+    """Whether it is quicker to look for edges among points that are in order than for points among edges."""
+    return 16 * n_cells < len(z)
 
 
 def _edges(z, size, numbers):
@@ -164,13 +165,13 @@ class Points(NamedTuple):
     starts: np.ndarray
 
     @classmethod
-    def of(cls, Z, axes, cells):
-        """The points of an array in the cells of some axes."""
+    def of(cls, Z, axes, cells, in_order=False):
+        """The points of an array in the cells of some axes; of one axis they may be in ascending order."""
         from ._expansions import group
 
         n, n_cells = Z.shape[1], int(cells.lengths.prod())
         starts = np.zeros(n_cells + 1, dtype=np.int64)
-        if len(axes) == 1 and _by_edges(Z[0], len(axes[0].occupied)):
+        if in_order and _by_edges(Z[0], len(axes[0].occupied)):
             starts[1 + axes[0].places] = np.diff(_edges(Z[0], axes[0].size, axes[0].occupied))
             return cls(Z, np.arange(n), np.cumsum(starts))
         cell_of, order = np.zeros(n, dtype=np.int64), np.empty(n, dtype=np.int64)

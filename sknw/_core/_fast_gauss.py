@@ -31,7 +31,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._cells import Axis, Cells, Points, round_down
+from ._cells import Axis, Cells, Points, is_sorted, round_down
 from ._rows import Derivatives, State
 from ._series import (
     Accuracy,
@@ -79,6 +79,7 @@ def lay_out(rows, g, Zq, *, derivatives=Derivatives.NOTHING, rtol, most=math.inf
     Parameters
     ----------
     rows : Rows
+        Of one feature in ascending order.
     g : ndarray of shape (d,)
     Zq : ndarray of shape (m, d), or None
         None if the queries are the rows.
@@ -102,8 +103,9 @@ def lay_out(rows, g, Zq, *, derivatives=Derivatives.NOTHING, rtol, most=math.inf
     if not 1 / _LARGEST_FACTOR < min(g) <= max(g) < _LARGEST_FACTOR:
         return None
     some = slice(None, None, 1 + n // _PROBED)
+    in_order = d == 1 and (Zq is None or is_sorted(columns[0][1]))
     for probed in ([(z[some],) for z in rows.Z], columns):  # more points never need fewer cells
-        probes = [Axis.over(column, 1 / g_k, reach / g_k) for column, g_k in zip(probed, g, strict=True)]
+        probes = [Axis.over(column, 1 / g_k, reach / g_k, in_order) for column, g_k in zip(probed, g, strict=True)]
         if None in probes:
             return None
         lengths = [probe.length for probe in probes]
@@ -112,7 +114,8 @@ def lay_out(rows, g, Zq, *, derivatives=Derivatives.NOTHING, rtol, most=math.inf
         if not costs[best] < most:
             return None
     sizes = [round_down(choices[best].width / g_k) for g_k in g]
-    axes = [Axis.over(column, size, reach / g_k) for column, size, g_k in zip(columns, sizes, g, strict=True)]
+    widths = zip(columns, sizes, reach / g, strict=True)
+    axes = [Axis.over(column, size, width, in_order) for column, size, width in widths]
     return None if None in axes else Layout(choices[best], axes, costs[best])
 
 
@@ -186,8 +189,11 @@ def fast_gauss_sums(rows, g, Zq, own, all_rows, *, derivatives=Derivatives.NOTHI
     m, p = len(Zq), len(rows.Y)
     terms = terms_of(len(g), accuracy.n_terms)
     cells = Cells.of(axes, g)
-    points = Points.of(rows.Z, axes, cells)
-    queries = points if all_rows else Points.of(np.ascontiguousarray(Zq.T), axes, cells)
+    points = Points.of(rows.Z, axes, cells, in_order=len(g) == 1)
+    queries = points
+    if not all_rows:
+        coordinates = np.ascontiguousarray(Zq.T)
+        queries = Points.of(coordinates, axes, cells, in_order=len(g) == 1 and is_sorted(coordinates[0]))
     entries, factors = polynomials(len(g), accuracy.n_terms, derivatives)
     out = np.empty((1 + p, 1 + derivatives.count(len(g)), m))
     error = np.empty(m)

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+from ._cells import is_sorted
 from ._fast_gauss import fast_gauss_sums
 from ._order import spatial_order
 from ._plan import plan, takes_blocks, takes_products, worth_a_second_pass
@@ -139,8 +140,7 @@ def _counts_up(own):
 
 def _sorted(rows, own):
     """Rows of one feature in ascending order, and the places of the queries' own rows there."""
-    z = np.asarray(rows.Z[0])
-    if (z[1:] >= z[:-1]).all():
+    if is_sorted(np.asarray(rows.Z[0])):
         return rows, own
     order = spatial_order(rows.Z)
     place = np.empty_like(order)

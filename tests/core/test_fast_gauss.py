@@ -10,6 +10,7 @@ from sknw._core import Derivatives, Rows, kernel_sums, read_only, spatial_order
 from sknw._core import _cells as cells
 from sknw._core import _fast_gauss as fast_gauss
 from sknw._core import _series as series_module
+from sknw._core import _threads as threads
 from sknw._core._fast_gauss import fast_gauss_sums, lay_out
 
 EPS = np.finfo(np.float64).eps
@@ -206,7 +207,7 @@ def test_any_number_of_threads_gives_the_same_bits(rng, d, monkeypatch):
     monkeypatch.setattr(cells, "_POINTS_PER_BLOCK", 100)
     monkeypatch.setattr(fast_gauss, "_FEWEST_CELLS", 3)
     monkeypatch.setattr(fast_gauss, "_WORK_PER_BLOCK", 1)
-    monkeypatch.setattr(fast_gauss, "_IN_CACHE", 64)
+    monkeypatch.setattr(threads, "_IN_CACHE", 64)
     X, rows = make_rows(rng, rng.uniform(size=(1500, d)), p=2)
     g, own = np.full(d, 8.0), np.arange(len(X))
     layout = lay_out(rows, g, None, derivatives=Derivatives.FEATURES, rtol=1e-8)
