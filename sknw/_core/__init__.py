@@ -11,6 +11,7 @@ Nothing here knows a parameter of the estimator, a warning, or scikit-learn, and
         |     +-- gradients         _reverse.py   by reverse mode: matrices, many features
         |-- sliding               _sliding.py     one feature: sums that move with the query, as moments (_moments.py)
         |-- window                _window.py      pairs within reach, by boxes around rows in spatial_order (_order.py)
+        |     +-- neighbours        _neighbours.py  of all rows of one feature at a time
         +-- fast Gauss            _fast_gauss.py  series (_series.py) on a grid of cells (_cells.py), by _expansions.py
     all of them on
         run_blocks                _threads.py     our own threads

@@ -344,7 +344,7 @@ _WORK_PER_BLOCK, _WORK_OF_PRODUCTS = 2**28, 2**31
 
 
 def gaussian_sums(rows, g, Zq, own, *, derivatives, rtol, by_products, single=False, n_threads):
-    """`_sums.dense_sums` for the Gaussian: without derivatives, with those in the scale, or by differences in each feature.
+    """`_sums.dense_sums` for the Gaussian: without derivatives, with those in the scale, or in each feature.
 
     Parameters
     ----------

@@ -48,6 +48,8 @@ _QUERIES_PER_CALL = 2**10
 # Further away than this in the exponent, a weight is exactly zero.
 _UNDERFLOW = -EXP2_LOWEST * math.log(2)
 
+_LOG_128 = math.log(128.0)
+
 # A plain 0 would be a type of its own, for which functions are compiled once more.
 _FRONT = np.int64(0)
 
@@ -110,17 +112,18 @@ def horizon(kernel, differentiated, log_share, shift, mass):
 
     `log_share` is :math:`\log(W / \rho)`. With the exponent e, which is s/2 or u, all rows beyond c = e(shift) +
     log_share - log(mass) have no more than the share rho of the mass, whatever the mass will grow to. In derivatives a
-    weight has a factor of at most 2e: beyond e = c + log(4c), which is at most 2c for c >= 3, that makes up for it.
+    weight has a factor of at most 2e: beyond e = c + log(4c), which is at most 2c for c >= 3, that makes up for it. No
+    more than it is a tangent of the logarithm, which takes less time.
     """
     if len(kernel) == _NEAREST:
         return min(shift, _LARGEST)
     if not is_shifted(kernel):
         return 1.0
     e = 0.5 * shift if len(kernel) == _GAUSSIAN else math.sqrt(shift)
-    c = e + log_share - math.log(mass)
+    c = e + log_share - (math.log(mass) if mass != 1.0 else 0.0)
     if differentiated:
         c = max(c, 3.0)
-        c += math.log(4.0 * c)
+        c += _LOG_128 - 1.0 + c / 32.0
     c = min(c, e + _UNDERFLOW)
     return min(2.0 * c if len(kernel) == _GAUSSIAN else c * c, _LARGEST)
 
