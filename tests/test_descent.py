@@ -240,6 +240,23 @@ def test_a_descent_that_leads_nowhere_lower_gives_up(rng):
     assert higher.penalized <= whole.penalized * (1 + 1e-2)
 
 
+def test_a_descent_that_comes_near_the_end_of_another_stops_there(rng):
+    """Unless it is lower already, on its way to somewhere else."""
+    X, y = make(rng, n=60)
+    sample = sample_of(X, y)
+    objective, family = Objective(sample, "gaussian", {"empty": "nearest"}), Diagonal(sample, np.full(3, 0.3))
+    limits, start = Limits(max_iter=100, tol=1e-8, low=-5.0, high=5.0), np.array([1.0, -1.0, 1.0])
+    first, second = (lbfgs(objective, family, theta, 1.0, 0.1, limits) for theta in (np.zeros(3), start))
+    assert_allclose(first.theta, second.theta, atol=1e-4)
+    again = lbfgs(objective, family, start, 1.0, 0.1, limits._replace(known=(first,)))
+    assert len(again.losses) < len(second.losses)
+    assert again.why == "converged"
+    assert np.abs(again.theta - first.theta).max() < 0.1
+    higher = first._replace(penalized=1.2 * first.penalized)
+    again = lbfgs(objective, family, start, 1.0, 0.1, limits._replace(known=(higher,)))
+    assert again.losses == second.losses
+
+
 def test_a_descent_wakes_no_threads_of_blas(rng):
     X, y = make(rng, n=60)
     sample = sample_of(X, y)

@@ -164,8 +164,7 @@ def _best_of(objective, family, start, shrinkage, limits, solver, tell):
         else:
             starts = _compare(objective, family, start, shrinkage, limits)
         for theta in starts:
-            known = tuple(end.theta for end in ends[1:])
-            limits = limits._replace(below=min(end.penalized for end in ends), known=known)
+            limits = limits._replace(below=min(end.penalized for end in ends), known=tuple(ends[1:]))
             ends.append(solver(objective, family, theta, start.criterion, shrinkage, limits, tell))
             if ends[-1].why == "callback":
                 break
@@ -196,8 +195,7 @@ def _compare(objective, family, start, shrinkage, limits):
     short = limits._replace(max_iter=_ITERATIONS_TO_COMPARE, tol=_TOL_TO_COMPARE) if every > 1 else in_folds(limits)
     ends = []
     for log in logs:
-        known = tuple(end.theta for end in ends)
-        ends.append(lbfgs(learn, here, here.around(log), scale, shrinkage, short._replace(known=known)))
+        ends.append(lbfgs(learn, here, here.around(log), scale, shrinkage, short._replace(known=tuple(ends))))
     objective.n_evaluations += learn.n_evaluations
     ends.sort(key=lambda end: end.penalized)
     best = ends[0]

@@ -45,8 +45,8 @@ class Limits(NamedTuple):
         Bounds of the logarithms of the bandwidths, relative to those in the middle of the family.
     below : float
         A descent that has no prospect of an end below this gives up.
-    known : tuple of ndarray
-        Where others have ended: a descent that comes near, after that has begun, goes the same way.
+    known : tuple of End
+        Where others have ended: a descent that comes near one of these, but not below it, would end there, too.
     """
 
     max_iter: int
@@ -54,14 +54,14 @@ class Limits(NamedTuple):
     low: float
     high: float
     below: float = math.inf
-    known: tuple[np.ndarray, ...] = ()
+    known: tuple[End, ...] = ()
 
 
 #: The least curvature that is counted on where a descent might give up: along a slope g it falls by g² / (2 curvature).
 _CURVATURE = 5e-4
 
 
-#: Minima are further apart than that, in each theta.
+#: Minima are further apart than that, in one theta at least.
 _NEAR = 0.1
 
 
@@ -117,8 +117,9 @@ def lbfgs(objective, family, theta, scale, shrinkage, limits, tell=None):
             raise _Stopped("callback")
         if best.penalized - steepest / (2 * _CURVATURE) > limits.below:
             raise _Stopped("converged")
-        if any(np.abs(best.theta - theta).max() < _NEAR for theta in limits.known):
-            raise _Stopped("converged")
+        for end in limits.known:
+            if best.penalized >= end.penalized and np.abs(best.theta - end.theta).max() < _NEAR:
+                raise _Stopped("converged")
 
     # The derivative in the logarithm of a bandwidth is at most twice that in what stands for it.
     options = {
