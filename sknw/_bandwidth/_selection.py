@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._core import Derivatives, chosen_algorithm
+from .._core import Derivatives, chosen_algorithm, takes_linear_time
 from .._criterion import in_units, leave_one_out, leave_one_out_of_scales, penalized_fit
 from .._pooling import Metric
 
@@ -131,7 +131,7 @@ class Objective:
         self.has_many_rows = n >= 2 * ENOUGH
         self.queries = None  # of all evaluations; None for all rows
         self._some = np.arange(0, n, n // ENOUGH) if self.has_many_rows else None  # neighbours are alike: evenly spread
-        self.rough = {**options, "rtol": min(rtol, 1e-6)}
+        self.rough = {"algorithm": "auto", **options, "rtol": min(rtol, 1e-6)}
         self.fine = {**options, "rtol": min(rtol, 1e-12)}
 
     @property
@@ -168,19 +168,14 @@ class Objective:
     def roughly(self, h, derivatives):
         """The criterion with six digits, with derivatives, and whether it is an estimate from some of the rows."""
         metric, queries = Metric.of(h, self.sample.X), self.queries
-        if queries is None and self.has_many_rows and not self._is_linear(metric):
+        if queries is None and self.has_many_rows and not self._takes_linear_time(metric):
             queries = self._some
         found = self._evaluate(h, metric, {"derivatives": derivatives, "queries": queries, **self.rough})
         return *found, queries is not None
 
-    def _is_linear(self, metric):
-        """Whether sums of all rows take a time in proportion to these."""
-        how = {name: self.rough[name] for name in ("algorithm", "rtol") if name in self.rough}
-        if callable(self.kernel) or how.get("algorithm", "auto") == "dense":
-            return False
-        if len(metric.g) <= 1:  # windows hold few rows where nothing else is chosen
-            return True
-        return chosen_algorithm(self.kernel, metric.rows(self.sample), metric.g, **how) == "fast_gauss"
+    def _takes_linear_time(self, metric):
+        how = {name: self.rough[name] for name in ("algorithm", "rtol")}
+        return takes_linear_time(self.kernel, metric.rows(self.sample), metric.g, **how)
 
     @property
     def n_estimates(self):
@@ -217,8 +212,8 @@ class Objective:
             return []
         if self.queries is not None or self.has_many_rows or n < _WORTH_A_SERIES:
             return []
-        how = {name: self.rough[name] for name in ("algorithm", "rtol") if name in self.rough}
-        if self.kernel != "gaussian" or n > _QUICK_SERIES or how.get("algorithm", "auto") != "auto":
+        how = {name: self.rough[name] for name in ("algorithm", "rtol")}
+        if self.kernel != "gaussian" or n > _QUICK_SERIES or how["algorithm"] != "auto":
             rows = metric.rows(self.sample)
             for count, k in enumerate(places):
                 if chosen_algorithm(self.kernel, rows, metric.g * 2 ** (k / 2), **how) != "dense":

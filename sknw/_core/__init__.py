@@ -33,6 +33,7 @@ from ._sums import (
     kernel_sums_of_scales,
     kernel_weights,
     pull_back,
+    takes_linear_time,
 )
 from ._threads import available_threads, in_cache, one_thread_for_blas, run_blocks
 
@@ -60,4 +61,5 @@ __all__ = [
     "read_only",
     "run_blocks",
     "spatial_order",
+    "takes_linear_time",
 ]

@@ -95,7 +95,7 @@ def lay_out(rows, g, Zq, *, derivatives=Derivatives.NOTHING, rtol, most=math.inf
     """
     d, n = rows.Z.shape
     m = n if Zq is None else len(Zq)
-    if not 1 <= d <= MOST_FEATURES or rtol < _LEAST_RTOL:
+    if not 1 <= d <= MOST_FEATURES or rtol < LEAST_RTOL:
         return None
     choices = accuracies(d, rtol, 2 ** math.ceil(math.log2(n)), derivatives)
     columns = [(z,) if Zq is None else (z, np.ascontiguousarray(Zq[:, k])) for k, z in enumerate(rows.Z)]
@@ -126,7 +126,7 @@ _PROBED = 2**14
 _LARGEST_FACTOR = 1e150
 
 #: Rounding alone takes more than that of a mass.
-_LEAST_RTOL = 1e-13
+LEAST_RTOL = 1e-13
 
 
 def least_cost(n, m, p):

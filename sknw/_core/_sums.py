@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from ._cells import is_sorted
-from ._fast_gauss import fast_gauss_sums
+from ._fast_gauss import LEAST_RTOL, fast_gauss_sums
 from ._order import spatial_order
 from ._plan import plan, takes_blocks, takes_products, worth_a_second_pass
 from ._processor import tile_width
@@ -124,6 +124,17 @@ def chosen_algorithm(kernel, rows, g, *, algorithm, rtol):
         return "mean"
     rows, _ = _sorted(rows, None) if len(g) == 1 else (rows, None)
     return plan(kernel, rows, g, None, algorithm=algorithm, rtol=rtol).algorithm
+
+
+def takes_linear_time(kernel, rows, g, *, algorithm, rtol):
+    """Whether leaving each row out in turn takes a time in proportion to the rows, however many a window holds."""
+    if not len(g):
+        return True
+    if callable(kernel) or algorithm in ("dense", "window"):
+        return False
+    if len(g) == 1:  # what is not summed up by cells or sliding, has windows of so few rows that this takes less time
+        return kernel != "gaussian" or rtol >= LEAST_RTOL
+    return kernel == "gaussian" and chosen_algorithm(kernel, rows, g, algorithm=algorithm, rtol=rtol) == "fast_gauss"
 
 
 def _are_rows(own, rows):
