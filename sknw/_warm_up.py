@@ -85,7 +85,7 @@ def _compile(d, kernel):
         kernel_weights(name, rows, g, X[few])
     own = np.arange(_ROWS)[few]
     if kernel == "gaussian":  # queries that its own loops leave to others, and float32
-        for derivatives in (Derivatives.SCALE, Derivatives.CURVATURE):
+        for derivatives in (Derivatives.SCALE, Derivatives.CURVATURE, Derivatives.FEATURES):
             kernel_sums(kernel, rows, g, X[few], own, derivatives=derivatives)
         kernel_sums(kernel, rows, g, X[few], own, rtol=1e-10, single=True)
     kernel_sums_of_scales(kernel, rows, g, X[few], own, places=[0, 1])
