@@ -7,8 +7,9 @@ class Progress:
     Parameters
     ----------
     estimator : NadarayaWatsonRegressor
-    X, y, sample_weight : ndarray
-        As validated.
+    X, y : array-like
+        As given to `fit`.
+    sample_weight : ndarray
     prepare : callable
         Gives the attributes of an estimator that is fitted with a bandwidth, as a dict.
     """

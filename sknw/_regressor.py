@@ -292,6 +292,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
         ValueError
             If the data or a parameter is not what it must be; the message says which, and what to do.
         """
+        data = X, y  # callbacks are told of these, with the names of their columns
         with np.errstate(invalid="ignore"):  # which adds up numbers that may overflow both ways
             X, y = validate_data(self, X, y, dtype=_FLOATS, order="C", multi_output=True, y_numeric=True)
         given, X = X, X.astype(np.float64, copy=False)
@@ -320,7 +321,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
                 "_weight_unit": sample.weight_unit,
             }
 
-        progress = Progress(self, X, y, sample_weight, prepare)
+        progress = Progress(self, *data, sample_weight, prepare)
         with np.errstate(over="ignore"):  # a bandwidth beyond the largest number is infinite
             vars(self).update(prepare(self._choose_bandwidth(sample, progress)))
         self.algorithm_ = chosen_algorithm(

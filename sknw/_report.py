@@ -89,7 +89,8 @@ class BandwidthReport(NamedTuple):
         for i, ((h, value), is_estimate) in enumerate(zip(self.minima, self.estimates, strict=True)):
             h = np.diagonal(h) if np.ndim(h) == 2 else np.atleast_1d(h)
             text = np.array2string(h, precision=4, threshold=6, separator=", ").replace("\n", "")
-            yield "local minima" if i == 0 else "", f"{'about ' if is_estimate else ''}{value:.6g} at {text}"
+            title = "local minima" if self.shrinkage is None else "minima, one factor"
+            yield title if i == 0 else "", f"{'about ' if is_estimate else ''}{value:.6g} at {text}"
         low, median, high = self.n_neighbors
         yield "effective neighbours", f"{median:.1f} (median), {low:.1f} to {high:.1f}, of {self.n_rows} rows"
         yield "empty windows", f"{self.n_empty} rows have nobody else in reach"

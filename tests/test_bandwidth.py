@@ -168,6 +168,16 @@ def test_no_grid_finds_a_smaller_error_where_windows_have_edges(kernel):
         assert -model.best_score_ <= best + 1e-6 * max(loo_error(X, y, np.inf) - best, 0) + 1e-14
 
 
+@pytest.mark.parametrize("criterion", ["loo", "gcv", "aicc", "gradient"])
+def test_two_rows_are_averaged(criterion):
+    """Nothing can be learnt from them: all criteria are infinite, or the same."""
+    for kernel in PROFILES:
+        if criterion != "gradient" or kernel != "tophat":
+            assert np.isinf(
+                NadarayaWatsonRegressor(criterion, kernel=kernel).fit([[0.0], [1.0]], [0.0, 1.0]).bandwidth_
+            )
+
+
 @pytest.mark.parametrize("criterion", ["gcv", "aicc"])
 @pytest.mark.parametrize("kernel", PROFILES)
 @pytest.mark.parametrize("curve", CURVES)

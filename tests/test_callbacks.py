@@ -95,6 +95,15 @@ def test_scoring_monitor(data):
     assert_allclose(pickle.loads(pickle.dumps(model)).predict(data[0]), model.predict(data[0]))
 
 
+def test_names_of_features_reach_a_callback(data, recwarn):
+    pandas = pytest.importorskip("pandas")
+    X = pandas.DataFrame(data[0], columns=[f"column {i}" for i in range(data[0].shape[1])])
+    monitor = callback.ScoringMonitor(scoring="r2")
+    NadarayaWatsonRegressor("gradient", shrinkage=0).set_callbacks(monitor).fit(X, data[1])
+    assert len(monitor.get_logs().data) > 1
+    assert not [str(warning.message) for warning in recwarn if "feature names" in str(warning.message)]
+
+
 def test_inside_others(data):
     pytest.importorskip("rich")
     X, y = data

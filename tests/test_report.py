@@ -55,7 +55,7 @@ def test_estimates_are_not_told_as_minima_of_all_rows(monkeypatch, solver):
     if solver == "lbfgs":  # on other rows than with "adam"
         assert results["criterion"].min() < report.value
     for i, ((h, value), is_estimate) in enumerate(zip(report.minima, report.estimates, strict=True)):
-        assert ("about " in str(report).split("local minima")[1].split("\n")[i]) == is_estimate
+        assert ("about " in str(report).split("minima, one factor")[1].split("\n")[i]) == is_estimate
         if not is_estimate:
             assert_allclose(value, loo_error(X, y, h), rtol=1e-9)
             assert value >= report.value * (1 - 1e-12)

@@ -125,9 +125,10 @@ def descend(
 
 def _cut_short(limit, value, phase):
     """Warn that a limit has ended the choice; returns a note for the report."""
+    or_tol = "" if "search" in phase else " or tol"
     after = f"stopped after {limit}={value:g} {'seconds' if limit == 'max_time' else 'iterations'} {phase}"
     warnings.warn(
-        f"The choice of the bandwidth {after}, with the best so far; raise {limit} or tol.",
+        f"The choice of the bandwidth {after}, with the best so far; raise {limit}{or_tol}.",
         ConvergenceWarning,
         stacklevel=6,
     )

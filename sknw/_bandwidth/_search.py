@@ -105,6 +105,8 @@ def _explore(curve, everyone):
     curve.on_grid(_grid(objective.sample, curve.shape, kernel, curve.smooth, objective.options))
     if objective.criterion != "loo":
         _find_edge(curve)
+    if not curve.points:  # a penalty that is infinite everywhere but at the end
+        return
     if curve.smooth:
         _extend(curve, everyone)
         _bisect_contradictions(curve)
