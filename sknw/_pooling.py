@@ -264,12 +264,19 @@ def can_be_empty(kernel):
     return callable(kernel) or math.isfinite(PROFILES[kernel].reach)
 
 
+#: How many pairs of equal rows, for each row, take no noticeable time.
+_EQUALS_PER_ROW = 64
+
+
 def _fill_void(compute, out, void, kernel, rows, g, Zq, own, empty, how):
     """Answer the queries that no row is in reach of. A kernel that never vanishes has its limit there."""
     if not void.any():
         return
-    if own is not None and len(g) == 1 and np.count_nonzero(void) > len(own) / 4 and empty == "nearest":
-        out[void] = compute("nearest", rows, g, Zq, own, how)[void]  # all rows take less time than many of them
+    # All rows of one feature, neighbours at a time, take less time than most of them; unless the others are many equal
+    # ones, each of which meets all.
+    all_rows = compute is _means and own is not None and len(own) == len(rows.w) and len(g) == 1
+    if all_rows and empty == "nearest" and np.count_nonzero(~void) ** 2 <= _EQUALS_PER_ROW * len(own):
+        out[void] = _means("nearest", rows, g, Zq, own, how)[void]
         return
     own = None if own is None else own[void]
     if empty == "nearest" or not can_be_empty(kernel):

@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose
 from sknw import NadarayaWatsonRegressor, loo_error
 from sknw._bandwidth import _search as search_module
 from sknw._bandwidth import _selection as selection_module
+from sknw._core import _neighbours as neighbours_module
 from sknw._pooling import Sample
 
 
@@ -72,6 +73,18 @@ def test_a_wave_that_few_rows_do_not_show(rng):
     # A period is 5e-4 wide and holds 50 rows: a window must be much narrower than that.
     assert model.bandwidth_[0] < 1e-4
     assert -model.best_score_ < 0.1 * y.var()
+
+
+@pytest.mark.parametrize("n_equal", [0, 3, 3000])
+def test_empty_windows_beside_equal_rows(rng, n_equal, monkeypatch):
+    """Those have each other at any bandwidth: that they are many must not be paid for by each of them."""
+    x = np.concatenate([np.zeros(n_equal), 1.0 + rng.permutation(5000 - n_equal)])[:, None]
+    y, visited = rng.normal(size=5000), []
+    inner = neighbours_module.neighbour_sums
+    monkeypatch.setattr(neighbours_module, "neighbour_sums", lambda *a, **k: visited.append(a[0]) or inner(*a, **k))
+    fast, exact = (loo_error(x, y, 0.5, kernel="epanechnikov", algorithm=a) for a in ("auto", "dense"))
+    assert_allclose(fast, exact, rtol=1e-10)
+    assert ("nearest" in visited) == (n_equal < 500)
 
 
 def test_memory_grows_with_the_rows_only(rng):

@@ -46,8 +46,8 @@ def kernel_sums(
     Zq : ndarray of shape (m, d)
         Queries.
     own : ndarray of shape (m,), int64, default=None
-        For leave-one-out: which training row each query is, or -1 if none; "fast_gauss" relies on its being there. Of
-        that row's weight `rows.w_rest` counts.
+        For leave-one-out: which training row each query is, or -1 if none; "fast_gauss", and "window" in one feature,
+        rely on its being there. Of that row's weight `rows.w_rest` counts.
     derivatives : Derivatives
         Which derivatives to add up besides.
     algorithm : str
