@@ -134,7 +134,12 @@ def takes_linear_time(kernel, rows, g, *, algorithm, rtol):
         return False
     if len(g) == 1:  # what is not summed up by cells or sliding, has windows of so few rows that this takes less time
         return kernel != "gaussian" or rtol >= LEAST_RTOL
-    return kernel == "gaussian" and chosen_algorithm(kernel, rows, g, algorithm=algorithm, rtol=rtol) == "fast_gauss"
+    layout = plan(kernel, rows, g, None, algorithm=algorithm, rtol=rtol).layout if kernel == "gaussian" else None
+    return layout is not None and math.prod(axis.length for axis in layout.axes) <= len(rows.w) / _PER_CELL
+
+
+#: Cells of fewer rows than that take more time, and memory, than in proportion to the rows.
+_PER_CELL = 32
 
 
 def _are_rows(own, rows):
