@@ -52,11 +52,10 @@ def descend(
     """The bandwidths of a family with the smallest leave-one-out error that descents from several starts meet.
 
     L-BFGS-B in the logarithms of the bandwidths (or nearly, see `Diagonal.fold`), or in the logarithm of a matrix, with
-    the exact gradient, on the error
-    divided by its value at the best of the global search, plus ``shrinkage * sum(theta**2)`` for the logarithms theta
-    of the ratio to that. Starts are the best of the global search, its other minima, and each feature narrow beside
-    wide ones, with few rows also wide beside others; with many rows they are compared on some of them, and the most
-    promising of the latter goes on beside the best of these.
+    the exact gradient, on the error divided by its value at the best of the global search, plus
+    ``shrinkage * sum(theta**2)`` for the logarithms theta of the ratio to that. Starts are the best of the global
+    search, its other minima, and each feature narrow beside wide ones, with few rows also wide beside others; with many
+    rows they are compared on some of them, and the most promising of the latter goes on beside the best of these.
 
     Parameters
     ----------

@@ -60,7 +60,6 @@ class Limits(NamedTuple):
 #: The least curvature that is counted on where a descent might give up: along a slope g it falls by g² / (2 curvature).
 _CURVATURE = 5e-4
 
-
 #: Minima are further apart than that, in one theta at least.
 _NEAR = 0.1
 

@@ -83,7 +83,7 @@ def search(objective, bandwidth_type):
     factors = np.array([math.exp(point.t) for point in ordered] + [math.inf])
     searched = factors if np.ndim(shape) == 0 else factors[:, None]
     values = np.array([point.value for point in ordered] + [everyone])
-    estimates = np.array([point.rough and point.estimate for point in ordered] + [False])
+    estimates = np.array([point.estimate for point in ordered] + [False])
     return Selection(
         math.exp(best.t) * shape,
         best.value,
