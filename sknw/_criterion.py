@@ -16,6 +16,7 @@ from ._core import (
     pull_back,
     run_blocks,
 )
+from ._node_errors import errors_of_cells, nodes_of
 from ._pooling import Metric, Sample, average, can_leave_out
 from ._validation import (
     ALGORITHM,
@@ -41,7 +42,7 @@ def left_out(empty):
 _SUMS_AT_A_TIME = 2**24
 
 
-def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTHING, queries=None, **how):
+def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTHING, queries=None, nodes=None, **how):
     r"""Mean squared leave-one-out error, in the sample's units, with derivatives.
 
     .. math:: C = \frac{1}{\sum_i w_i} \sum_i w_i \frac{1}{p} \sum_c (m_{-i,c}(x_i) - y_{ic})^2
@@ -61,6 +62,8 @@ def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTH
         Which ones.
     queries : ndarray, default=None
         Numbers of the rows whose errors count; None for all. All rows predict.
+    nodes : Nodes, default=None
+        Of all rows, by which the errors of most may be had at once.
     **how
         How the sums are formed: `algorithm`, `rtol` and `n_threads` of `kernel_sums`.
 
@@ -77,6 +80,12 @@ def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTH
     rows = metric.rows(sample)
     p, q = len(rows.Y), derivatives.count(len(metric.g))
     value, gradient, total = 0.0, np.zeros(q), 0.0
+    if nodes is not None and queries is None and derivatives != Derivatives.PAIRS:
+        found = errors_of_cells(nodes, metric.g, derivatives=derivatives, rtol=how["rtol"])
+        if found is not None:
+            total, value, gradient, queries = found
+            if not len(queries):
+                return value / total, gradient / total
     backward = goes_backward(kernel, rows, metric.g, derivatives=derivatives, **how)
     forward = {"derivatives": Derivatives.NOTHING, "algorithm": "dense"} if backward else {"derivatives": derivatives}
     step = max(64, _SUMS_AT_A_TIME // ((1 if backward else 1 + q) * (1 + p)))
@@ -389,6 +398,7 @@ def loo_error(
     check_can_leave_out(sample)
     metric = Metric.of(bandwidth, sample.X)
     options = {"empty": empty, "algorithm": algorithm, "rtol": rtol, "n_threads": check_n_jobs(n_jobs)}
+    options["nodes"] = nodes_of(sample, metric, kernel, at_once=True, **options)
     if not return_gradient:
         return float(sample.squared(leave_one_out(sample, metric, kernel, **options)[0]))
     check_differentiable(kernel)

@@ -149,6 +149,11 @@ class Metric(NamedTuple):
             return cls(features, g, exponents=powers)
         return cls(features, 1 / h)
 
+    @property
+    def is_plain(self):
+        """Whether coordinates are the features themselves, in the units of X."""
+        return self.G is None and self.exponents is None
+
     def coordinates(self, X):
         """Coordinates of some points, of shape (m, d')."""
         Z = X if len(self.features) == X.shape[1] else X[:, self.features]

@@ -9,6 +9,7 @@ import numpy as np
 
 from .._core import Derivatives, chosen_algorithm, takes_linear_time
 from .._criterion import in_units, leave_one_out, leave_one_out_of_scales, penalized_fit
+from .._node_errors import nodes_of
 from .._pooling import Metric
 
 
@@ -133,6 +134,7 @@ class Objective:
         self._some = np.arange(0, n, n // ENOUGH) if self.has_many_rows else None  # neighbours are alike: evenly spread
         self.rough = {"algorithm": "auto", **options, "rtol": min(rtol, 1e-6)}
         self.fine = {**options, "rtol": min(rtol, 1e-12)}
+        self._nodes = {}  # by the features that count
 
     @property
     def out_of_time(self):
@@ -175,7 +177,19 @@ class Objective:
 
     def _takes_linear_time(self, metric):
         how = {name: self.rough[name] for name in ("algorithm", "rtol")}
+        nodes = self._nodes_of(metric)
+        if nodes is not None and nodes.levels_for(metric.g, 1.0) is not None:
+            return True
         return takes_linear_time(self.kernel, metric.rows(self.sample), metric.g, **how)
+
+    def _nodes_of(self, metric):
+        """Moments of the rows for bandwidths of any width, prepared once."""
+        features = tuple(metric.features)
+        if not metric.is_plain:
+            return None
+        if features not in self._nodes:
+            self._nodes[features] = nodes_of(self.sample, metric, self.kernel, **self.rough)
+        return self._nodes[features]
 
     @property
     def n_estimates(self):
@@ -186,7 +200,8 @@ class Objective:
         self._begin()
         args = self.sample, metric, self.kernel
         if self.criterion == "loo":
-            value, gradient = leave_one_out(*args, **options)
+            nodes = self._nodes_of(metric) if options["queries"] is None else None
+            value, gradient = leave_one_out(*args, nodes=nodes, **options)
         else:
             value, gradient = penalized_fit(*args, self.criterion, **options)
         self._tell(h, value)

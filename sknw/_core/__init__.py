@@ -13,6 +13,7 @@ Nothing here knows a parameter of the estimator, a warning, or scikit-learn, and
         |-- window                _window.py      pairs within reach, by boxes around rows in spatial_order (_order.py)
         |     +-- neighbours        _neighbours.py  of all rows of one feature at a time
         +-- fast Gauss            _fast_gauss.py  series (_series.py) on a grid of cells (_cells.py), by _expansions.py
+    Nodes                     _nodes.py       the Gaussian's sums at nodes, where they are enough for all rows of a cell
     all of them on
         run_blocks                _threads.py     our own threads
         exp2, jit                 _jit.py         the exponential, numba's options
@@ -21,6 +22,8 @@ Nothing here knows a parameter of the estimator, a warning, or scikit-learn, and
         PROFILES                  _profiles.py    the kernels
 """
 
+from ._fast_gauss import LEAST_RTOL
+from ._nodes import N_NODES, Nodes, by_cell, last_coefficients, least_of_cell
 from ._order import MOST_FEATURES_IN_ORDER, spatial_order
 from ._plan import ALGORITHMS, FEWEST_ROWS, check_applies
 from ._profiles import PROFILES, canonical_factor
@@ -41,13 +44,17 @@ __all__ = [
     "ALGORITHMS",
     "FEWEST_ROWS",
     "LAST_PLACE",
+    "LEAST_RTOL",
     "MOST_FEATURES_IN_ORDER",
+    "N_NODES",
     "PROFILES",
     "SMALLEST_MASS",
     "Derivatives",
+    "Nodes",
     "Rows",
     "State",
     "available_threads",
+    "by_cell",
     "canonical_factor",
     "check_applies",
     "chosen_algorithm",
@@ -56,6 +63,8 @@ __all__ = [
     "kernel_sums",
     "kernel_sums_of_scales",
     "kernel_weights",
+    "last_coefficients",
+    "least_of_cell",
     "one_thread_for_blas",
     "pull_back",
     "read_only",

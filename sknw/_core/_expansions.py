@@ -1,5 +1,7 @@
 """The loops of the fast Gauss transform: moments of rows, translations between cells, polynomials at queries.
 
+And of its relative for whole cells of queries, see `_nodes.py`: moments of rows that are Chebyshev polynomials.
+
 Coefficients stand in arrays of shape (n_coefficients, n_cells): a translation does the same to each cell. Points stand
 in lists, one per cell: those of cell c are ``order[starts[c] : starts[c + 1]]``. With fewer than three features the
 first exponents are 0.
@@ -17,6 +19,9 @@ _SQRT_HALF = math.sqrt(0.5)
 
 #: Points, or cells, that a short loop runs over: a few buffers of that size stay in the first-level cache.
 _WIDTH = 256
+
+#: Degrees of Chebyshev polynomials along a feature, and nodes of a cell.
+DEGREES = 16
 
 #: Cells that a translation runs over: one line of coefficients stays in the first-level cache.
 _CELLS = 128
@@ -313,3 +318,73 @@ def evaluate(Zq, cells, order, starts, runs, entries, factors, first, last, seri
                             times_plus(outer[:n], t[0, :n], inner[:n], outer[:n])
                 for j in range(n):
                     out[p, points[j]] = outer[j]
+
+
+@jit
+def chebyshev(x, T):
+    """Write the Chebyshev polynomials of each point, one line for each degree."""
+    for j in range(x.shape[0]):
+        T[0, j], T[1, j] = 1.0, x[j]
+    for k in range(2, T.shape[0]):
+        before, last, out = T[k - 2], T[k - 1], T[k]
+        for j in range(x.shape[0]):
+            out[j] = 2.0 * x[j] * last[j] - before[j]
+
+
+@jit_entry
+def add_chebyshev_moments(Z, V, order, starts, grid, first, last, out):
+    """Sums of products of Chebyshev polynomials over the rows of the cells from `first` to before `last`.
+
+    Parameters
+    ----------
+    Z : float64[:, ::1] of shape (d, n)
+    V : float64[:, ::1] of shape (n_channels, n)
+        What is summed up.
+    order, starts : int64[::1]
+        Rows of each cell.
+    grid : _nodes.Grid
+    first, last : int
+    out : float64[:, :, :, ::1] of shape (n_channels, N_0, N_1, N_2)
+        Those of the given cells are overwritten. Along each of the last d axes, degrees below `DEGREES` follow each
+        other, cell by cell; axes before these have length 1.
+    """
+    d, n_channels = Z.shape[0], V.shape[0]
+    lengths, degrees = np.ones(3, dtype=np.int64), np.ones(3, dtype=np.int64)
+    for k in range(d):
+        lengths[3 - d + k] = grid.counts[k]
+        degrees[3 - d + k] = DEGREES
+    T, by_row = np.ones((3, DEGREES, _WIDTH)), np.empty((_WIDTH, DEGREES))
+    x, u, each = np.empty(_WIDTH), np.empty((3, _WIDTH)), np.arange(_WIDTH)
+    sums = np.empty((n_channels, degrees[0], degrees[1], DEGREES))
+    place = np.empty(3, dtype=np.int64)
+    for c in range(first, last):
+        sums[:] = 0.0
+        rest = c
+        for k in range(2, -1, -1):
+            place[k] = rest % lengths[k]
+            rest //= lengths[k]
+        for start in range(starts[c], starts[c + 1], _WIDTH):
+            points = order[start : min(start + _WIDTH, starts[c + 1])]
+            n = points.shape[0]
+            for k in range(d):
+                middle, factor = (place[3 - d + k] + 0.5) * grid.sizes[k], 2.0 / grid.sizes[k]
+                for j in range(n):
+                    x[j] = ((Z[k, points[j]] - grid.low[k]) - middle) * factor
+                chebyshev(x[:n], T[3 - d + k])
+            for j in range(n):
+                for i in range(DEGREES):
+                    by_row[j, i] = T[2, i, j]
+            for channel in range(n_channels):
+                for j in range(n):
+                    u[0, j] = V[channel, points[j]]
+                for a in range(degrees[0]):
+                    times(u[0, :n], T[0, a], u[1, :n])
+                    for b in range(degrees[1]):
+                        times(u[1, :n], T[1, b], u[2, :n])
+                        add_products(u[2, :n], each[:n], by_row, 0, sums[channel, a, b])
+        for channel in range(n_channels):
+            for a in range(degrees[0]):
+                for b in range(degrees[1]):
+                    into = out[channel, place[0] * degrees[0] + a, place[1] * degrees[1] + b]
+                    for i in range(DEGREES):
+                        into[place[2] * DEGREES + i] = sums[channel, a, b, i]

@@ -29,7 +29,7 @@ ALGORITHMS = ("dense", "sliding", "window", "fast_gauss")
 _START, _START_CELLS, _PER_QUERY, _PER_ROW, _PRODUCT = 1e4, 2e6, 320.0, 60.0, 0.25
 
 #: Above this, squared distances are formed from products of matrices, if these have the digits that are asked for.
-_FEW_FEATURES, _LEAST_RTOL = 18, 1e-13
+_FEW_FEATURES = 18
 
 #: What pairs of the Gaussian's own loops cost beside others.
 _BLOCKS = 0.65
@@ -154,7 +154,7 @@ def takes_blocks(kernel, n, d, derivatives, rtol):
 
     It depends on the number of rows, but not of queries: each has the same answer whichever others are asked with it.
     """
-    if derivatives == Derivatives.PAIRS or kernel != "gaussian" or rtol < _LEAST_RTOL:
+    if derivatives == Derivatives.PAIRS or kernel != "gaussian" or rtol < _fast_gauss.LEAST_RTOL:
         return False
     if derivatives == Derivatives.FEATURES:  # compiled by itself either way
         return n >= _FEWEST_BY_FEATURE and not takes_products(kernel, d, rtol)
@@ -168,7 +168,7 @@ def takes_products(kernel, d, rtol):
     some 16 to 20 features. The Gaussian alone bears a rounding error that is not relative to s: others have an edge
     or a kink.
     """
-    return kernel == "gaussian" and d > _FEW_FEATURES and rtol >= _LEAST_RTOL
+    return kernel == "gaussian" and d > _FEW_FEATURES and rtol >= _fast_gauss.LEAST_RTOL
 
 
 def worth_a_second_pass(d, derivatives):
