@@ -10,9 +10,11 @@ from ._core import (
     SMALLEST_MASS,
     Derivatives,
     check_applies,
+    chosen_algorithm,
     goes_backward,
     in_cache,
     kernel_sums_of_scales,
+    neighbours_of,
     pull_back,
     run_blocks,
 )
@@ -40,6 +42,9 @@ def left_out(empty):
 
 #: Derivatives of this many sums are held at a time (128 MiB).
 _SUMS_AT_A_TIME = 2**24
+
+#: Rows whose sums, and all that is done to these, stay in the second-level cache.
+_ROWS_AT_A_TIME = 2**14
 
 
 def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTHING, queries=None, nodes=None, **how):
@@ -86,17 +91,34 @@ def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTH
             total, value, gradient, queries = found
             if not len(queries):
                 return value / total, gradient / total
+    neighbours, threads = None, {"parts": 1, "sums": how.get("n_threads", 1)}
+    if sample.X.shape[1] == 1:
+        how["in_order"] = True
     backward = goes_backward(kernel, rows, metric.g, derivatives=derivatives, **how)
     forward = {"derivatives": Derivatives.NOTHING, "algorithm": "dense"} if backward else {"derivatives": derivatives}
     step = max(64, _SUMS_AT_A_TIME // ((1 if backward else 1 + q) * (1 + p)))
-    for Z, own in _parts(rows, queries, step):
-        averages = average(kernel, rows, metric.g, Z, own, empty=left_out(empty), **how | forward)
-        part = _errors(rows, own, averages, derivatives, how.get("n_threads", 1), backward=backward)
-        total, value, gradient = total + part.weight, value + part.error, gradient + part.slope
+    all_in_order = "in_order" in how and queries is None
+    if all_in_order and chosen_algorithm(kernel, rows, metric.g, derivatives=derivatives, **how) == "window":
+        # Each row by itself: parts of them stay in the cache.
+        step, threads = _ROWS_AT_A_TIME, {"parts": threads["sums"], "sums": 1}
+        neighbours = neighbours_of(kernel, rows, metric.g, derivatives=derivatives, rtol=how.get("rtol", 0.0))
+    own, found = np.arange(len(rows.w)) if queries is None else queries, {}
+
+    def add_up(start, stop):
+        part = own[start:stop]
+        options, Z = how | {"n_threads": threads["sums"]}, rows.Z.T[_as_slice(part)]
+        state = neighbours.sums(start, start + len(part)) if neighbours else None
+        averages = average(kernel, rows, metric.g, Z, part, empty=left_out(empty), state=state, **options | forward)
+        weight, error, slope, adjoints = _errors(rows, part, averages, derivatives, threads["sums"], backward=backward)
         if backward:
-            exact = {"rtol": how.get("rtol", 0.0), "n_threads": how.get("n_threads", 1)}
-            args = Z, own, averages.state.shift, part.adjoints
-            gradient += pull_back(kernel, rows, metric.g, *args, derivatives=derivatives, **exact)
+            exact = {"rtol": how.get("rtol", 0.0), "n_threads": threads["sums"]}
+            args = Z, part, averages.state.shift, adjoints
+            slope += pull_back(kernel, rows, metric.g, *args, derivatives=derivatives, **exact)
+        found[start] = weight, error, slope
+
+    run_blocks(add_up, [(i, min(i + step, len(own))) for i in range(0, len(own), step)], threads["parts"])
+    for start in sorted(found):
+        total, value, gradient = (a + b for a, b in zip((total, value, gradient), found[start], strict=True))
     return value / total, gradient / total
 
 

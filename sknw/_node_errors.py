@@ -57,8 +57,8 @@ class CellErrors(NamedTuple):
 
 
 def _width(rtol):
-    """Width of the cells to begin with, in bandwidths: interpolation in those of 2 leaves 1e-11, in those of 1 1e-16."""
-    return 2.0 if rtol >= 1e-9 else 1.0
+    """Width of the cells to begin with, in bandwidths: those of 2 leave 1e-11 of a weight, those of 1 leave 1e-16."""
+    return 2.0 if rtol >= 1e-10 else 1.0
 
 
 def errors_of_cells(nodes, g, *, derivatives, rtol):

@@ -80,11 +80,17 @@ def test_empty_windows_beside_equal_rows(rng, n_equal, monkeypatch):
     """Those have each other at any bandwidth: that they are many must not be paid for by each of them."""
     x = np.concatenate([np.zeros(n_equal), 1.0 + rng.permutation(5000 - n_equal)])[:, None]
     y, visited = rng.normal(size=5000), []
-    inner = neighbours_module.neighbour_sums
-    monkeypatch.setattr(neighbours_module, "neighbour_sums", lambda *a, **k: visited.append(a[0]) or inner(*a, **k))
-    fast, exact = (loo_error(x, y, 0.5, kernel="epanechnikov", algorithm=a) for a in ("auto", "dense"))
-    assert_allclose(fast, exact, rtol=1e-10)
-    assert ("nearest" in visited) == (n_equal < 500)
+
+    class Neighbours(neighbours_module.Neighbours):
+        def sums(self, first, last, n_threads=1):
+            visited.append((self.kernel, first))
+            return super().sums(first, last, n_threads)
+
+    monkeypatch.setattr(neighbours_module, "Neighbours", Neighbours)
+    fast = loo_error(x, y, 0.5, kernel="epanechnikov")
+    nearest = [first for kernel, first in visited if kernel == "nearest"]
+    assert nearest == [n_equal if n_equal > 500 else 0]
+    assert_allclose(fast, loo_error(x, y, 0.5, kernel="epanechnikov", algorithm="dense"), rtol=1e-10)
 
 
 def test_memory_grows_with_the_rows_only(rng):

@@ -35,6 +35,7 @@ from ._sums import (
     kernel_sums,
     kernel_sums_of_scales,
     kernel_weights,
+    neighbours_of,
     pull_back,
     takes_linear_time,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "kernel_weights",
     "last_coefficients",
     "least_of_cell",
+    "neighbours_of",
     "one_thread_for_blas",
     "pull_back",
     "read_only",

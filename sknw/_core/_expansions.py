@@ -367,9 +367,9 @@ def add_chebyshev_moments(Z, V, order, starts, grid, first, last, out):
             points = order[start : min(start + _WIDTH, starts[c + 1])]
             n = points.shape[0]
             for k in range(d):
-                middle, factor = (place[3 - d + k] + 0.5) * grid.sizes[k], 2.0 / grid.sizes[k]
+                middle = grid.low[k] + (place[3 - d + k] + 0.5) * grid.sizes[k]
                 for j in range(n):
-                    x[j] = ((Z[k, points[j]] - grid.low[k]) - middle) * factor
+                    x[j] = (Z[k, points[j]] - middle) * (2.0 / grid.sizes[k])
                 chebyshev(x[:n], T[3 - d + k])
             for j in range(n):
                 for i in range(DEGREES):

@@ -11,6 +11,7 @@ from ._cache import DiskCache, without_collections  # isort: skip  # imports num
 
 import numpy as np
 from numba import njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 #: Fused multiply-adds are the only liberty that is taken everywhere. `error_model="numpy"` makes 0/0 a NaN. Without
@@ -86,6 +87,31 @@ def wide_vectors(typingctx):
         return context.get_dummy_value()
 
     return types.none(), codegen
+
+
+def stack_array(context, builder, shape):
+    """Code for a two-dimensional array of float64 that belongs to the function in which it stands.
+
+    The compiler knows that it overlaps with no other, and keeps small ones in registers as far as it unrolls loops.
+    """
+    array = types.Array(types.float64, 2, "C")
+    out = context.make_array(array)(context, builder)
+    data = cgutils.alloca_once(builder, context.get_value_type(types.float64), size=shape[0] * shape[1])
+    itemsize = context.get_constant(types.intp, 8)
+    lengths = [context.get_constant(types.intp, n) for n in shape]
+    strides = [context.get_constant(types.intp, 8 * shape[1]), itemsize]
+    context.populate_array(out, data=data, shape=lengths, strides=strides, itemsize=itemsize, meminfo=None)
+    return out._getvalue()
+
+
+@intrinsic(prefer_literal=True)
+def on_stack(typingctx, n_lines, width):
+    """A `stack_array` of a shape that is known when the function is compiled."""
+
+    def codegen(context, builder, signature, args):
+        return stack_array(context, builder, (n_lines.literal_value, width.literal_value))
+
+    return types.Array(types.float64, 2, "C")(n_lines, width), codegen
 
 
 _WHOLE = {types.float64: types.int64, types.float32: types.int32}

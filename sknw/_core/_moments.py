@@ -7,10 +7,9 @@ of one output; sums stand in arrays, one line for each, where moment k of channe
 import math
 
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ._jit import exp2, jit, not_inlined
+from ._jit import exp2, jit, not_inlined, stack_array
 from ._profiles import PROFILES
 
 _LOG2_E = math.log2(math.e)
@@ -37,20 +36,13 @@ def n_moments(kernel):
 
 @intrinsic(prefer_literal=True)
 def on_stack(typingctx, kernel, n_sums):
-    """Some sums of a function's own, which the compiler may keep in registers as far as it unrolls loops over them."""
+    """Some sums of a function's own."""
     shape = n_sums.literal_value, 2 * n_moments.py_func(kernel.types)
-    array = types.Array(types.float64, 2, "C")
 
     def codegen(context, builder, signature, args):
-        out = context.make_array(array)(context, builder)
-        data = cgutils.alloca_once(builder, context.get_value_type(types.float64), size=shape[0] * shape[1])
-        itemsize = context.get_constant(types.intp, 8)
-        lengths = [context.get_constant(types.intp, n) for n in shape]
-        strides = [context.get_constant(types.intp, 8 * shape[1]), itemsize]
-        context.populate_array(out, data=data, shape=lengths, strides=strides, itemsize=itemsize, meminfo=None)
-        return out._getvalue()
+        return stack_array(context, builder, shape)
 
-    return array(kernel, n_sums), codegen
+    return types.Array(types.float64, 2, "C")(kernel, n_sums), codegen
 
 
 @jit

@@ -10,95 +10,82 @@ rows meets first its next neighbours, then those after these, and so on, until n
 What is within reach is known beforehand, as `_window.horizon` has it: the nearest row is next to each.
 """
 
+import math
+
 import numpy as np
 
-from ._dense import profile_at, weigh_bend, weigh_slope
-from ._jit import jit, jit_entry, not_inlined, wide_vectors
+from ._dense import bend_at, profile_at, slope_at
+from ._jit import jit, jit_entry, jit_inline, on_stack, wide_vectors
 from ._profiles import NEAREST, PROFILES
 from ._rows import Rows, State, read_only
 from ._window import horizon, log_of_share, run_by_budget
 
 #: Rows that meet their neighbours together: their sums stay in the first-level cache.
-_BLOCK = 512
+_BLOCK = 128
 
 #: Rows that are handed to a thread at a time.
 _ROWS_PER_CALL = 2**13
 
 
-# Loops that write to more arrays at a time, or read from more, are no longer turned into vector instructions: whether
-# these overlap would take too long to find out.
-@jit
-def add_to(v, Y, other, acc):
-    """Add weights to the mass, and times the outputs to the moments; of each row the outputs of that at `other`."""
-    not_inlined()
-    wide_vectors()
-    n = v.shape[0]
-    y, mass, moment = Y[0, other : other + n], acc[0, :n], acc[1, :n]
-    for i in range(n):
-        mass[i] += v[i]
-        moment[i] += v[i] * y[i]
-    for c in range(1, Y.shape[0]):
-        y, moment = Y[c, other : other + n], acc[1 + c, :n]
-        for i in range(n):
-            moment[i] += v[i] * y[i]
+@jit_inline
+def meet(kernel, n_derivatives, z, x, g, w, y, low, reach, v, first, sums):
+    """Add to the sums of some rows one other row each; returns how many of these are within reach.
 
-
-@jit
-def weigh_each(kernel, s, low, w, v):
-    """Write weights times profile, relative to that at `low`, of one row for each query."""
-    not_inlined()
-    wide_vectors()
-    for i in range(v.shape[0]):
-        v[i] = w[i] * profile_at(kernel, None, s[i], low[i])
-
-
-@jit
-def count_within(s, reach):
-    """How many squared distances are within reach."""
-    not_inlined()
-    count = 0
-    for i in range(s.shape[0]):
-        count += 1 if s[i] <= reach[i] else 0
+    Parameters
+    ----------
+    n_derivatives : int
+    z, x : float64[::1] of shape (n,)
+        Places of the rows, and of the others.
+    w, y : float64[::1] of shape (n,)
+        Weights of the others, and one output.
+    low, reach : float64[::1] of shape (n,)
+        Squared distances of the nearest rows, and how far others count.
+    v : float64[::1] of shape (n,)
+        Overwritten.
+    first : int
+    sums : float64[:, ::1]
+        Mass and moment of each row, and those of each derivative, in columns from `first` on. On the stack, as `v`
+        is: whether so many arrays overlap would take too long to find out.
+    """
+    last, count = first + z.shape[0], 0
+    mass, moment = sums[0, first:last], sums[1, first:last]
+    for i in range(z.shape[0]):
+        t = (z[i] - x[i]) * g
+        s = t * t
+        v_i = w[i] * profile_at(kernel, None, s, low[i])
+        v[i] = v_i
+        mass[i] += v_i
+        moment[i] += v_i * y[i]
+        count += 1 if s <= reach[i] else 0
+    if n_derivatives > 0:
+        mass, moment = sums[2, first:last], sums[3, first:last]
+        for i in range(z.shape[0]):
+            t = (z[i] - x[i]) * g
+            s = t * t
+            v_i = slope_at(kernel, s, w[i], v[i])
+            v[i] = v_i
+            f = v_i * s if v_i != 0.0 else 0.0  # where s may be infinite
+            mass[i] += f
+            moment[i] += f * y[i]
+    if n_derivatives > 1:
+        mass, moment = sums[4, first:last], sums[5, first:last]
+        for i in range(z.shape[0]):
+            t = (z[i] - x[i]) * g
+            s = t * t
+            v_i = bend_at(kernel, s, w[i], v[i])
+            f = v_i * s if v_i != 0.0 else 0.0
+            mass[i] += f
+            moment[i] += f * y[i]
     return count
 
 
 @jit
-def times(v, s, f):
-    """Write weights times squared distances, which may be infinite where the weight is zero."""
-    not_inlined()
-    wide_vectors()
-    for i in range(v.shape[0]):
-        f[i] = v[i] * s[i] if v[i] != 0.0 else 0.0
+def look_around(kernel, differentiated, rows, g, log_share, i, known):
+    """Squared distance of a row's nearest one, and how far those go that count for it.
 
-
-@jit
-def add_neighbours(kernel, Z, g, start, other, w, Y, low, reach, buffers, acc):
-    """Add to the sums of some rows from `start` on those that are as far behind them as `other` is behind `start`.
-
-    Returns how many of these are within reach. `acc` has the mass and the moments, then those of each derivative.
+    `known` has, of the last row, the mass of the nearest one and what is left of `log_share`: a logarithm takes longer
+    than all else.
     """
-    not_inlined()
-    n, p = low.shape[0], Y.shape[0]
-    z, x, w = Z[start : start + n], Z[other : other + n], w[other : other + n]
-    s, v, f = buffers[0, :n], buffers[1, :n], buffers[2, :n]
-    for i in range(n):
-        t = (z[i] - x[i]) * g
-        s[i] = t * t
-    weigh_each(kernel, s, low, w, v)
-    add_to(v, Y, other, acc)
-    for k in range(1, acc.shape[0] // (1 + p)):
-        if k == 1:
-            weigh_slope(kernel, s, w, v)
-        else:
-            weigh_bend(kernel, s, w, v)
-        times(v, s, f)
-        add_to(f, Y, other, acc[k * (1 + p) :])
-    return count_within(s, reach)
-
-
-@jit
-def look_around(kernel, differentiated, rows, g, log_share, i):
-    """Squared distance of a row's nearest one, and how far those go that count for it."""
     Z, low, mass = rows.Z[0], np.inf, 0.0
     if rows.w_rest[i] > 0.0:
         low, mass = 0.0, rows.w_rest[i]
@@ -107,11 +94,15 @@ def look_around(kernel, differentiated, rows, g, log_share, i):
             t = (Z[i] - Z[j]) * g
             if t * t < low:
                 low, mass = t * t, rows.w[j]
-    return low, horizon(kernel, differentiated, log_share, low, mass) if low < np.inf else 0.0
+    if low == np.inf:
+        return low, 0.0
+    if mass != known[0]:
+        known[0], known[1] = mass, log_share - math.log(mass)
+    return low, horizon(kernel, differentiated, known[1], low, 1.0)
 
 
-@jit_entry
-def leave_out_each(kernel, rows, g, log_share, start, stop, budget, state):
+@jit_entry(allocates=False)
+def leave_out_each(kernel, rows, g, log_share, first, start, stop, budget, state):
     """Write the states of the rows from `start` on, each of which is left out in turn.
 
     Parameters
@@ -120,6 +111,8 @@ def leave_out_each(kernel, rows, g, log_share, start, stop, budget, state):
     rows : Rows
         In ascending order.
     g : float
+    first : int
+        Row that the first state is of.
     log_share, start, stop, budget
         As in `_window.add_rows_within`.
     state : State
@@ -130,52 +123,76 @@ def leave_out_each(kernel, rows, g, log_share, start, stop, budget, state):
     int
         Where to go on, or stop.
     """
+    wide_vectors()
     Z, n, p, q = rows.Z[0], rows.w.shape[0], rows.Y.shape[0], state.dsums.shape[1]
-    acc, buffers = np.empty(((1 + p) * (1 + q), _BLOCK)), np.empty((3, _BLOCK))
-    low, reach = np.empty(_BLOCK), np.empty(_BLOCK)
+    here, sums = on_stack(4, _BLOCK), on_stack(6, _BLOCK)
+    low, reach, v, known = here[0], here[1], here[2], here[3]
+    known[0] = 0.0  # the mass of no row
     while start < stop and budget > 0:
-        end, acc[:] = min(start + _BLOCK, stop), 0.0
+        end = min(start + _BLOCK, stop)
         for i in range(start, end):
-            state.shift[i], reach[i - start] = look_around(kernel, q > 0, rows, g, log_share, i)
-            low[i - start] = state.shift[i] if state.shift[i] < np.inf else 0.0  # where all weights are 0
-            acc[0, i - start] = rows.w_rest[i]  # at no distance, where every profile is 1
-            for c in range(p):
-                acc[1 + c, i - start] = rows.w_rest[i] * rows.Y[c, i]
-        k = count = 1
-        while count > 0:
-            m, a, count = max(min(end, n - k) - start, 0), max(k - start, 0), 0
-            if m > 0:
-                args = low[:m], reach[:m], buffers, acc
-                count += add_neighbours(kernel, Z, g, start, start + k, rows.w, rows.Y, *args)
-            if start + a < end:
-                b = end - start
-                args = low[a:b], reach[a:b], buffers, acc[:, a:]
-                count += add_neighbours(kernel, Z, g, start + a, start + a - k, rows.w, rows.Y, *args)
-            k += 1
-        budget -= 2 * k * (end - start)
-        for i in range(start, end):
-            for c in range(1 + p):
-                state.sums[i, c] = acc[c, i - start]
+            state.shift[i - first], reach[i - start] = look_around(kernel, q > 0, rows, g, log_share, i, known)
+            low[i - start] = state.shift[i - first] if state.shift[i - first] < np.inf else 0.0  # all weights are 0
+        for c in range(p):
+            for k in range(2, 2 + 2 * q):
+                for i in range(end - start):
+                    sums[k, i] = 0.0
+            for i in range(start, end):  # what is left of them is at no distance, where every profile is 1
+                sums[0, i - start] = rows.w_rest[i]
+                sums[1, i - start] = rows.w_rest[i] * rows.Y[c, i]
+            k = count = 1
+            while count > 0:
+                count = 0
+                for side in range(2):  # rows a to b - 1 meet those that are k after them, or before
+                    step = k if side == 0 else -k
+                    a, b = max(start, -step), min(end, n - step)
+                    if a < b:
+                        i, j, m = a - start, b - start, a + step
+                        z, x, w, y = Z[a:b], Z[m : b + step], rows.w[m : b + step], rows.Y[c, m : b + step]
+                        count += meet(kernel, q, z, x, g, w, y, low[i:j], reach[i:j], v[i:j], i, sums)
+                k += 1
+            budget -= 2 * k * (end - start)
+            for i in range(start, end):
+                if c == 0:
+                    state.sums[i - first, 0] = sums[0, i - start]
+                state.sums[i - first, 1 + c] = sums[1, i - start]
                 for k in range(q):
-                    state.dsums[i, k, c] = acc[(1 + k) * (1 + p) + c, i - start]
+                    if c == 0:
+                        state.dsums[i - first, k, 0] = sums[2 + 2 * k, i - start]
+                    state.dsums[i - first, k, 1 + c] = sums[3 + 2 * k, i - start]
         start = end
     return start
 
 
-def neighbour_sums(kernel, rows, g, *, derivatives, rtol=0.0, n_threads=1):
-    """`_window.window_sums` in one feature where the queries are all rows, in their order, and each is left out.
+class Neighbours:
+    """`_window.window_sums` in one feature of rows that follow each other, each of which is left out.
 
-    Notes
-    -----
-    Takes O(n k) time, with k the most rows within reach of one of so many rows that follow each other.
+    Parameters
+    ----------
+    kernel, rows, g, derivatives, rtol
+        As in `kernel_sums`; rows in ascending order.
     """
-    rows = Rows(*map(read_only, rows))
-    (p, n), q = rows.Y.shape, derivatives.count(1)
-    compiled = (0,) * (NEAREST if kernel == "nearest" else PROFILES[kernel]).code
-    state, log_share = State.empty(n, p, q), log_of_share(rows, rtol)
 
-    def add(start, stop, budget):
-        return leave_out_each(compiled, rows, g[0], log_share, start, stop, budget, state)
+    def __init__(self, kernel, rows, g, *, derivatives, rtol=0.0):
+        self.kernel = kernel
+        self._compiled = (0,) * (NEAREST if kernel == "nearest" else PROFILES[kernel]).code
+        self._rows, self._g, self._n_derivatives = Rows(*map(read_only, rows)), float(g[0]), derivatives.count(1)
+        forever = kernel != "nearest" and not math.isfinite(PROFILES[kernel].reach)
+        self._log_share = log_of_share(rows, rtol) if forever else 0.0
 
-    run_by_budget(add, n, (1 + p) * (1 + q), n_threads, per_call=_ROWS_PER_CALL)
-    return state
+    def sums(self, first, last, n_threads=1):
+        """State of the rows from `first` to before `last`.
+
+        Notes
+        -----
+        Takes O((last - first) k) time, with k the most rows within reach of one of so many that follow each other.
+        """
+        p, q, m = len(self._rows.Y), self._n_derivatives, last - first
+        state = State.empty(m, p, q)
+
+        def add(start, stop, budget):
+            args = self._compiled, self._rows, self._g, self._log_share, first, first + start, first + stop
+            return leave_out_each(*args, budget, state) - first
+
+        run_by_budget(add, m, 2 * p * (1 + q), n_threads, per_call=_ROWS_PER_CALL)
+        return state

@@ -34,14 +34,15 @@ _EPS = float(np.finfo(np.float64).eps)
 #: Nodes of a cell along a feature: as many as `_expansions.DEGREES`.
 N_NODES = 16
 
-_DEGREES = np.arange(N_NODES)
+_DEGREES, _ODD = np.arange(N_NODES), 2 * np.arange(N_NODES) + 1
 
 #: The nodes of the cell from -1 to 1.
-NODES = np.cos((2 * _DEGREES + 1) * np.pi / (2 * N_NODES))
+NODES = np.cos(_ODD * np.pi / (2 * N_NODES))
 
 #: Coefficients of the Lagrange polynomials in those of Chebyshev: L_l = sum_k COEFFICIENTS[l, k] T_k. They turn values
-#: at the nodes into coefficients, too.
-COEFFICIENTS = np.cos(np.outer(np.arccos(NODES), _DEGREES)) * np.where(_DEGREES, 2, 1) / N_NODES
+#: at the nodes into coefficients, too. Of multiples of an angle, what exceeds the circle is taken off exactly.
+COEFFICIENTS = np.cos(np.outer(_ODD, _DEGREES) % (4 * N_NODES) * (np.pi / (2 * N_NODES)))
+COEFFICIENTS *= np.where(_DEGREES, 2, 1) / N_NODES
 
 #: The most that values between nodes exceed those at nodes by: the Lebesgue constant.
 _LEBESGUE = 2 / math.pi * math.log(N_NODES) + 0.97
@@ -49,7 +50,7 @@ _LEBESGUE = 2 / math.pi * math.log(N_NODES) + 0.97
 
 def lagrange(x):
     """The Lagrange polynomials at some points between -1 and 1, of shape (len(x), N_NODES)."""
-    return np.cos(np.outer(np.arccos(x), _DEGREES)) @ COEFFICIENTS.T
+    return np.polynomial.chebyshev.chebvander(x, N_NODES - 1) @ COEFFICIENTS.T
 
 
 #: What nodes of a cell are to those of the cell twice as wide whose halves it and the next one are.
@@ -62,7 +63,8 @@ class Grid(NamedTuple):
     Attributes
     ----------
     low, sizes : ndarray of shape (d,)
-        Where the first cell begins, and how wide a cell is.
+        Where the first cell begins, and how wide a cell is: a few bits times a power of two, of which `low` is a
+        multiple, so that the middle of each cell is exact, and the distance of a point from it right to eps of a cell.
     counts : ndarray of shape (d,), int64
         Number of cells along each feature.
     """
@@ -72,14 +74,26 @@ class Grid(NamedTuple):
     counts: np.ndarray
 
     @classmethod
-    def over(cls, Z, counts):
-        """So many cells from the least to the largest coordinate of each feature; None if there is no such range."""
-        low = Z.min(axis=1)
-        with np.errstate(over="ignore"):
-            sizes = (Z.max(axis=1) - low) / counts
-        if not ((sizes > 0) & (sizes < math.inf)).all():
+    def over(cls, Z, sizes=None, count=None):
+        """The cells that points lie in, no wider than that; or so many along each feature, two at least.
+
+        None if a feature has no range, or one that overflows, or lies too far from the origin for cells that narrow.
+        """
+        low, high = Z.min(axis=1), Z.max(axis=1)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            extent = high - low
+            if not ((extent > 0) & (extent < _LONGEST)).all():
+                return None
+            sizes = (
+                _rounded(np.minimum(sizes, extent), np.floor)
+                if count is None
+                else _rounded(extent / (count - 1), np.ceil)
+            )
+            first, last = np.floor(low / sizes), np.floor(high / sizes)
+        if not np.maximum(np.abs(first), np.abs(last)).max() < _LARGEST_NUMBER:
             return None
-        return cls(low, sizes, np.asarray(counts, dtype=np.int64))
+        counts = last - first + 1 if count is None else np.full(len(Z), count)
+        return cls(first * sizes, sizes, counts.astype(np.int64))
 
     def cells_of(self, Z):
         """The cell of each point, by number: the last feature's run fastest."""
@@ -91,7 +105,21 @@ class Grid(NamedTuple):
 
     def coarser(self, levels):
         """Cells wider by these powers of two."""
+        levels = np.asarray(levels)
         return self._replace(sizes=self.sizes * 2.0**levels, counts=self.counts >> levels)
+
+
+#: Of ranges within that, and one over it, arithmetic is safe.
+_LONGEST = 1e150
+
+#: Numbers of cells that leave room for the bits of their width, and one more for the middle.
+_LARGEST_NUMBER = 2.0**44
+
+
+def _rounded(x, how):
+    """Numbers of eight bits, from above or below."""
+    mantissa, exponent = np.frexp(x)
+    return np.ldexp(how(256 * mantissa), exponent - 8)
 
 
 class Nodes:
@@ -131,12 +159,10 @@ class Nodes:
             return None
         most = min(n * _NODES_PER_ROW[d - 1], _MOST_NUMBERS // (1 + 2 * p)) / N_NODES**d
         if sizes is None:
-            counts = np.full(d, 2.0 ** math.floor(math.log2(max(most, 1)) / d))
+            grid = Grid.over(rows.Z, count=2 ** max(1, math.floor(math.log2(most) / d)))
         else:
-            with np.errstate(over="ignore", divide="ignore"):
-                counts = np.maximum(np.ceil(np.ptp(rows.Z, axis=1) / sizes), 1)
-        grid = Grid.over(rows.Z, counts) if counts.prod() <= most else None
-        return None if grid is None else cls(rows, grid, n_threads)
+            grid = Grid.over(rows.Z, sizes)
+        return None if grid is None or grid.counts.prod() > most else cls(rows, grid, n_threads)
 
     def _moments(self):
         from ._expansions import add_chebyshev_moments, group
@@ -157,8 +183,8 @@ class Nodes:
         ends = np.unique(np.append(np.minimum(marks, n_cells), n_cells))
         run_blocks(add, list(zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)), self.n_threads)
         moments = moments.reshape(len(V), *lengths[3 - d :])
-        for axis in range(1, d + 1):
-            moments = _along(moments, axis, COEFFICIENTS.T[None, :, None], self.n_threads)[0]
+        with one_thread_for_blas:
+            run_blocks(_to_nodes, [(channel,) for channel in moments], self.n_threads)
         return moments
 
     def moments(self, levels):
@@ -173,7 +199,7 @@ class Nodes:
         levels = tuple(levels)
         if levels not in self._levels:
             axis = max(range(len(levels)), key=lambda k: levels[k])
-            narrow = self.moments(levels[:axis] + (levels[axis] - 1,) + levels[axis + 1 :])
+            narrow = self.moments((*levels[:axis], levels[axis] - 1, *levels[axis + 1 :]))
             shape = list(narrow.shape)
             shape[axis + 1] //= 2
             halves = np.moveaxis(narrow, axis + 1, -1).reshape(-1, 2 * N_NODES)
@@ -193,7 +219,7 @@ class Nodes:
     def levels_for(self, g, width):
         """The powers of two that make cells as wide as that at most, in bandwidths; None if they are wider anyway."""
         with np.errstate(over="ignore", divide="ignore"):
-            levels = np.floor(np.log2(width / (self.grid.sizes * g) * (1 + 1e-9)))  # cells may have been made for this
+            levels = np.floor(np.log2(width / (self.grid.sizes * g)))
         if not (levels >= 0).all():
             return None
         return np.minimum(levels, np.log2(self.grid.counts)).astype(np.int64)
@@ -270,7 +296,7 @@ def _remainder(r):
 
 #: Rounding of a sum of products, in units of eps times the sum of the absolute values: of rows in a cell, of halves,
 #: and of the nodes within reach. What tests see is a tenth of it.
-_ROUNDING = 32
+_ROUNDING = 8
 
 #: With fewer rows, an evaluation takes a few milliseconds whatever the way.
 _FEWEST_ROWS = 2**14
@@ -334,6 +360,13 @@ def last_coefficients(field):
 
 
 _LAST = np.ascontiguousarray(COEFFICIENTS[:, -2:])
+
+
+def _to_nodes(field):
+    """Turn moments that are Chebyshev polynomials into those that are Lagrange's, in place."""
+    for axis in range(field.ndim):
+        lines = _lines(field, axis)
+        lines[:] = lines @ COEFFICIENTS.T
 
 
 def _along(field, axis, table, n_threads):

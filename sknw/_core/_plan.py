@@ -112,6 +112,8 @@ def plan(kernel, rows, g, Zq, *, derivatives=Derivatives.NOTHING, algorithm="aut
         algorithm = "auto"
     if algorithm == "dense" or callable(kernel) or m == 0 or (n * m <= _FEW_PAIRS and algorithm == "auto"):
         return dense
+    if algorithm == "window":  # whatever it costs
+        return Plan("window", math.inf)
     candidates = [dense]
     slides = d == 1 and kernel not in ("gaussian", "nearest") and derivatives != Derivatives.CURVATURE
     if algorithm in ("auto", "sliding") and slides:
@@ -122,7 +124,7 @@ def plan(kernel, rows, g, Zq, *, derivatives=Derivatives.NOTHING, algorithm="aut
     look_ups = 2 * _START + m * per_query * (1 + 0.5 * derivatives.count(d))
     # Where windows cannot save much, pairs are not counted: that takes some time, too.
     promising = algorithm != "auto" or dense.cost > _WORTH_COUNTING * look_ups
-    if algorithm in ("auto", "window", "fast_gauss") and d <= MOST_FEATURES_IN_ORDER and promising:
+    if algorithm in ("auto", "fast_gauss") and d <= MOST_FEATURES_IN_ORDER and promising:
         from ._window import expected_pairs
 
         pairs = expected_pairs(kernel, rows, g, Zq, rtol=rtol)

@@ -31,6 +31,7 @@ def kernel_sums(
     algorithm="dense",
     rtol=0.0,
     single=False,
+    in_order=False,
     n_threads=1,
 ):
     """Mass and moments of every query, over all training rows.
@@ -58,6 +59,8 @@ def kernel_sums(
         centered at the middle of it.
     single : bool
         Whether the Gaussian over every pair may be formed in float32, in which `rtol` > 0 is not kept.
+    in_order : bool
+        Whether rows of one feature are known to be in ascending order, and need not be looked through.
     n_threads : int
         Threads. The result does not depend on it, to the last bit.
 
@@ -66,9 +69,10 @@ def kernel_sums(
     State
         Where `shift` is `inf`, all squared distances overflow.
     """
-    if len(rows.Z) == 1 and algorithm != "dense":  # it may be the only feature of several with a finite bandwidth
+    if len(rows.Z) == 1 and algorithm != "dense" and not in_order:  # the only finite bandwidth of several features
         rows, own = _sorted(rows, own)
-    all_rows = _are_rows(own, rows)
+    first, last = _range_of(own)
+    all_rows = (first, last) == (0, len(rows.w))
     asked = {"derivatives": derivatives, "algorithm": algorithm, "rtol": rtol}
     chosen = plan(kernel, rows, g, None if all_rows else Zq, **asked)
     rows, g, Zq, how = _read_only(rows), read_only(g), read_only(Zq), {"n_threads": n_threads}
@@ -80,10 +84,8 @@ def kernel_sums(
         return sliding_sums(kernel, rows, g, Zq, own, derivatives=derivatives, **how)
     from ._window import window_sums
 
-    if chosen.algorithm == "window" and all_rows and len(g) == 1:
-        from ._neighbours import neighbour_sums
-
-        return neighbour_sums(kernel, rows, g, derivatives=derivatives, rtol=rtol, **how)
+    if chosen.algorithm == "window" and first < last and len(g) == 1:
+        return neighbours_of(kernel, rows, g, derivatives=derivatives, rtol=rtol).sums(first, last, **how)
     if chosen.algorithm == "window":
         return window_sums(kernel, rows, g, Zq, own, derivatives=derivatives, rtol=rtol, **how)
     state, error = fast_gauss_sums(rows, g, Zq, own, all_rows, derivatives=derivatives, layout=chosen.layout, **how)
@@ -92,6 +94,13 @@ def kernel_sums(
         own = None if own is None else own[rest]
         state.put(rest, window_sums(kernel, rows, g, Zq[rest], own, derivatives=derivatives, rtol=rtol, **how))
     return state
+
+
+def neighbours_of(kernel, rows, g, **how):
+    """The `Neighbours` of rows, which leave each of them out; importing them imports numba."""
+    from ._neighbours import Neighbours
+
+    return Neighbours(kernel, rows, g, **how)
 
 
 def _uncertain(mass, error, rtol, n_threads):
@@ -110,7 +119,7 @@ def _uncertain(mass, error, rtol, n_threads):
     return np.concatenate([found[start] for start in sorted(found)]) if found else np.zeros(0, dtype=int)
 
 
-def goes_backward(kernel, rows, g, *, derivatives, algorithm="dense", rtol=0.0, n_threads=1):
+def goes_backward(kernel, rows, g, *, derivatives, algorithm="dense", rtol=0.0, **_):
     """Whether a gradient over all rows takes less time by `pull_back` than by the derivatives of each sum."""
     if not len(g) or not worth_a_second_pass(len(g), derivatives):
         return False
@@ -118,12 +127,15 @@ def goes_backward(kernel, rows, g, *, derivatives, algorithm="dense", rtol=0.0, 
     return plan(kernel, rows, g, None, derivatives=derivatives, algorithm=algorithm, rtol=rtol).algorithm == "dense"
 
 
-def chosen_algorithm(kernel, rows, g, *, algorithm, rtol):
+def chosen_algorithm(
+    kernel, rows, g, *, derivatives=Derivatives.NOTHING, algorithm="dense", rtol=0.0, in_order=False, **_
+):
     """Name of the algorithm that leaves each row out in turn."""
     if not len(g):
         return "mean"
-    rows, _ = _sorted(rows, None) if len(g) == 1 else (rows, None)
-    return plan(kernel, rows, g, None, algorithm=algorithm, rtol=rtol).algorithm
+    if len(g) == 1 and not in_order:
+        rows, _ = _sorted(rows, None)
+    return plan(kernel, rows, g, None, derivatives=derivatives, algorithm=algorithm, rtol=rtol).algorithm
 
 
 def takes_linear_time(kernel, rows, g, *, algorithm, rtol):
@@ -142,10 +154,11 @@ def takes_linear_time(kernel, rows, g, *, algorithm, rtol):
 _PER_CELL = 32
 
 
-def _are_rows(own, rows):
-    """Whether the queries are all rows, in their order."""
-    n = len(rows.w)
-    return own is not None and len(own) == n and (n == 0 or (own[0] == 0 and own[-1] == n - 1 and _counts_up(own)))
+def _range_of(own):
+    """First and last of queries that are rows in their order, the last not included; (0, 0) if they are not."""
+    if own is None or not len(own) or own[0] < 0 or own[-1] - own[0] != len(own) - 1 or not _counts_up(own):
+        return 0, 0
+    return int(own[0]), int(own[-1]) + 1
 
 
 def _counts_up(own):

@@ -1,4 +1,4 @@
-"""Each row left out in turn, in one feature: what `test_window.py` does not do with `neighbour_sums`."""
+"""Each row left out in turn, in one feature: what `test_window.py` does not do with `Neighbours`."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sknw._core import PROFILES, Derivatives, Rows, kernel_sums, read_only
 from sknw._core import _neighbours as neighbours_module
 from sknw._core import _window as window_module
-from sknw._core._neighbours import neighbour_sums
+from sknw._core._neighbours import Neighbours
 from sknw._core._window import window_sums
+
+
+def neighbour_sums(kernel, rows, g, n_threads=1, **how):
+    return Neighbours(kernel, rows, g, **how).sums(0, len(rows.w), n_threads)
 
 
 def make_rows(z, y, w):
@@ -68,9 +72,9 @@ def test_no_more_neighbours_are_visited_than_the_row_with_most_of_a_block_has(rn
     g, within = np.array([2000.0]), np.zeros(n, np.int64)
     window_sums("epanechnikov", rows, g, rows.Z.T, np.arange(n), visited=within)
 
-    def leave_out_each(kernel, rows, g, log_share, start, stop, budget, state):
-        counted.append(budget)
-        return inner(kernel, rows, g, log_share, start, stop, budget, state)
+    def leave_out_each(*args):
+        counted.append(args)
+        return inner(*args)
 
     # With a budget of so many pairs, one call takes one block more than that is enough for.
     inner, block = neighbours_module.leave_out_each, neighbours_module._BLOCK
@@ -101,8 +105,8 @@ def test_it_is_taken_where_windows_hold_few_rows(rng, monkeypatch):
     """By leave-one-out of all rows, and only by that."""
     n, calls = 30_000, []
     rows = make_rows(rng.uniform(size=n), rng.normal(size=(n, 1)), np.ones(n))
-    inner = neighbours_module.neighbour_sums
-    monkeypatch.setattr(neighbours_module, "neighbour_sums", lambda *a, **k: calls.append(a) or inner(*a, **k))
+    inner = neighbours_module.Neighbours
+    monkeypatch.setattr(neighbours_module, "Neighbours", lambda *a, **k: calls.append(a) or inner(*a, **k))
     for kernel in ("gaussian", "epanechnikov", "nearest"):
         calls.clear()
         how = {"algorithm": "auto", "rtol": 1e-10}

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import naive
 from sknw._core import PROFILES, Derivatives, Rows, kernel_sums, read_only
 from sknw._core import _window as window_module
-from sknw._core._neighbours import neighbour_sums
+from sknw._core._neighbours import Neighbours
 from sknw._core._order import spatial_order
 from sknw._core._window import window_sums
 
@@ -40,13 +40,13 @@ def assert_as_dense(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NO
     by another 40 eps each in either engine, for beyond an exponent of 37 nothing is left of them. A term of a
     derivative is bounded by that in the scale, since |t_a t_b| <= s.
 
-    Where the queries are all rows, of one feature, so is the state that `neighbour_sums` gives: there, each term comes
+    Where the queries are all rows, of one feature, so is the state that `Neighbours` gives: there, each term comes
     after the other, which may cost an eps each.
     """
     got = window_sums(kernel, rows, g, Zq, own, derivatives=derivatives, rtol=rtol)
     _assert_as_dense(got, 0, kernel, rows, g, Zq, own, derivatives, rtol)
     if len(g) == 1 and own is not None and len(own) == len(rows.w) and (own == np.arange(len(own))).all():
-        other = neighbour_sums(kernel, rows, g, derivatives=derivatives, rtol=rtol)
+        other = Neighbours(kernel, rows, g, derivatives=derivatives, rtol=rtol).sums(0, len(own))
         _assert_as_dense(other, len(own), kernel, rows, g, Zq, own, derivatives, rtol)
     return got
 

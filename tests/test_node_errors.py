@@ -1,0 +1,147 @@
+"""The leave-one-out error by cells, beside that of each row."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from sknw import NadarayaWatsonRegressor, loo_error
+from sknw import _criterion as criterion
+from sknw import _node_errors as node_errors
+from sknw._core import Derivatives, Nodes
+from sknw._criterion import leave_one_out
+from sknw._node_errors import errors_of_cells, nodes_of
+from sknw._pooling import Metric, Sample
+
+HOW = {"empty": "nearest", "algorithm": "dense", "n_threads": 2}
+
+
+@pytest.fixture(autouse=True)
+def few_rows(monkeypatch):
+    """What is for very many rows, on as many as every pair can be visited of."""
+    monkeypatch.setattr("sknw._core._nodes._FEWEST_ROWS", 100)
+
+
+def design(rng, name, n, d):
+    return {
+        "uniform": lambda: rng.uniform(size=(n, d)),
+        "normal": lambda: rng.normal(size=(n, d)),
+        "clusters": lambda: np.repeat(rng.uniform(size=(5, d)), n // 5, axis=0) + 0.02 * rng.normal(size=(n, d)),
+        "rounded": lambda: np.round(rng.uniform(size=(n, d)), 2),
+        "one far out": lambda: np.vstack([rng.uniform(size=(n - 1, d)), np.full((1, d), 4.0)]),
+    }[name]()
+
+
+def make_sample(rng, X, p=1, w=None):
+    y = np.sin(7 * X.sum(axis=1))[:, None] * np.arange(1, p + 1) + 0.3 * rng.normal(size=(len(X), p))
+    return Sample.of(X, y, np.ones(len(X)) if w is None else w)
+
+
+@pytest.mark.parametrize("rtol", [1e-6, 1e-10, 1e-12])
+@pytest.mark.parametrize("name", ["uniform", "normal", "clusters", "rounded", "one far out"])
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_agrees_with_all_rows(rng, d, name, rtol):
+    """As far as cells tell, and with the rest one by one; with weights and two outputs."""
+    n = 2500
+    sample = make_sample(rng, design(rng, name, n, d), 2, rng.integers(1, 4, size=n).astype(float))
+    known = []
+    for share in (0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 30.0):
+        metric = Metric.of(share * np.linspace(0.8, 1.2, d), sample.X)
+        nodes = Nodes.of(metric.rows(sample), n_threads=2)
+        for derivatives in (Derivatives.NOTHING, Derivatives.FEATURES, Derivatives.CURVATURE):
+            found = errors_of_cells(nodes, metric.g, derivatives=derivatives, rtol=rtol)
+            known.append(found is not None)
+            if found is None:
+                continue
+            value, slope = leave_one_out(
+                sample, metric, "gaussian", derivatives=derivatives, **HOW, nodes=nodes, rtol=rtol
+            )
+            exact, exact_slope = leave_one_out(sample, metric, "gaussian", derivatives=derivatives, **HOW)
+            # Predictions may be wrong by rtol R, R < 2 in these units, and rows in mean by the root of the criterion;
+            # with each derivative a hundred times as much. Sums of n terms have some hundred eps.
+            atol = 4 * rtol * np.sqrt(exact) + 1e-13 * exact
+            assert abs(value - exact) <= atol
+            orders = [1, 2] if derivatives == Derivatives.CURVATURE else [1] * len(slope)
+            assert (np.abs(slope - exact_slope) <= atol * 100.0 ** np.array(orders)).all()
+    assert all(known[-3:])  # the widest
+
+
+def test_values_are_those_of_this_row_and_no_other(rng):
+    """A heavy tail, an outlier of y, and digits that an offset takes: nothing that is added up hides a row."""
+    X = rng.uniform(size=(4000, 1))
+    sample = make_sample(rng, X)
+    for y in (rng.standard_t(1.5, size=4000), np.where(np.arange(4000) == 7, 1e6, X[:, 0]), 1e8 + X[:, 0]):
+        sample = Sample.of(X, y[:, None], np.ones(4000))
+        for h in (0.02, 0.1, 1.0):
+            metric = Metric.of(h, sample.X)
+            nodes = Nodes.of(metric.rows(sample))
+            value = leave_one_out(sample, metric, "gaussian", **HOW, rtol=1e-10, nodes=nodes)[0]
+            exact = leave_one_out(sample, metric, "gaussian", **HOW)[0]
+            assert abs(value - exact) <= 4e-10 * np.sqrt(exact) + 1e-13 * exact
+            assert exact > 0
+
+
+def test_hardly_any_noise(rng):
+    """Where little is left of the squares, rows are looked at one by one rather than by sums without digits."""
+    X = rng.uniform(size=(3000, 1))
+    for noise in (1e-3, 1e-6, 0.0):
+        sample = Sample.of(X, X + noise * rng.normal(size=X.shape), np.ones(3000))
+        metric = Metric.of(0.02, sample.X)
+        nodes = Nodes.of(metric.rows(sample))
+        for rtol in (1e-6, 1e-12):
+            value = leave_one_out(sample, metric, "gaussian", **HOW, rtol=rtol, nodes=nodes)[0]
+            exact = leave_one_out(sample, metric, "gaussian", **HOW)[0]
+            assert abs(value - exact) <= 4 * rtol * np.sqrt(exact) + 1e-13 * exact
+
+
+def test_no_row_is_looked_at(rng, monkeypatch):
+    """Where windows are wide, whatever their width."""
+    sample = make_sample(rng, rng.uniform(size=(20_000, 2)))
+    metric = Metric.of(0.1, sample.X)
+    nodes = nodes_of(sample, metric, "gaussian", algorithm="auto", rtol=1e-10, n_threads=1)
+    exact = leave_one_out(sample, metric, "gaussian", **HOW)[0]
+    monkeypatch.setattr(criterion, "average", None)
+    monkeypatch.setattr(nodes, "rows_of", lambda mask, levels: np.flatnonzero(mask))
+    value = leave_one_out(sample, metric, "gaussian", empty="nearest", algorithm="auto", rtol=1e-10, nodes=nodes)[0]
+    assert_allclose(value, exact, rtol=1e-10)
+
+
+def test_who_has_nodes(rng):
+    """The Gaussian along the features, where the same is left out of each row, and approximations are welcome."""
+    X = rng.uniform(size=(3000, 2))
+    how = {"algorithm": "auto", "rtol": 1e-10, "n_threads": 1}
+    sample, metric = make_sample(rng, X), Metric.of(0.1, X)
+    assert nodes_of(sample, metric, "gaussian", **how) is not None
+    assert nodes_of(make_sample(rng, X, w=rng.integers(1, 5, size=3000).astype(float)), metric, "gaussian", **how)
+    assert nodes_of(make_sample(rng, X, w=rng.uniform(size=3000)), metric, "gaussian", **how) is None
+    assert nodes_of(sample, metric, "epanechnikov", **how) is None
+    assert nodes_of(sample, Metric.of(np.array([[0.2, 0.1], [0.1, 0.2]]), X), "gaussian", **how) is None
+    for other in ({"algorithm": "dense"}, {"algorithm": "window"}, {"rtol": 0.0}):
+        assert nodes_of(sample, metric, "gaussian", **how | other) is None
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_choices_ride_on_it(rng, d, monkeypatch):
+    """The same bandwidth as that of every pair, and the criterion to 1e-6 of what there is to gain."""
+    X = rng.normal(size=(3000, d))
+    y = np.sin(3 * X[:, 0]) + 0.3 * rng.normal(size=3000)
+    asked, inner = [], node_errors._errors_at
+    monkeypatch.setattr(node_errors, "_errors_at", lambda *a: asked.append(a) or inner(*a))
+    for bandwidth in ("loo", "gradient"):
+        asked.clear()
+        fast, exact = (NadarayaWatsonRegressor(bandwidth, algorithm=a).fit(X, y) for a in ("fast_gauss", "dense"))
+        assert len(asked) > 5
+        assert_allclose(fast.bandwidth_, exact.bandwidth_, rtol=1e-4)
+        gain = loo_error(X, y, np.inf) + exact.best_score_
+        assert abs(fast.best_score_ - exact.best_score_) <= 1e-6 * gain
+
+
+@pytest.mark.parametrize("shape", ["number", "vector"])
+def test_loo_error_at_once(rng, shape):
+    X = rng.uniform(size=(3000, 3))
+    y = np.sin(5 * X[:, 0]) + 0.3 * rng.normal(size=3000)
+    h = 0.4 if shape == "number" else np.array([0.3, 0.4, 0.5])
+    (value, slope), (exact, exact_slope) = (
+        loo_error(X, y, h, algorithm=a, return_gradient=True) for a in ("fast_gauss", "dense")
+    )
+    assert_allclose(value, exact, rtol=1e-11)
+    assert_allclose(slope, exact_slope, rtol=0, atol=1e-9 * exact)
