@@ -17,7 +17,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._core import LEAST_RTOL, N_NODES, Derivatives, Nodes, by_cell, last_coefficients, least_of_cell, run_blocks
+from ._core import (
+    LEAST_RTOL,
+    N_NODES,
+    Derivatives,
+    Nodes,
+    by_cell,
+    last_coefficients,
+    least_of_cell,
+    run_blocks,
+    widest,
+)
 
 #: The rows of cells that may be too wrong are looked at one by one; if these are more than such a share, all are.
 _FEW, _MOST = 1 / 16, 1 / 2
@@ -36,7 +46,7 @@ def nodes_of(sample, metric, kernel, *, algorithm, rtol, n_threads, at_once=Fals
     if not at_once:
         return Nodes.of(rows, n_threads=n_threads)
     # In one feature moments take longer than the sums do otherwise.
-    return Nodes.of(rows, _width(rtol) / metric.g, n_threads) if len(metric.g) > 1 else None
+    return Nodes.of(rows, widest(len(metric.g), rtol) / metric.g, n_threads) if len(metric.g) > 1 else None
 
 
 class CellErrors(NamedTuple):
@@ -54,11 +64,6 @@ class CellErrors(NamedTuple):
     error: float
     slope: np.ndarray
     rest: np.ndarray
-
-
-def _width(rtol):
-    """Width of the cells to begin with, in bandwidths: those of 2 leave 1e-11 of a weight, those of 1 leave 1e-16."""
-    return 2.0 if rtol >= 1e-10 else 1.0
 
 
 def errors_of_cells(nodes, g, *, derivatives, rtol):
@@ -80,7 +85,7 @@ def errors_of_cells(nodes, g, *, derivatives, rtol):
     CellErrors or None
         None if cells are too wide for this bandwidth, or do not tell of half of the rows.
     """
-    found, width = None, _width(rtol)
+    found, width = None, widest(len(g), rtol)
     while found is None or len(found.rest) > _FEW * len(nodes.rows.w):
         levels = nodes.levels_for(g, width)
         if levels is None:

@@ -23,7 +23,7 @@ Nothing here knows a parameter of the estimator, a warning, or scikit-learn, and
 """
 
 from ._fast_gauss import LEAST_RTOL
-from ._nodes import N_NODES, Nodes, by_cell, last_coefficients, least_of_cell
+from ._nodes import N_NODES, Nodes, by_cell, last_coefficients, least_of_cell, widest
 from ._order import MOST_FEATURES_IN_ORDER, spatial_order
 from ._plan import ALGORITHMS, FEWEST_ROWS, check_applies
 from ._profiles import PROFILES, canonical_factor
@@ -73,4 +73,5 @@ __all__ = [
     "run_blocks",
     "spatial_order",
     "takes_linear_time",
+    "widest",
 ]

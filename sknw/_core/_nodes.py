@@ -63,8 +63,8 @@ class Grid(NamedTuple):
     Attributes
     ----------
     low, sizes : ndarray of shape (d,)
-        Where the first cell begins, and how wide a cell is: a few bits times a power of two, of which `low` is a
-        multiple, so that the middle of each cell is exact, and the distance of a point from it right to eps of a cell.
+        Where the first cell begins, and how wide a cell is: a few bits times a power of two, of a share of which `low`
+        is a multiple. So the middle of each cell is exact, and the distance of a point from it right to eps of a cell.
     counts : ndarray of shape (d,), int64
         Number of cells along each feature.
     """
@@ -74,26 +74,22 @@ class Grid(NamedTuple):
     counts: np.ndarray
 
     @classmethod
-    def over(cls, Z, sizes=None, count=None):
-        """The cells that points lie in, no wider than that; or so many along each feature, two at least.
+    def over(cls, Z, counts):
+        """So many cells for some points, which reach hardly beyond these, where there would be no mass.
 
         None if a feature has no range, or one that overflows, or lies too far from the origin for cells that narrow.
         """
         low, high = Z.min(axis=1), Z.max(axis=1)
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        with np.errstate(over="ignore"):
             extent = high - low
-            if not ((extent > 0) & (extent < _LONGEST)).all():
-                return None
-            sizes = (
-                _rounded(np.minimum(sizes, extent), np.floor)
-                if count is None
-                else _rounded(extent / (count - 1), np.ceil)
-            )
-            first, last = np.floor(low / sizes), np.floor(high / sizes)
-        if not np.maximum(np.abs(first), np.abs(last)).max() < _LARGEST_NUMBER:
+        if not ((extent > 0) & (extent < _LONGEST)).all():
             return None
-        counts = last - first + 1 if count is None else np.full(len(Z), count)
-        return cls(first * sizes, sizes, counts.astype(np.int64))
+        mantissa, exponent = np.frexp(extent / counts * (1 + 1 / _PARTS))
+        sizes = np.ldexp(np.ceil(_PARTS * mantissa) / _PARTS, exponent)
+        first = np.floor(low / (sizes / _PARTS))
+        if not np.abs(first).max() < _LARGEST_NUMBER:
+            return None
+        return cls(first * (sizes / _PARTS), sizes, np.asarray(counts, dtype=np.int64))
 
     def cells_of(self, Z):
         """The cell of each point, by number: the last feature's run fastest."""
@@ -112,14 +108,11 @@ class Grid(NamedTuple):
 #: Of ranges within that, and one over it, arithmetic is safe.
 _LONGEST = 1e150
 
-#: Numbers of cells that leave room for the bits of their width, and one more for the middle.
-_LARGEST_NUMBER = 2.0**44
+#: A cell begins at a multiple of such a part of its width, which has that many bits' worth of values itself.
+_PARTS = 256
 
-
-def _rounded(x, how):
-    """Numbers of eight bits, from above or below."""
-    mantissa, exponent = np.frexp(x)
-    return np.ldexp(how(256 * mantissa), exponent - 8)
+#: Numbers of such parts whose product with their width, and half a cell more, are exact.
+_LARGEST_NUMBER = 2.0**43
 
 
 class Nodes:
@@ -159,10 +152,12 @@ class Nodes:
             return None
         most = min(n * _NODES_PER_ROW[d - 1], _MOST_NUMBERS // (1 + 2 * p)) / N_NODES**d
         if sizes is None:
-            grid = Grid.over(rows.Z, count=2 ** max(1, math.floor(math.log2(most) / d)))
+            counts = np.full(d, 2 ** max(1, math.floor(math.log2(most) / d)))
         else:
-            grid = Grid.over(rows.Z, sizes)
-        return None if grid is None or grid.counts.prod() > most else cls(rows, grid, n_threads)
+            with np.errstate(over="ignore", divide="ignore"):
+                counts = np.ceil(np.maximum(np.ptp(rows.Z, axis=1) / sizes * (1 + 4 / _PARTS), 1))
+        grid = Grid.over(rows.Z, counts) if counts.prod() <= most else None
+        return None if grid is None else cls(rows, grid, n_threads)
 
     def _moments(self):
         from ._expansions import add_chebyshev_moments, group
@@ -263,8 +258,11 @@ class Nodes:
         moments = self.moments(levels)
         reach = math.sqrt(2 * math.log(1e3 * n / rtol))
         fields, cells, remainder = [moments[: 1 + p]], by_cell(moments[0]), 0.0
-        for k, width in enumerate((grid.sizes * g).tolist()):
-            table = _gaussians(width, min(math.ceil(reach / width), int(grid.counts[k]) - 1), 1 + order)
+        for k, (width, count) in enumerate(zip((grid.sizes * g).tolist(), grid.counts.tolist(), strict=True)):
+            offsets = _offsets(min(math.ceil(reach / width), count - 1))
+            table = _gaussians(width, offsets, 1 + order)
+            if len(offsets) == 2 * count - 1:  # all cells are within reach of each other
+                table = _of_whole_lines(table, count)
             by_feature = derivatives == Derivatives.FEATURES
             parts = [
                 _along(field, k + 1, table[:, :, : 1 if by_feature and j else 1 + order - j], self.n_threads)
@@ -277,7 +275,7 @@ class Nodes:
                     sum(math.comb(i, j) * parts[j][i - j] for j in range(min(1 + i, len(parts))))
                     for i in range(1 + order)
                 ]
-            distances = np.maximum(np.abs(np.arange(len(table)) - len(table) // 2) - 1, 0) * width
+            distances = np.maximum(np.abs(offsets) - 1, 0) * width
             near = np.exp(-0.25 * distances**2)[:, None, None, None]
             cells = _along(cells, k, near, self.n_threads)[0]
             remainder += _remainder(0.5 * width) * _LEBESGUE**k
@@ -287,6 +285,15 @@ class Nodes:
 
 #: Of the derivatives in one feature's logarithm, how many.
 _ORDERS = {Derivatives.NOTHING: 0, Derivatives.SCALE: 1, Derivatives.FEATURES: 1, Derivatives.CURVATURE: 2}
+
+
+def widest(d, rtol):
+    """Width of cells, in bandwidths, that leaves half of `rtol` to the last places where rows lie evenly.
+
+    There the bound is 2**(d/2) times the mass, and as much again at the edges of the data for each feature.
+    """
+    features = sum(_LEBESGUE**k for k in range(d)) * 2 ** (1.5 * d)
+    return min(2.0, 2 * (0.5 * rtol / (features * _remainder(1.0))) ** (1 / N_NODES))
 
 
 def _remainder(r):
@@ -311,12 +318,24 @@ _MOST_NUMBERS = 2**23
 _ROWS_PER_BLOCK = 2**14
 
 
-def _gaussians(width, most, n_functions):
+def _offsets(most):
+    """Of the cells that a cell has within reach, from its own."""
+    return np.arange(-most, most + 1)
+
+
+def _gaussians(width, offsets, n_functions):
     """The kernel between nodes of cells, and its derivatives in the logarithm of the bandwidth, for `_along`."""
-    places = (np.arange(-most, most + 1)[:, None, None] + 0.5 * NODES[:, None]) * width
+    places = (offsets[:, None, None] + 0.5 * NODES[:, None]) * width
     s = (0.5 * width * NODES - places) ** 2
     k = np.exp(-0.5 * s)
     return np.stack([k, s * k, (s - 2) * s * k][:n_functions], axis=2)
+
+
+def _of_whole_lines(table, n):
+    """The same for lines of n cells as if they were one."""
+    offsets = np.arange(n)[:, None] - np.arange(n) + n - 1
+    _, n_sources, n_functions, n_targets = table.shape
+    return table[offsets].transpose(0, 2, 3, 1, 4).reshape(1, n * n_sources, n_functions, n * n_targets)
 
 
 def _lines(field, axis):
