@@ -93,6 +93,9 @@ def _lowest_of_neighbors(criterion):
 ENOUGH = 50_000
 
 
+#: What predictions may be wrong by, besides, where bandwidths are compared roughly.
+_ROUGH = 1e-8
+
 #: With fewer rows an evaluation takes less than a millisecond, and a first fit should not wait for one more loop to be
 #: compiled.
 _WORTH_A_SERIES = 256
@@ -132,7 +135,7 @@ class Objective:
         self.has_many_rows = n >= 2 * ENOUGH
         self.queries = None  # of all evaluations; None for all rows
         self._some = np.arange(0, n, n // ENOUGH) if self.has_many_rows else None  # neighbours are alike: evenly spread
-        self.rough = {"algorithm": "auto", **options, "rtol": min(rtol, 1e-6)}
+        self.rough = {"algorithm": "auto", **options, "rtol": min(max(rtol, _ROUGH), 1e-6) if rtol else 0.0}
         self.fine = {**options, "rtol": min(rtol, 1e-12)}
         self._nodes = {}  # by the features that count
 
@@ -168,7 +171,7 @@ class Objective:
         return self._evaluate(h, metric, {"derivatives": derivatives, "queries": self.queries, **self.fine})
 
     def roughly(self, h, derivatives):
-        """The criterion with six digits, with derivatives, and whether it is an estimate from some of the rows."""
+        """The criterion with six digits or eight, with derivatives, and whether it is an estimate from some of the rows."""
         metric, queries = Metric.of(h, self.sample.X), self.queries
         if queries is None and self.has_many_rows and not self._takes_linear_time(metric):
             queries = self._some

@@ -123,7 +123,7 @@ class Nodes:
     rows : Rows
         Of one to three features.
     grid : Grid
-        With numbers of cells that are powers of two, if there are to be wider ones.
+        With numbers of cells that can be halved, if there are to be wider ones.
     n_threads : int
 
     Attributes
@@ -152,7 +152,9 @@ class Nodes:
             return None
         most = min(n * _NODES_PER_ROW[d - 1], _MOST_NUMBERS // (1 + 2 * p)) / N_NODES**d
         if sizes is None:
-            counts = np.full(d, 2 ** max(1, math.floor(math.log2(most) / d)))
+            count = max(2, math.floor(most ** (1 / d) * (1 + 1e-9)))
+            # What can be halved again and again: of the numbers 2, 3, 4, 6, 8, 12, ... the largest.
+            counts = np.full(d, max(c << (count // c).bit_length() - 1 for c in (2, 3) if c <= count))
         else:
             with np.errstate(over="ignore", divide="ignore"):
                 counts = np.ceil(np.maximum(np.ptp(rows.Z, axis=1) / sizes * (1 + 4 / _PARTS), 1))
@@ -217,7 +219,8 @@ class Nodes:
             levels = np.floor(np.log2(width / (self.grid.sizes * g)))
         if not (levels >= 0).all():
             return None
-        return np.minimum(levels, np.log2(self.grid.counts)).astype(np.int64)
+        halves = self.grid.counts & -self.grid.counts  # the power of two among its factors
+        return np.minimum(levels, np.log2(halves)).astype(np.int64)
 
     def sums(self, g, levels, *, derivatives=Derivatives.NOTHING, rtol):
         r"""Mass and moments at the nodes of all cells.
@@ -309,7 +312,7 @@ _ROUNDING = 8
 _FEWEST_ROWS = 2**14
 
 #: How many nodes take less time than a row does by another algorithm, with one, two and three features.
-_NODES_PER_ROW = (2, 4, 24)
+_NODES_PER_ROW = (1, 2, 24)
 
 #: Moments of the narrowest cells are at most that many: 64 MiB.
 _MOST_NUMBERS = 2**23

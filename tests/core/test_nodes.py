@@ -176,13 +176,13 @@ def test_cells_have_exact_middles(rng, offset):
 
 
 def test_levels_for(rng):
-    nodes = Nodes.of(make_rows(rng, rng.uniform(size=(20_000, 1))))
+    nodes = Nodes.of(make_rows(rng, rng.uniform(size=(50_000, 1))))
     size = nodes.grid.sizes[0]
-    assert nodes.grid.counts[0] == 2048
+    assert nodes.grid.counts[0] == 3072
     assert nodes.levels_for(np.array([1 / size]), 2.0) == [1]
     assert nodes.levels_for(np.array([1 / size]), 1.0) == [0]
     assert nodes.levels_for(np.array([1.01 / size]), 1.0) is None
-    assert nodes.levels_for(np.array([1e-300]), 1.0) == [11]
+    assert nodes.levels_for(np.array([1e-300]), 1.0) == [10]
 
 
 @pytest.mark.parametrize("levels", [(0, 0), (2, 1), (3, 3)])
