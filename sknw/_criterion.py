@@ -44,7 +44,7 @@ def left_out(empty):
 _SUMS_AT_A_TIME = 2**24
 
 #: Rows whose sums, and all that is done to these, stay in the second-level cache.
-_ROWS_AT_A_TIME = 2**14
+_ROWS_AT_A_TIME = 2**16
 
 
 def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTHING, queries=None, nodes=None, **how):
