@@ -171,7 +171,7 @@ class Objective:
         return self._evaluate(h, metric, {"derivatives": derivatives, "queries": self.queries, **self.fine})
 
     def roughly(self, h, derivatives):
-        """The criterion with six digits or eight, with derivatives, and whether it is an estimate from some of the rows."""
+        """The criterion with six digits or eight, with derivatives, and whether it is an estimate from some rows."""
         metric, queries = Metric.of(h, self.sample.X), self.queries
         if queries is None and self.has_many_rows and not self._takes_linear_time(metric):
             queries = self._some

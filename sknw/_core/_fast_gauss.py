@@ -32,7 +32,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ._cells import Axis, Cells, Points, is_sorted, round_down
-from ._rows import Derivatives, State
+from ._rows import Derivatives, State, read_only
 from ._series import (
     Accuracy,
     absolute_terms,
@@ -98,13 +98,13 @@ def lay_out(rows, g, Zq, *, derivatives=Derivatives.NOTHING, rtol, most=math.inf
     if not 1 <= d <= MOST_FEATURES or rtol < LEAST_RTOL:
         return None
     choices = accuracies(d, rtol, 2 ** math.ceil(math.log2(n)), derivatives)
-    columns = [(z,) if Zq is None else (z, np.ascontiguousarray(Zq[:, k])) for k, z in enumerate(rows.Z)]
+    columns = [(z,) if Zq is None else (z, read_only(Zq[:, k])) for k, z in enumerate(rows.Z)]
     reach = choices[0].reach
     if not 1 / _LARGEST_FACTOR < min(g) <= max(g) < _LARGEST_FACTOR:
         return None
     some = slice(None, None, 1 + n // _PROBED)
     in_order = d == 1 and (Zq is None or is_sorted(columns[0][1]))
-    for probed in ([(z[some],) for z in rows.Z], columns):  # more points never need fewer cells
+    for probed in ([(read_only(z[some]),) for z in rows.Z], columns):  # more points never need fewer cells
         probes = [Axis.over(column, 1 / g_k, reach / g_k, in_order) for column, g_k in zip(probed, g, strict=True)]
         if None in probes:
             return None
@@ -192,13 +192,13 @@ def fast_gauss_sums(rows, g, Zq, own, all_rows, *, derivatives=Derivatives.NOTHI
     points = Points.of(rows.Z, axes, cells, in_order=len(g) == 1)
     queries = points
     if not all_rows:
-        coordinates = np.ascontiguousarray(Zq.T)
+        coordinates = read_only(Zq.T)
         queries = Points.of(coordinates, axes, cells, in_order=len(g) == 1 and is_sorted(coordinates[0]))
     entries, factors = polynomials(len(g), accuracy.n_terms, derivatives)
     out = np.empty((1 + p, 1 + derivatives.count(len(g)), m))
     error = np.empty(m)
     for c in range(1 + p):
-        v = rows.w if c == 0 else rows.w * rows.Y[c - 1]
+        v = rows.w if c == 0 else read_only(rows.w * rows.Y[c - 1])
         series = np.empty((len(terms.powers), len(points.starts) - 1))
 
         def gather(first, last, v=v, moments=series):

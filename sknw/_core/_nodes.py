@@ -99,11 +99,41 @@ class Grid(NamedTuple):
             cells += np.minimum((z - low) / size, count - 1).astype(np.int64)
         return cells
 
+    def of_three_features(self):
+        """The same with features before the others, of one cell each."""
+        before = np.ones(3 - len(self.counts))
+        low, sizes, counts = (np.concatenate([before, a]) for a in self)
+        return Grid(low, sizes, counts.astype(np.int64))
+
     def coarser(self, levels):
         """Cells wider by these powers of two."""
         levels = np.asarray(levels)
         return self._replace(sizes=self.sizes * 2.0**levels, counts=self.counts >> levels)
 
+
+class Buffers(NamedTuple):
+    """What the loops over the rows of a cell write to, for a thread."""
+
+    T: np.ndarray
+    by_row: np.ndarray
+    u: np.ndarray
+    sums: np.ndarray
+
+    @classmethod
+    def of(cls, d, n_channels):
+        """For so many features and sums."""
+        lengths = [1 if k < 3 - d else N_NODES for k in range(3)]
+        width = _ROWS_TOGETHER
+        return cls(
+            np.ones((3, N_NODES, width)),
+            np.empty((width, N_NODES)),
+            np.empty((4, width)),
+            np.empty((n_channels, *lengths)),
+        )
+
+
+#: Rows that a short loop runs over: buffers of that size stay in the first-level cache.
+_ROWS_TOGETHER = 256
 
 #: Of ranges within that, and one over it, arithmetic is safe.
 _LONGEST = 1e150
@@ -173,8 +203,11 @@ class Nodes:
         lengths = [1] * (3 - d) + (N_NODES * grid.counts).tolist()
         moments = np.empty((len(V), *lengths))
 
+        each, of_three = np.arange(_ROWS_TOGETHER), grid.of_three_features()
+
         def add(first, last):
-            add_chebyshev_moments(rows.Z, V, order, starts, grid, first, last, moments)
+            buffers = Buffers.of(d, len(V))
+            add_chebyshev_moments(rows.Z, V, order, starts, of_three, first, last, each, buffers, moments)
 
         marks = np.searchsorted(starts, np.arange(0, n + _ROWS_PER_BLOCK, _ROWS_PER_BLOCK))
         ends = np.unique(np.append(np.minimum(marks, n_cells), n_cells))
@@ -309,7 +342,7 @@ def _remainder(r):
 _ROUNDING = 8
 
 #: With fewer rows, an evaluation takes a few milliseconds whatever the way.
-_FEWEST_ROWS = 2**14
+_FEWEST_ROWS = 2**12
 
 #: How many nodes take less time than a row does by another algorithm, with one, two and three features.
 _NODES_PER_ROW = (1, 2, 24)

@@ -71,8 +71,8 @@ def kernel_sums(
     """
     if len(rows.Z) == 1 and algorithm != "dense" and not in_order:  # the only finite bandwidth of several features
         rows, own = _sorted(rows, own)
-    first, last = _range_of(own)
-    all_rows = (first, last) == (0, len(rows.w))
+    runs = _runs_of(own)
+    all_rows = runs == [(0, len(rows.w))]
     asked = {"derivatives": derivatives, "algorithm": algorithm, "rtol": rtol}
     chosen = plan(kernel, rows, g, None if all_rows else Zq, **asked)
     rows, g, Zq, how = _read_only(rows), read_only(g), read_only(Zq), {"n_threads": n_threads}
@@ -84,8 +84,10 @@ def kernel_sums(
         return sliding_sums(kernel, rows, g, Zq, own, derivatives=derivatives, **how)
     from ._window import window_sums
 
-    if chosen.algorithm == "window" and first < last and len(g) == 1:
-        return neighbours_of(kernel, rows, g, derivatives=derivatives, rtol=rtol).sums(first, last, **how)
+    if chosen.algorithm == "window" and runs and len(g) == 1:
+        neighbours = neighbours_of(kernel, rows, g, derivatives=derivatives, rtol=rtol)
+        states = [neighbours.sums(first, last, **how) for first, last in runs]
+        return states[0] if len(runs) == 1 else State(*map(np.concatenate, zip(*states, strict=True)))
     if chosen.algorithm == "window":
         return window_sums(kernel, rows, g, Zq, own, derivatives=derivatives, rtol=rtol, **how)
     state, error = fast_gauss_sums(rows, g, Zq, own, all_rows, derivatives=derivatives, layout=chosen.layout, **how)
@@ -154,17 +156,25 @@ def takes_linear_time(kernel, rows, g, *, algorithm, rtol):
 _PER_CELL = 32
 
 
-def _range_of(own):
-    """First and last of queries that are rows in their order, the last not included; (0, 0) if they are not."""
-    if own is None or not len(own) or own[0] < 0 or own[-1] - own[0] != len(own) - 1 or not _counts_up(own):
-        return 0, 0
-    return int(own[0]), int(own[-1]) + 1
+def _runs_of(own):
+    """The first row of each run of rows that follow each other, and the one after its last; none if these are many."""
+    if own is None or not len(own) or own[0] < 0:
+        return []
+    if own[-1] - own[0] == len(own) - 1 and all((part[1:] - part[:-1] == 1).all() for part in _parts(own)):
+        return [(int(own[0]), int(own[-1]) + 1)]
+    ends = np.flatnonzero(own[1:] != own[:-1] + 1) + 1
+    if len(ends) > _MOST_RUNS or own.min() < 0:
+        return []
+    return [(int(run[0]), int(run[-1]) + 1) for run in np.split(own, ends)]
 
 
-def _counts_up(own):
-    """Whether each number is one more than the last: in parts that stay in the cache, and no further than that."""
-    parts = (own[start : start + 2**14] for start in range(0, len(own), 2**14 - 1))
-    return all((part[1:] - part[:-1] == 1).all() for part in parts)
+#: Runs of rows that are summed up one after the other.
+_MOST_RUNS = 64
+
+
+def _parts(own):
+    """Overlapping parts that stay in the cache."""
+    return (own[start : start + 2**14] for start in range(0, len(own), 2**14 - 1))
 
 
 def _sorted(rows, own):
