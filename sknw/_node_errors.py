@@ -25,6 +25,7 @@ from ._core import (
     by_cell,
     last_coefficients,
     least_of_cell,
+    one_thread_for_blas,
     run_blocks,
     widest,
 )
@@ -33,7 +34,7 @@ from ._core import (
 _FEW, _MOST = 1 / 16, 1 / 2
 
 
-def nodes_of(sample, metric, kernel, *, algorithm, rtol, n_threads, at_once=False, **_):
+def nodes_of(sample, metric, kernel, *, algorithm="dense", rtol=0.0, n_threads=1, at_once=False, **_):
     """The nodes of the rows of a sample, for all bandwidths of the same features; None where these are no use.
 
     With `at_once` for this bandwidth only, where its evaluation is to take less time so.
@@ -113,7 +114,8 @@ def _errors_at(nodes, g, levels, derivatives, rtol):
         certain[cells] = rtol * (least_of_cell(rest) - error[cells]) >= error[cells]
 
     step = max(1, _NODES_PER_BLOCK // (sums[0].size // len(error)))
-    run_blocks(add_up, [(i, min(i + step, len(error))) for i in range(0, len(error), step)], nodes.n_threads)
+    with one_thread_for_blas:
+        run_blocks(add_up, [(i, min(i + step, len(error))) for i in range(0, len(error), step)], nodes.n_threads)
     # An error of rtol in each prediction would add up to twice the last of these, or less.
     total = weight.sum()
     known = np.maximum(value[0] - wrong, 0.0)[certain].sum()

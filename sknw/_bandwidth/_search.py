@@ -125,6 +125,8 @@ class _Curve:
     def __init__(self, objective, shape, smooth, ceiling):
         self.objective, self.shape, self.smooth, self.ceiling = objective, shape, smooth, ceiling
         self.points, self.outside, self.n_grid = {}, [], 0
+        # Sums of kernels that end somewhere have all digits, however few are asked for.
+        self.exact = not callable(objective.kernel) and math.isfinite(PROFILES[objective.kernel].reach)
         self.n_features = np.isfinite(np.broadcast_to(shape, objective.sample.X.shape[1])).sum()
         # The Gaussian's has all derivatives, wherever rows are; of penalties there is only the first. Few rows are
         # searched in less time than second derivatives take to compile.
@@ -144,7 +146,7 @@ class _Curve:
         h = math.exp(t) * self.shape
         if rough:
             *found, estimate = self.objective.roughly(h, derivatives)
-            return self._keep(t, *found, rough=True, estimate=estimate)
+            return self._keep(t, *found, rough=estimate or not self.exact, estimate=estimate)
         derivatives = Derivatives.CURVATURE if self.curved else derivatives
         return self._keep(t, *self.objective(h, derivatives))
 

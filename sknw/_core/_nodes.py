@@ -162,14 +162,13 @@ class Nodes:
 
     Notes
     -----
-    O(n p N_NODES**d) time; N_NODES**d (1 + 2 p) numbers for each cell, and as many again for all wider cells of one
-    feature.
+    O(n p N_NODES**d) time; N_NODES**d (1 + 2 p) numbers for each cell, and about as many again for wider cells.
     """
 
     def __init__(self, rows, grid, n_threads=1):
         self.rows, self.grid, self.n_threads = rows, grid, n_threads
         self._cells = grid.cells_of(rows.Z)
-        self._levels = {(0,) * len(grid.counts): self._moments()}
+        self._narrowest, self._wider = self._moments(), {}
 
     @classmethod
     def of(cls, rows, sizes=None, n_threads=1):
@@ -227,16 +226,21 @@ class Nodes:
             of a cell follow each other.
         """
         levels = tuple(levels)
-        if levels not in self._levels:
+        if not any(levels):
+            return self._narrowest
+        if levels not in self._wider:
             axis = max(range(len(levels)), key=lambda k: levels[k])
             narrow = self.moments((*levels[:axis], levels[axis] - 1, *levels[axis + 1 :]))
             shape = list(narrow.shape)
             shape[axis + 1] //= 2
             halves = np.moveaxis(narrow, axis + 1, -1).reshape(-1, 2 * N_NODES)
             others = [length for k, length in enumerate(shape) if k != axis + 1]
-            wide = (halves @ _HALVES).reshape(*others, shape[axis + 1])
-            self._levels[levels] = np.ascontiguousarray(np.moveaxis(wide, -1, axis + 1))
-        return self._levels[levels]
+            with one_thread_for_blas:
+                wide = (halves @ _HALVES).reshape(*others, shape[axis + 1])
+            if sum(moments.size for moments in self._wider.values()) >= self._narrowest.size:
+                self._wider.clear()
+            self._wider[levels] = np.ascontiguousarray(np.moveaxis(wide, -1, axis + 1))
+        return self._wider[levels]
 
     def rows_of(self, cells, levels):
         """Numbers of the rows of some cells, a mask, that are wider by these powers of two."""

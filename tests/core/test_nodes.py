@@ -185,6 +185,18 @@ def test_levels_for(rng):
     assert nodes.levels_for(np.array([1e-300]), 1.0) == [10]
 
 
+def test_memory_of_wider_cells(rng):
+    """However many shapes of cells are asked for."""
+    rows = make_rows(rng, rng.uniform(size=(3000, 3)))
+    nodes = Nodes(rows, Grid.over(rows.Z, [4] * 3))
+    first = nodes.moments((0, 0, 0))
+    for levels in np.ndindex(3, 3, 3):
+        again = nodes.moments(levels)
+        assert sum(a.size for a in nodes._wider.values()) < 1.6 * first.size
+        assert_allclose(again[0].sum(), rows.w.sum(), rtol=1e-13)
+    assert nodes.moments((0, 0, 0)) is first
+
+
 @pytest.mark.parametrize("levels", [(0, 0), (2, 1), (3, 3)])
 def test_rows_of_cells(rng, levels):
     rows = make_rows(rng, rng.uniform(size=(3000, 2)))
