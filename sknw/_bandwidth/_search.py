@@ -319,8 +319,7 @@ def _refine(curve, kernel, most=8):
         promise = [min(point.value for point in ordered if a.t <= point.t <= c.t) for a, c in brackets]
     else:  # piecewise constant: the best of the grid
         brackets = promise = []
-    many = curve.objective.has_many_rows
-    precision = _NEAR if many else 1e-9
+    precision = _NEAR if curve.objective.has_many_rows else 1e-9
     for i in np.argsort(promise)[:most]:
         if promise[i] > min(*promise, lowest.value) + 0.05 * spread:
             break
@@ -331,9 +330,7 @@ def _refine(curve, kernel, most=8):
             _newton(curve, a, b, start, precision)
         elif curve.smooth:
             a, b = _bracket(curve, a, b, start) if a.rough or b.rough else (a, b)
-            if a.slope < 0 < b.slope and many:
-                _secants(curve, a, b, precision)
-            elif a.slope < 0 < b.slope:
+            if a.slope < 0 < b.slope:
                 brentq(lambda t: curve(t).slope, a.t, b.t, xtol=precision)
         else:
             minimize_scalar(lambda t: curve(t).value, bounds=(a.t, b.t), method="bounded", options={"xatol": 1e-9})
@@ -372,20 +369,6 @@ def _newton(curve, a, b, t, precision):
         if abs(step) < precision or high - low < precision:
             return
         t = t + step if low < t + step < high else 0.5 * (low + high)
-
-
-def _secants(curve, a, b, precision):
-    """Find the root of the slope between two points of opposite slopes: curves after `_balance` go through both."""
-    d = curve.n_features
-    while b.t - a.t > precision:
-        t = math.inf
-        if b.t - a.t < 4:
-            matrix = [[math.exp(4 * (point.t - a.t)), -math.exp(-d * (point.t - a.t))] for point in (a, b)]
-            t = a.t + _balance(*np.linalg.solve(matrix, [a.slope, b.slope]), d)
-        if min(abs(t - a.t), abs(t - b.t)) < precision:
-            return
-        point = curve(t if a.t < t < b.t else 0.5 * (a.t + b.t))
-        a, b = (point, b) if point.slope < 0 else (a, point)
 
 
 def _bracket(curve, a, b, t):
