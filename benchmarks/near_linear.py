@@ -120,24 +120,31 @@ def loo_finufft(X, y, h, eps, n_threads):
 
 
 def evaluation(n, d, h, n_threads):
-    """One leave-one-out evaluation with the derivatives in all bandwidths, compared with every pair at some rows."""
+    """One leave-one-out evaluation with the derivatives in all bandwidths, from X and y as they come, sort included.
+
+    Compared with predictions by the fast Gauss transform, and these with every pair at some rows.
+    """
     X, y = make_data(n, d)
-    X, y = (a[spatial_order(X.T)] for a in (X, y))
-    y = (y - 0.5 * (y.min() + y.max())) / np.ptp(y)
-    rows = Rows(*map(read_only, (X.T, y[None], np.ones(n), np.zeros(n))))
-    g, own = np.full(d, 1 / h), np.arange(n)
-    options = {"derivatives": Derivatives.FEATURES, "n_threads": n_threads}
+    bandwidth, options = np.full(d, h), {"rtol": 1e-10, "n_jobs": n_threads, "return_gradient": True}
+    ours, (error, _) = shortest(lambda: loo_error(X, y, bandwidth, **options))
+
+    order = spatial_order(X.T)
+    X, z = X[order], (y[order] - 0.5 * (y.min() + y.max())) / np.ptp(y)
+    rows = Rows(*map(read_only, (X.T, z[None], np.ones(n), np.zeros(n))))
+    g, own, options = 1 / bandwidth, np.arange(n), {"n_threads": n_threads}
+    state = kernel_sums("gaussian", rows, g, X, own, algorithm="auto", rtol=1e-10, **options)
+    means = state.sums[:, 1] / state.sums[:, 0]
+    assert_allclose(error, np.mean((means - z) ** 2) * np.ptp(y) ** 2, rtol=1e-9)
     some = own[:: max(1, n * n // 2**29)]
+    options["derivatives"] = Derivatives.FEATURES
     kernel_sums("gaussian", rows, g, X[:9], own[:9], **options)
-    ours, state = shortest(lambda: kernel_sums("gaussian", rows, g, X, own, algorithm="auto", rtol=1e-10, **options))
     slow, exact = shortest(lambda: kernel_sums("gaussian", rows, g, X[some], some, **options), times=2)
-    means = exact.sums[:, 1] / exact.sums[:, 0]
-    assert_allclose(state.sums[some, 1] / state.sums[some, 0], means, rtol=0, atol=1e-10)
+    assert_allclose(means[some], exact.sums[:, 1] / exact.sums[:, 0], rtol=0, atol=1e-10)
     others = [("every pair", slow * n / len(some), True)]
     if find_spec("finufft"):
-        averages = loo_finufft(X, y, h, 1e-10, n_threads)
+        averages = loo_finufft(X, z, h, 1e-10, n_threads)
         theirs, peer = shortest(averages)
-        off = np.abs(peer[some] - means)
+        off = np.abs(peer[some] - means[some])
         assert np.median(off) < 1e-8
         others.append((f"finufft, 1e-10, no gradient, off by up to {off.max():.1g}", theirs, False))
     show(f"leave-one-out with gradient, d = {d}, n = {n:,}, h = {h}", ours, *others)

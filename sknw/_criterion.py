@@ -82,44 +82,47 @@ def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTH
     With the dense algorithm O(n² (d + p)) time, with derivatives too where they are had by reverse mode; in a few
     features O(n² q p) more. O(n (d + p)) memory.
     """
-    rows = metric.rows(sample)
-    p, q = len(rows.Y), derivatives.count(len(metric.g))
-    value, gradient, total = 0.0, np.zeros(q), 0.0
+    weight, error, slope = 0.0, 0.0, np.zeros(derivatives.count(len(metric.g)))
     if nodes is not None and queries is None and derivatives != Derivatives.PAIRS:
         found = errors_of_cells(nodes, metric.g, derivatives=derivatives, rtol=how["rtol"])
         if found is not None:
-            total, value, gradient, queries = found
-            if not len(queries):
-                return value / total, gradient / total
-    neighbours, threads = None, {"parts": 1, "sums": how.get("n_threads", 1)}
-    if sample.X.shape[1] == 1:
-        how["in_order"] = True
-    backward = goes_backward(kernel, rows, metric.g, derivatives=derivatives, **how)
+            weight, error, slope, queries = found
+    if queries is None or len(queries):
+        in_order = {"in_order": sample.X.shape[1] == 1}
+        args = metric.rows(sample), metric.g, kernel, queries
+        for part in _errors_by_part(*args, empty=empty, derivatives=derivatives, **how | in_order):
+            weight, error, slope = weight + part.weight, error + part.error, slope + part.slope
+    return error / weight, slope / weight
+
+
+def _errors_by_part(rows, g, kernel, queries, *, empty, derivatives, n_threads=1, **how):
+    """Squared errors of the rows, all or some, by parts whose sums fit into memory, or into the cache."""
+    p, q = len(rows.Y), derivatives.count(len(g))
+    backward = goes_backward(kernel, rows, g, derivatives=derivatives, **how)
     forward = {"derivatives": Derivatives.NOTHING, "algorithm": "dense"} if backward else {"derivatives": derivatives}
     step = max(64, _SUMS_AT_A_TIME // ((1 if backward else 1 + q) * (1 + p)))
-    all_in_order = "in_order" in how and queries is None
-    if all_in_order and chosen_algorithm(kernel, rows, metric.g, derivatives=derivatives, **how) == "window":
-        # Each row by itself: parts of them stay in the cache.
-        step, threads = _ROWS_AT_A_TIME, {"parts": threads["sums"], "sums": 1}
-        neighbours = neighbours_of(kernel, rows, metric.g, derivatives=derivatives, rtol=how.get("rtol", 0.0))
+    neighbours, at_a_time = None, 1
+    all_in_order = how["in_order"] and queries is None
+    if all_in_order and chosen_algorithm(kernel, rows, g, derivatives=derivatives, **how) == "window":
+        neighbours = neighbours_of(kernel, rows, g, derivatives=derivatives, rtol=how.get("rtol", 0.0))
+        step, at_a_time, n_threads = _ROWS_AT_A_TIME, n_threads, 1  # each row is summed up by itself
     own, found = np.arange(len(rows.w)) if queries is None else queries, {}
 
     def add_up(start, stop):
-        part = own[start:stop]
-        options, Z = how | {"n_threads": threads["sums"]}, rows.Z.T[_as_slice(part)]
-        state = neighbours.sums(start, start + len(part)) if neighbours else None
-        averages = average(kernel, rows, metric.g, Z, part, empty=left_out(empty), state=state, **options | forward)
-        weight, error, slope, adjoints = _errors(rows, part, averages, derivatives, threads["sums"], backward=backward)
+        part, options = own[start:stop], how | {"n_threads": n_threads}
+        Z = rows.Z.T[_as_slice(part)]
+        state = neighbours.sums(start, min(stop, len(own))) if neighbours else None
+        averages = average(kernel, rows, g, Z, part, empty=left_out(empty), state=state, **options | forward)
+        errors = _errors(rows, part, averages, derivatives, n_threads, backward=backward)
         if backward:
-            exact = {"rtol": how.get("rtol", 0.0), "n_threads": threads["sums"]}
-            args = Z, part, averages.state.shift, adjoints
-            slope += pull_back(kernel, rows, metric.g, *args, derivatives=derivatives, **exact)
-        found[start] = weight, error, slope
+            exact = {"rtol": how.get("rtol", 0.0), "n_threads": n_threads}
+            args = Z, part, averages.state.shift, errors.adjoints
+            slope = pull_back(kernel, rows, g, *args, derivatives=derivatives, **exact)
+            errors = errors._replace(slope=errors.slope + slope, adjoints=None)
+        found[start] = errors
 
-    run_blocks(add_up, [(i, min(i + step, len(own))) for i in range(0, len(own), step)], threads["parts"])
-    for start in sorted(found):
-        total, value, gradient = (a + b for a, b in zip((total, value, gradient), found[start], strict=True))
-    return value / total, gradient / total
+    run_blocks(add_up, [(start, start + step) for start in range(0, len(own), step)], at_a_time)
+    return [found[start] for start in sorted(found)]
 
 
 def leave_one_out_of_scales(sample, metric, kernel, places, *, empty, derivatives, rtol=0.0, n_threads=1):

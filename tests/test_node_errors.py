@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from sknw import NadarayaWatsonRegressor, loo_error
 from sknw import _criterion as criterion
 from sknw import _node_errors as node_errors
-from sknw._core import Derivatives, Nodes
+from sknw._core import N_NODES, Derivatives, Nodes
 from sknw._criterion import leave_one_out
 from sknw._node_errors import errors_of_cells, nodes_of
 from sknw._pooling import Metric, Sample
@@ -88,6 +88,27 @@ def test_hardly_any_noise(rng):
             value = leave_one_out(sample, metric, "gaussian", **HOW, rtol=rtol, nodes=nodes)[0]
             exact = leave_one_out(sample, metric, "gaussian", **HOW)[0]
             assert abs(value - exact) <= 4 * rtol * np.sqrt(exact) + 1e-13 * exact
+
+
+def test_cells_whose_sums_may_be_wrong_are_left_to_others(rng, monkeypatch):
+    """As soon as the bound exceeds what rtol leaves of the mass, without the row itself."""
+    sample, rtol = make_sample(rng, rng.uniform(size=(3000, 1))), 1e-8
+    metric = Metric.of(0.1, sample.X)
+    nodes = Nodes.of(metric.rows(sample), sizes=np.array([0.1]))
+    args, inner = (nodes, metric.g, [0], Derivatives.NOTHING, rtol), nodes.sums
+    assert len(node_errors._errors_at(*args).rest) == 0
+    for factor, is_left in ((0.99, False), (1.01, True), (np.nan, True)):
+
+        def sums(*args, factor=factor, **how):
+            S, dS, error = inner(*args, **how)
+            rest = S[0, 3 * N_NODES : 4 * N_NODES].min() - sample.w[0]
+            error[3] = factor * rest * rtol / (1 + rtol)
+            return S, dS, error
+
+        monkeypatch.setattr(nodes, "sums", sums)
+        rest = node_errors._errors_at(*args).rest
+        expected = np.flatnonzero((sample.X[:, 0] - nodes.grid.low[0]) // nodes.grid.sizes[0] == 3)
+        assert_array_equal(rest, expected if is_left else [])
 
 
 def test_no_row_is_looked_at(rng, monkeypatch):

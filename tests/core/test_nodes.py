@@ -118,6 +118,27 @@ def test_sums_are_within_their_bound(rng, d, count, rtol, derivatives):
         assert np.abs(a).max() > 0.1 * exact[:, 0].max()
 
 
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_the_bound_is_that_of_rows_at_the_worst_place(rng, d):
+    """Where all rows of a cell are at the place that interpolation misses most, errors add up."""
+    ends = np.vstack([np.zeros(d), np.full(d, 4.0)])
+    shares = []
+    for place in np.linspace(0.02, 0.98, 25):
+        X = np.vstack([ends, np.full((500, d), 2.0 + place)])
+        rows = make_rows(rng, X)
+        nodes = Nodes(rows, Grid.over(rows.Z, [4] * d))
+        g = 2 / nodes.grid.sizes  # cells of two bandwidths
+        sums, _, error = nodes.sums(g, [0] * d, rtol=1e-12)
+        inside = tuple(slice(2 * N_NODES, 3 * N_NODES) for _ in range(d))
+        exact = kernel_sums("gaussian", rows, g, places(nodes.grid))
+        exact = (exact.sums[:, 0] * np.exp(-0.5 * exact.shift)).reshape(sums.shape[1:])[inside]
+        missed = np.abs(sums[0][inside] - exact)
+        bound = error[(2,) * d]
+        assert (missed <= bound + 300 * EPS * exact).all()
+        shares.append(missed.max() / bound)
+    assert max(shares) > 0.1 / 3 ** (d - 1)
+
+
 def test_bits_do_not_depend_on_threads(rng):
     for d, count in ((1, 128), (2, 16)):
         rows = make_rows(rng, rng.uniform(size=(40_000, d)))
