@@ -10,6 +10,7 @@ from ._core import (
     MOST_FEATURES_IN_ORDER,
     PROFILES,
     Derivatives,
+    Nodes,
     Rows,
     check_applies,
     kernel_sums,
@@ -84,7 +85,8 @@ def _compile(d, kernel):
                     kernel_sums(name, rows, g, X[some], own, **how)
         kernel_weights(name, rows, g, X[few])
     own = np.arange(_ROWS)[few]
-    if kernel == "gaussian":  # queries that its own loops leave to others, and float32
+    if kernel == "gaussian":  # moments at nodes, queries that its own loops leave to others, and float32
+        Nodes.of(rows)
         for derivatives in (Derivatives.SCALE, Derivatives.CURVATURE, Derivatives.FEATURES):
             kernel_sums(kernel, rows, g, X[few], own, derivatives=derivatives)
         kernel_sums(kernel, rows, g, X[few], own, rtol=1e-10, single=True)
