@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._rows import Derivatives
+from ._rows import Derivatives, Rows, read_only
 from ._threads import one_thread_for_blas, run_blocks
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -166,7 +166,7 @@ class Nodes:
     """
 
     def __init__(self, rows, grid, n_threads=1):
-        self.rows, self.grid, self.n_threads = rows, grid, n_threads
+        self.rows, self.grid, self.n_threads = Rows(*map(read_only, rows)), grid, n_threads
         self._cells = grid.cells_of(rows.Z)
         self._narrowest, self._wider = self._moments(), {}
 
