@@ -86,13 +86,16 @@ def errors_of_cells(nodes, g, *, derivatives, rtol):
     CellErrors or None
         None if cells are too wide for this bandwidth, or do not tell of half of the rows.
     """
-    found, width = None, widest(len(g), rtol)
-    while found is None or len(found.rest) > _FEW * len(nodes.rows.w):
+    found = None
+    if rtol < LEAST_RTOL:
+        return None
+    for width in widest(len(g), rtol) / np.array([1, 2]):  # what these leave, narrower ones will hardly mend
         levels = nodes.levels_for(g, width)
         if levels is None:
             break
         found = _errors_at(nodes, g, levels, derivatives, rtol)
-        width /= 2
+        if len(found.rest) <= _FEW * len(nodes.rows.w):
+            break
     return found if found is not None and len(found.rest) <= _MOST * len(nodes.rows.w) else None
 
 

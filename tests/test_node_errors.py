@@ -1,5 +1,7 @@
 """The leave-one-out error by cells, beside that of each row."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -88,6 +90,26 @@ def test_hardly_any_noise(rng):
             value = leave_one_out(sample, metric, "gaussian", **HOW, rtol=rtol, nodes=nodes)[0]
             exact = leave_one_out(sample, metric, "gaussian", **HOW)[0]
             assert abs(value - exact) <= 4 * rtol * np.sqrt(exact) + 1e-13 * exact
+
+
+def test_what_cells_cannot_tell_is_not_asked_of_ever_narrower_ones(rng, monkeypatch):
+    """Of which all would be within reach of each other."""
+    X, asked, inner = rng.uniform(size=(50_000, 1)), [], node_errors._errors_at
+    monkeypatch.setattr(node_errors, "_errors_at", lambda *a: asked.append(a[2]) or inner(*a))
+    noise = rng.normal(size=X.shape)
+    for y in (X, X + 20 * noise, np.where(np.arange(50_000)[:, None] == 7, 1e6, X + noise)):
+        sample = Sample.of(X, y, np.ones(50_000))
+        for h, rtol in ((1e-3, 1e-13), (1.0, 1e-13), (1e3, 1e-13), (1.0, 1e-15), (1.0, 0.0)):
+            metric = Metric.of(h, sample.X)
+            nodes = Nodes.of(metric.rows(sample))
+            asked.clear()
+            tracemalloc.start()
+            found = errors_of_cells(nodes, metric.g, derivatives=Derivatives.CURVATURE, rtol=rtol)
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            assert len(asked) <= (2 if rtol >= 1e-13 else 0)
+            assert found is None or asked
+            assert peak < 1000 * 50_000  # bytes: some hundred numbers for each row
 
 
 def test_cells_whose_sums_may_be_wrong_are_left_to_others(rng, monkeypatch):

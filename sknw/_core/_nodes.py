@@ -301,7 +301,7 @@ class Nodes:
         for k, (width, count) in enumerate(zip((grid.sizes * g).tolist(), grid.counts.tolist(), strict=True)):
             offsets = _offsets(min(math.ceil(reach / width), count - 1))
             table = _gaussians(width, offsets, 1 + order)
-            if len(offsets) == 2 * count - 1:  # all cells are within reach of each other
+            if len(offsets) == 2 * count - 1 and count <= _SHORT:  # all cells are within reach of each other
                 table = _of_whole_lines(table, count)
             by_feature = derivatives == Derivatives.FEATURES
             parts = [
@@ -356,6 +356,10 @@ _MOST_NUMBERS = 2**23
 
 #: Rows that are handed to a thread at a time: a few milliseconds.
 _ROWS_PER_BLOCK = 2**14
+
+
+#: Lines of so many cells take less time as a whole: narrower ones than that have no cells so far from each other.
+_SHORT = 32
 
 
 def _offsets(most):
