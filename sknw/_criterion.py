@@ -423,7 +423,8 @@ def loo_error(
     check_can_leave_out(sample)
     metric = Metric.of(bandwidth, sample.X)
     options = {"empty": empty, "algorithm": algorithm, "rtol": rtol, "n_threads": check_n_jobs(n_jobs)}
-    options["nodes"] = nodes_of(sample, metric, kernel, at_once=True, **options)
+    if not return_gradient or ndim < 2:
+        options["nodes"] = nodes_of(sample, metric, kernel, at_once=True, **options)
     if not return_gradient:
         return float(sample.squared(leave_one_out(sample, metric, kernel, **options)[0]))
     check_differentiable(kernel)

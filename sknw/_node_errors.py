@@ -86,14 +86,15 @@ def errors_of_cells(nodes, g, *, derivatives, rtol):
     CellErrors or None
         None if cells are too wide for this bandwidth, or do not tell of half of the rows.
     """
-    found = None
     if rtol < LEAST_RTOL:
         return None
+    found, before = None, None
     for width in widest(len(g), rtol) / np.array([1, 2]):  # what these leave, narrower ones will hardly mend
         levels = nodes.levels_for(g, width)
-        if levels is None:
+        if levels is None or np.array_equal(levels, before):
             break
-        found = _errors_at(nodes, g, levels, derivatives, rtol)
+        finer, before = _errors_at(nodes, g, levels, derivatives, rtol), levels
+        found = finer if found is None or len(finer.rest) < len(found.rest) else found
         if len(found.rest) <= _FEW * len(nodes.rows.w):
             break
     return found if found is not None and len(found.rest) <= _MOST * len(nodes.rows.w) else None

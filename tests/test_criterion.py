@@ -293,3 +293,12 @@ def test_series_of_bandwidths(rng, kernel, weights, empty):
         # As in `test_value`; a derivative is a sum of such differences, each up to the range of y times s, s <= 100.
         assert_allclose(value, one, rtol=1e-11)
         assert_allclose(gradient, slope, rtol=0, atol=1e-9 * one)
+
+
+def test_one_finite_bandwidth_of_several(rng):
+    """Whatever the algorithm, empty windows look for the nearest row among rows that are not sorted by that feature."""
+    X = rng.uniform(size=(2000, 2))
+    y, h = X[:, 1], np.array([np.inf, 1e-9])
+    alone = loo_error(X[:, 1:], y, 1e-9, kernel="epanechnikov")
+    for algorithm in ("auto", "window", "dense"):
+        assert_allclose(loo_error(X, y, h, kernel="epanechnikov", algorithm=algorithm), alone, rtol=1e-10)

@@ -9,7 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sknw import NadarayaWatsonRegressor, loo_error
 from sknw import _criterion as criterion
 from sknw import _node_errors as node_errors
-from sknw._core import N_NODES, Derivatives, Nodes
+from sknw._core import N_NODES, Derivatives, Nodes, by_cell, last_coefficients
+from sknw._core._nodes import NODES
 from sknw._criterion import leave_one_out
 from sknw._node_errors import errors_of_cells, nodes_of
 from sknw._pooling import Metric, Sample
@@ -90,6 +91,49 @@ def test_hardly_any_noise(rng):
             value = leave_one_out(sample, metric, "gaussian", **HOW, rtol=rtol, nodes=nodes)[0]
             exact = leave_one_out(sample, metric, "gaussian", **HOW)[0]
             assert abs(value - exact) <= 4 * rtol * np.sqrt(exact) + 1e-13 * exact
+
+
+def test_what_interpolation_may_have_made_of_a_cell(rng):
+    """All three functions count, each with the moments that it is multiplied by."""
+    A, S = rng.uniform(1, 2, size=(3, 4 * N_NODES)), np.ones((2, 4 * N_NODES))
+    S[0, :] = 5 + np.abs(np.tile(NODES, 4)) * np.repeat([0, 1, 0, 1], N_NODES)  # kinks of the mass
+    S[1, :] = S[0] * (0.1 + np.abs(np.tile(NODES, 4)) * np.repeat([0, 0, 1, 1], N_NODES))  # and of the average
+    rest, m = S[0] - 1, S[1] / S[0]
+    G = (S[0] / rest) ** 2
+    _, wrong = node_errors._value(A, S, [], rest, Derivatives.NOTHING)
+    W, _, W_2 = (by_cell(a) for a in A)
+    expected = last_coefficients(G) * W_2 + 2 * last_coefficients(G * m) * np.sqrt(W * W_2)
+    expected += last_coefficients(G * m * m) * W
+    assert_allclose(wrong, expected, rtol=1e-12, atol=1e-14)
+    assert (wrong[1:] > 1e-3).all()
+    assert wrong[0] < 1e-12
+
+
+def test_a_cell_that_is_not_known_does_not_excuse_others(rng, monkeypatch):
+    """What may be wrong is a share of what is known of the criterion for certain."""
+    sample, rtol = make_sample(rng, rng.uniform(size=(3000, 1))), 1e-8
+    metric = Metric.of(0.1, sample.X)
+    nodes = Nodes.of(metric.rows(sample), sizes=np.array([0.1]))
+    n_cells, total = int(nodes.grid.counts[0]), sample.w.sum()
+    value, wrong = np.full((1, n_cells), 1e-4), np.zeros(n_cells)
+    value[0, 2] = wrong[2] = 1e9
+    known = 1e-4 * (n_cells - 1)
+    weight = by_cell(nodes.moments([0])[0])
+    for factor, is_left in ((0.99, False), (1.01, True)):
+        wrong[5] = factor * rtol * np.sqrt(total * known) * weight[5] / total
+        monkeypatch.setattr(node_errors, "_value", lambda *args: (value, wrong))
+        rest = node_errors._errors_at(nodes, metric.g, [0], Derivatives.NOTHING, rtol).rest
+        cells = set(((sample.X[rest, 0] - nodes.grid.low[0]) // nodes.grid.sizes[0]).astype(int).tolist())
+        assert cells == ({2, 5} if is_left else {2})
+
+
+def test_tiny_ranges(rng):
+    """Cells whose width, in bandwidths, is no number."""
+    U = rng.uniform(size=(4096, 2))
+    y = np.sin(5 * U[:, 1]) + 0.3 * rng.normal(size=4096)
+    for scale, h in ((1e-290, 1e40), (1e-300, 1e10), (1e300, 1e70), (1e-140, 1e100)):
+        assert_allclose(loo_error(U * scale, y, h), loo_error(U * scale, y, h, algorithm="dense"), rtol=1e-9)
+    assert np.isfinite(NadarayaWatsonRegressor("loo").fit(U * [1e-310, 1.0], y).best_score_)
 
 
 def test_what_cells_cannot_tell_is_not_asked_of_ever_narrower_ones(rng, monkeypatch):

@@ -137,7 +137,7 @@ class Objective:
         self._some = np.arange(0, n, n // ENOUGH) if self.has_many_rows else None  # neighbours are alike: evenly spread
         self.rough = {"algorithm": "auto", **options, "rtol": min(max(rtol, _ROUGH), 1e-6) if rtol else 0.0}
         self.fine = {**options, "rtol": min(rtol, 1e-12)}
-        self._nodes = {}  # by the features that count
+        self._nodes = None, None  # of which features, and what they are
 
     @property
     def out_of_time(self):
@@ -187,12 +187,12 @@ class Objective:
 
     def _nodes_of(self, metric):
         """Moments of the rows for bandwidths of any width, prepared once."""
-        features = tuple(metric.features)
-        if not metric.is_plain:
+        if self.criterion != "loo" or not metric.is_plain:
             return None
-        if features not in self._nodes:
-            self._nodes[features] = nodes_of(self.sample, metric, self.kernel, **self.rough)
-        return self._nodes[features]
+        features = tuple(metric.features)
+        if features != self._nodes[0]:
+            self._nodes = features, nodes_of(self.sample, metric, self.kernel, **self.rough)
+        return self._nodes[1]
 
     @property
     def n_estimates(self):

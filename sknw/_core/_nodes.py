@@ -82,7 +82,7 @@ class Grid(NamedTuple):
         low, high = Z.min(axis=1), Z.max(axis=1)
         with np.errstate(over="ignore"):
             extent = high - low
-        if not ((extent > 0) & (extent < _LONGEST)).all():
+        if not ((extent > 1 / _LONGEST) & (extent < _LONGEST)).all():
             return None
         mantissa, exponent = np.frexp(extent / counts * (1 + 1 / _PARTS))
         sizes = np.ldexp(np.ceil(_PARTS * mantissa) / _PARTS, exponent)
@@ -187,7 +187,7 @@ class Nodes:
         else:
             with np.errstate(over="ignore", divide="ignore"):
                 counts = np.ceil(np.maximum(np.ptp(rows.Z, axis=1) / sizes * (1 + 4 / _PARTS), 1))
-        grid = Grid.over(rows.Z, counts) if counts.prod() <= most else None
+        grid = Grid.over(rows.Z, counts) if np.log(counts).sum() <= math.log(most) + 1e-9 else None
         return None if grid is None else cls(rows, grid, n_threads)
 
     def _moments(self):
@@ -299,7 +299,7 @@ class Nodes:
         reach = math.sqrt(2 * math.log(1e3 * n / rtol))
         fields, cells, remainder = [moments[: 1 + p]], by_cell(moments[0]), 0.0
         for k, (width, count) in enumerate(zip((grid.sizes * g).tolist(), grid.counts.tolist(), strict=True)):
-            offsets = _offsets(min(math.ceil(reach / width), count - 1))
+            offsets = _offsets(math.ceil(min(reach / max(width, _EPS**8), count - 1)))
             table = _gaussians(width, offsets, 1 + order)
             if len(offsets) == 2 * count - 1 and count <= _SHORT:  # all cells are within reach of each other
                 table = _of_whole_lines(table, count)

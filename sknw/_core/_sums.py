@@ -69,7 +69,8 @@ def kernel_sums(
     State
         Where `shift` is `inf`, all squared distances overflow.
     """
-    if len(rows.Z) == 1 and algorithm != "dense" and not in_order:  # the only finite bandwidth of several features
+    # It may be the only feature of several with a finite bandwidth. The nearest rows are looked for in any way.
+    if len(rows.Z) == 1 and (algorithm != "dense" or kernel == "nearest") and not in_order:
         rows, own = _sorted(rows, own)
     runs = _runs_of(own)
     all_rows = runs == [(0, len(rows.w))]
