@@ -57,23 +57,14 @@ def meet(kernel, n_derivatives, z, x, g, w, y, low, reach, v, first, sums):
         mass[i] += v_i
         moment[i] += v_i * y[i]
         count += 1 if s <= reach[i] else 0
-    if n_derivatives > 0:
-        mass, moment = sums[2, first:last], sums[3, first:last]
+    for k in range(1, 1 + n_derivatives):
+        mass, moment = sums[2 * k, first:last], sums[2 * k + 1, first:last]
         for i in range(z.shape[0]):
             t = (z[i] - x[i]) * g
             s = t * t
-            v_i = slope_at(kernel, s, w[i], v[i])
+            v_i = slope_at(kernel, s, w[i], v[i]) if k == 1 else bend_at(kernel, s, w[i], v[i])
             v[i] = v_i
             f = v_i * s if v_i != 0.0 else 0.0  # where s may be infinite
-            mass[i] += f
-            moment[i] += f * y[i]
-    if n_derivatives > 1:
-        mass, moment = sums[4, first:last], sums[5, first:last]
-        for i in range(z.shape[0]):
-            t = (z[i] - x[i]) * g
-            s = t * t
-            v_i = bend_at(kernel, s, w[i], v[i])
-            f = v_i * s if v_i != 0.0 else 0.0
             mass[i] += f
             moment[i] += f * y[i]
     return count
