@@ -302,3 +302,14 @@ def test_one_finite_bandwidth_of_several(rng):
     alone = loo_error(X[:, 1:], y, 1e-9, kernel="epanechnikov")
     for algorithm in ("auto", "window", "dense"):
         assert_allclose(loo_error(X, y, h, kernel="epanechnikov", algorithm=algorithm), alone, rtol=1e-10)
+
+
+@pytest.mark.parametrize("algorithm", ["auto", "dense"])
+@pytest.mark.parametrize("kernel", ["epanechnikov", "linear", "tophat"])
+@pytest.mark.parametrize("d", [1, 2])
+def test_tenths_have_the_error_of_whole_numbers(rng, kernel, d, algorithm):
+    """Most windows hold nobody; equally near rows of tenths would be told apart by their last bits."""
+    whole = rng.integers(40 ** (3 - d), size=(300, d)).astype(float)
+    y = rng.normal(size=300)
+    of_tenths = loo_error(whole / 10, y, 0.095, kernel=kernel, algorithm=algorithm)
+    assert_allclose(of_tenths, loo_error(whole, y, 0.95, kernel=kernel, algorithm=algorithm), rtol=1e-12)

@@ -36,6 +36,11 @@ from ._rows import SMALLEST_MASS
 
 _LOG2_E = math.log2(math.e)
 
+#: Distances that differ by less than this times what coordinates and distances amount to count as equal.
+_AS_NEAR = 8 * np.finfo(np.float64).eps
+
+_LARGEST = np.finfo(np.float64).max
+
 # The codes of `_profiles.PROFILES`. A kernel travels as a tuple of that length: then each is a type of its own, and
 # only its own branches are optimised, which takes a fraction of the time.
 _GAUSSIAN, _EXPONENTIAL, _EPANECHNIKOV, _BIWEIGHT, _TRIWEIGHT, _TRICUBE, _LINEAR, _TOPHAT, _COSINE = range(9)
@@ -145,6 +150,31 @@ def is_shifted(kernel):
 
 
 @jit
+def extent(kernel, z, g):
+    """How large the coordinates of a query are, in bandwidths; of use to `as_near` only."""
+    size = 0.0
+    if len(kernel) == _NEAREST:
+        for k in range(z.shape[0]):
+            size += abs(z[k] * g[k])
+    return size
+
+
+@jit
+def as_near(kernel, low, size):
+    """Up to which squared distance rows count as nearest if the nearest one is at `low`; for other kernels, `low`.
+
+    In decimals .3 - .2 and .2 - .1 are the same, in floating-point numbers they are not. Coordinates of a query and of
+    a row at the distance u are right to eps |z| / 2 and eps (|z| + u/g) / 2: with the sum of |z g| as `size`, two
+    distances are right to eps (2 size + u) together, besides rounding in s. Four times as much counts as equal.
+    """
+    if len(kernel) != _NEAREST or low == np.inf:
+        return low
+    u = math.sqrt(low)
+    u += _AS_NEAR * (size + u)
+    return min(u * u, _LARGEST)
+
+
+@jit
 def rescale(kernel, old, new):
     """Factor that turns weights relative to the squared distance `old` into weights relative to the smaller `new`."""
     if old == np.inf or len(kernel) == _NEAREST:
@@ -186,7 +216,7 @@ def profile_at(kernel, profile, s, shift):
     if len(kernel) == _EXPONENTIAL:
         return exp2(_LOG2_E * (math.sqrt(shift) - math.sqrt(s)))
     if len(kernel) == _NEAREST:
-        return 1.0 if s == shift else 0.0
+        return 1.0 if s <= shift else 0.0
     if profile is not None:  # a row that is left out is at s = inf, of which a user's function need know nothing
         value = profile(s) if s < np.inf else 0.0
         return value if value >= 0.0 else np.nan  # which no sum can hide
@@ -404,14 +434,15 @@ def merge_distances(kernel, profile, with_respect_to, z, own, g, rows, start, st
     width = stop - start
     s, v, f = buffers[0, :width], buffers[1, :width], buffers[2, :width]
     w = weights_of(own, rows, start, stop, s, buffers[3])
-    low = lowest(s)
-    if low < state.shift[i]:
+    low, size = lowest(s), extent(kernel, z, g)
+    new = as_near(kernel, low, size)
+    if as_near(kernel, new, size) < state.shift[i]:  # nearest rows are not as near as those so far, but nearer
         if is_shifted(kernel):
-            factor = rescale(kernel, state.shift[i], low)
+            factor = rescale(kernel, state.shift[i], new)
             scale(state.sums[i], factor)
             for k in range(state.dsums.shape[1]):
                 scale(state.dsums[i, k], factor)
-        state.shift[i] = low
+        state.shift[i] = new
     if low < np.inf and not out_of_reach(kernel, low, state.shift[i]):
         weigh(kernel, profile, s, state.shift[i], w, rows.Y, start, v, state.sums[i])
         if state.dsums.shape[1] > 0:
@@ -487,7 +518,7 @@ def fill_weights(kernel, profile, Zq, own, g, rows, buffers, out):
         low = lowest(s)
         if low < np.inf and not out_of_reach(kernel, low, low):
             sums[0] = 0.0
-            weigh(kernel, profile, s, low, w, rows.Y[:1], 0, out[i], sums)
+            weigh(kernel, profile, s, as_near(kernel, low, extent(kernel, Zq[i], g)), w, rows.Y[:1], 0, out[i], sums)
             for j in range(n):
                 out[i, j] = out[i, j] / sums[0] if not sums[0] < SMALLEST_MASS else 0.0
         else:

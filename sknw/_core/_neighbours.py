@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from ._dense import bend_at, profile_at, slope_at
+from ._dense import as_near, bend_at, profile_at, slope_at
 from ._jit import jit, jit_entry, jit_inline, on_stack, wide_vectors
 from ._profiles import NEAREST, PROFILES
 from ._rows import Rows, State, read_only
@@ -89,6 +89,7 @@ def look_around(kernel, differentiated, rows, g, log_share, i, known):
         return low, 0.0
     if mass != known[0]:
         known[0], known[1] = mass, log_share - math.log(mass)
+    low = as_near(kernel, low, abs(Z[i] * g))
     return low, horizon(kernel, differentiated, known[1], low, 1.0)
 
 

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._dense import _GAUSSIAN, _NEAREST, is_shifted, merge
+from ._dense import _GAUSSIAN, _LARGEST, _NEAREST, as_near, extent, is_shifted, merge
 from ._jit import EXP2_LOWEST, jit, jit_entry, not_inlined
 from ._order import LEAF, spatial_order
 from ._profiles import NEAREST, PROFILES
@@ -53,7 +53,7 @@ _LOG_128 = math.log(128.0)
 # A plain 0 would be a type of its own, for which functions are compiled once more.
 _FRONT = np.int64(0)
 
-_EPS, _TINY, _LARGEST = 2.0**-52, 1e-300, np.finfo(np.float64).max
+_EPS, _TINY = 2.0**-52, 1e-300
 
 
 class Boxes(NamedTuple):
@@ -324,6 +324,7 @@ def add_rows_between(kernel, with_respect_to, Zq, own, g, rows, log_share, start
                     t = (x - Z[row]) * g[0]
                     if t * t < low:
                         low, mass = t * t, rows.w_rest[row] if row == own[i] else rows.w[row]
+            low = as_near(kernel, low, extent(kernel, Zq[i], g))
             reach = horizon(kernel, differentiated, log_share, low, mass) if low < np.inf else 0.0
             begin = right - count_within(Z, right - 1, -1, x, g[0], reach)
             end = right + count_within(Z, right, 1, x, g[0], reach)

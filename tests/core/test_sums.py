@@ -1,5 +1,6 @@
 """One promise for all algorithms: averages within `rtol` of the range of the targets, wherever the query is."""
 
+import itertools
 import math
 
 import numpy as np
@@ -14,10 +15,14 @@ from sknw._core import (
     check_applies,
     chosen_algorithm,
     kernel_sums,
+    kernel_weights,
     read_only,
     spatial_order,
 )
+from sknw._core._neighbours import Neighbours
 from sknw._core._plan import plan
+from sknw._core._sums import dense_sums
+from sknw._core._window import window_sums
 
 EPS = np.finfo(np.float64).eps
 
@@ -252,3 +257,37 @@ def test_every_kernel_has_an_answer_from_each_algorithm(rng):
                 )
                 # (P / r)**2 / 2 < 2000 times the error of the average, see test_fast_gauss.
                 assert np.abs(slope - expected).max() < 2000 * 1e-12
+
+
+def neighbours_sums(kernel, rows, g, Zq, own):
+    return Neighbours(kernel, rows, g, derivatives=Derivatives.NOTHING).sums(0, len(own))
+
+
+@pytest.mark.parametrize("offset", [0, 1000])
+@pytest.mark.parametrize(
+    ("sums", "d"), [*itertools.product((dense_sums, window_sums), (1, 2, 3)), (neighbours_sums, 1)]
+)
+def test_nearest_rows_are_those_that_are_equally_near_in_decimals(rng, sums, d, offset):
+    """Tenths as floating-point numbers differ in the last bit from what they stand for; whole numbers do not."""
+    n, places = 600, (1500, 32, 8)[d - 1]  # rows are more than a tile
+    whole = rng.integers(places, size=(n, d))
+    whole = whole[spatial_order(whole.T.astype(float))]
+    queries = rng.integers(-5, places + 5, size=(200, d))
+    Y, w = rng.normal(size=(2, n)), rng.uniform(1, 2, size=n)
+    rows = Rows(*map(read_only, ((whole.T + offset) / 10, Y, w, np.zeros(n))))
+    g = np.full(d, 10.0) * 2.0 ** -np.arange(d)
+    for Zq, own in ((queries, None), (whole, np.arange(n))):
+        if own is None and sums is neighbours_sums:
+            continue
+        state = sums("nearest", rows, g, (Zq + offset) / 10, own)
+        squares = (((Zq[:, None] - whole) * 2 ** np.arange(d)[::-1]) ** 2).sum(axis=-1).astype(float)
+        if own is not None:
+            squares[own, own] = np.inf
+        nearest = squares == squares.min(axis=1, keepdims=True)
+        assert (nearest.sum(axis=1) > 1).mean() > 0.1
+        v = w * nearest
+        exact = (v @ Y.T) / v.sum(axis=1)[:, None]
+        found = state.sums[:, 1:] / state.sums[:, :1]
+        np.testing.assert_allclose(found, exact, rtol=0, atol=n * EPS * np.abs(Y).max())
+        weights = kernel_weights("nearest", rows, g, (Zq + offset) / 10, own)
+        np.testing.assert_array_equal(weights > 0, nearest)
