@@ -95,7 +95,24 @@ def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTH
     return error / weight, slope / weight
 
 
-def _errors_by_part(rows, g, kernel, queries, *, empty, derivatives, n_threads=1, **how):
+def squared_errors(sample, metric, kernel, queries=None, weights=None, *, empty, derivatives, **how):
+    """The terms of `leave_one_out`, of some rows with weights of their own instead of those that the sample has.
+
+    Parameters as there, `weights` of shape (m,).
+
+    Returns
+    -------
+    squares : ndarray of shape (m,)
+        Weights times squared errors.
+    slope : ndarray of shape (q,)
+        Derivatives of their sum.
+    """
+    how |= {"empty": empty, "derivatives": derivatives, "in_order": sample.X.shape[1] == 1}
+    parts = _errors_by_part(metric.rows(sample), metric.g, kernel, queries, weights, **how)
+    return np.concatenate([part.squares for part in parts]), sum(part.slope for part in parts)
+
+
+def _errors_by_part(rows, g, kernel, queries, weights=None, *, empty, derivatives, n_threads=1, **how):
     """Squared errors of the rows, all or some, by parts whose sums fit into memory, or into the cache."""
     p, q = len(rows.Y), derivatives.count(len(g))
     backward = goes_backward(kernel, rows, g, derivatives=derivatives, **how)
@@ -113,7 +130,8 @@ def _errors_by_part(rows, g, kernel, queries, *, empty, derivatives, n_threads=1
         Z = rows.Z.T[_as_slice(part)]
         state = neighbours.sums(start, min(stop, len(own))) if neighbours else None
         averages = average(kernel, rows, g, Z, part, empty=left_out(empty), state=state, **options | forward)
-        errors = _errors(rows, part, averages, derivatives, n_threads, backward=backward)
+        w = None if weights is None else weights[start:stop]
+        errors = _errors(rows, part, averages, derivatives, n_threads, weights=w, backward=backward)
         if backward:
             exact = {"rtol": how.get("rtol", 0.0), "n_threads": n_threads}
             args = Z, part, averages.state.shift, errors.adjoints
@@ -144,26 +162,27 @@ def leave_one_out_of_scales(sample, metric, kernel, places, *, empty, derivative
     for k, state in zip(places, states, strict=True):
         g = metric.g * 2 ** (k / 2)
         averages = average(kernel, rows, g, rows.Z.T, own, empty=left_out(empty), state=state, algorithm="auto", **how)
-        weight, error, slope, _ = _errors(rows, own, averages, derivatives, n_threads)
-        out.append((error / weight, slope / weight))
+        errors = _errors(rows, own, averages, derivatives, n_threads)
+        out.append((errors.error / errors.weight, errors.slope / errors.weight))
     return out
 
 
 class _Errors(NamedTuple):
-    """Squared errors of some rows, added up.
+    """Squared errors of some rows, and what they add up to.
 
     Attributes
     ----------
-    weight : float
-        Sum of the weights.
-    error : float
-        Sum of the weighted squared errors.
+    squares : ndarray of shape (m,)
+        Weights times squared errors.
+    weight, error : float
+        Sums of the weights, and of the squares.
     slope : ndarray of shape (q,)
-        Its derivatives, from those of the sums.
+        Derivatives of the latter, from those of the sums.
     adjoints : ndarray of shape (m, 1 + p), or None
         Its derivatives in the mass and the moments of each row, if it is to go backward.
     """
 
+    squares: np.ndarray
     weight: float
     error: float
     slope: np.ndarray
@@ -175,16 +194,17 @@ class _Errors(NamedTuple):
 _NO_DIGITS = 1e12
 
 
-def _errors(rows, own, averages, derivatives, n_threads, *, backward=False):
+def _errors(rows, own, averages, derivatives, n_threads, *, weights=None, backward=False):
     """Squared errors of the averages for some rows, with derivatives as far as the sums have them, or `backward`."""
     means, _, state = averages
     p, q, found = len(rows.Y), derivatives.count(len(rows.Z)), {}
-    adjoints = np.zeros_like(state.sums) if backward else None
+    adjoints, squares = np.zeros_like(state.sums) if backward else None, np.zeros(len(own))
 
     def add_up(start, stop):
         part = slice(start, stop)
         mine = _as_slice(own[part])
-        w, mass, dsums, slope, error = rows.w[mine], state.sums[part, 0], state.dsums[part], np.zeros(q), 0.0
+        w = rows.w[mine] if weights is None else weights[part]
+        mass, dsums, slope = state.sums[part, 0], state.dsums[part], np.zeros(q)
         # Where no row is in reach, derivatives are 0; and so far out that nothing but rounding is left of them.
         lost = (mass < SMALLEST_MASS) | (state.shift[part] > _NO_DIGITS)
         if lost.any():
@@ -193,7 +213,7 @@ def _errors(rows, own, averages, derivatives, n_threads, *, backward=False):
             m = means[part, c]
             residuals = m - y[mine]
             adjoint = w * residuals
-            error += np.einsum("i,i", adjoint, residuals) / p
+            squares[part] += adjoint * residuals / p
             if not q:
                 continue
             adjoint /= mass
@@ -208,11 +228,11 @@ def _errors(rows, own, averages, derivatives, n_threads, *, backward=False):
                     change /= mass
                     twice = w * change - 2 * adjoint * dsums[:, 0, 0]
                     slope[1] += 2 / p * np.einsum("i,i", twice, change)
-        found[start] = w.sum(), error, slope
+        found[start] = w.sum(), squares[part].sum(), slope
 
     run_blocks(add_up, in_cache(len(own)), n_threads)
     sums = [found[start] for start in sorted(found)]  # in this order, whatever that of the threads
-    return _Errors(*(sum(column) for column in zip(*sums, strict=True)), adjoints)
+    return _Errors(squares, *(sum(column) for column in zip(*sums, strict=True)), adjoints)
 
 
 def _as_slice(numbers):

@@ -1,5 +1,6 @@
 """The global search of one factor of the reference shape."""
 
+import bisect
 import itertools
 import math
 from typing import NamedTuple
@@ -37,6 +38,7 @@ class _Point(NamedTuple):
     slope: float
     rough: bool = False
     estimate: bool = False  # from some of the rows
+    worse: bool = False  # than another one, certainly, as an estimate tells
     bend: float = math.nan
 
 
@@ -132,12 +134,12 @@ class _Curve:
         # searched in less time than second derivatives take to compile.
         self.curved = objective.kernel == "gaussian" and objective.criterion == "loo"
         self.curved &= len(objective.sample.w) >= FEWEST_ROWS
-        self.notes = ()
+        self.notes, self._screen = (), None
 
     @property
     def sampled(self):
-        """Whether some of its points are estimates."""
-        return any(point.estimate for point in self.points.values())
+        """Whether some of its points are estimates that may be the minimum."""
+        return any(point.estimate and not point.worse for point in self.points.values())
 
     def __call__(self, t, *, rough=False):
         if t in self.points and (rough or not self.points[t].rough):
@@ -145,13 +147,39 @@ class _Curve:
         derivatives = Derivatives.SCALE if self.smooth else Derivatives.NOTHING
         h = math.exp(t) * self.shape
         if rough:
+            found = self._certainly_worse(t, h, derivatives)
+            if found is not None:
+                return self._keep(t, *found, rough=True, estimate=True, worse=True)
             *found, estimate = self.objective.roughly(h, derivatives)
             return self._keep(t, *found, rough=estimate or not self.exact, estimate=estimate)
         derivatives = Derivatives.CURVATURE if self.curved else derivatives
         return self._keep(t, *self.objective(h, derivatives))
 
+    def _certainly_worse(self, t, h, derivatives):
+        """An estimate of the criterion far from the minimum, if some of very many rows tell that it is that."""
+        if not self.objective.may_be_screened(h):
+            return None
+        known = [point for point in self.points.values() if not point.estimate]
+        if not known:
+            return None
+        lowest, ordered = min(known, key=lambda point: point.value), sorted(self.points)
+        i = bisect.bisect(ordered, t)
+        beside = [self.points[other] for other in ordered[max(i - 1, 0) : i + 1]]
+        # Next to the lowest, and between two that needed all rows, some will not do.
+        if lowest in beside or (len(beside) > 1 and not any(point.worse for point in beside)):
+            return None
+        if self._screen is None or self._screen[0] != lowest.t:
+            self._screen = lowest.t, self.objective.screen(math.exp(lowest.t) * self.shape, lowest.value)
+        return self.objective.certainly_worse(self._screen[1], h, derivatives)
+
     def on_grid(self, grid):
         """Roughly on all of a grid, those that are half an octave apart in one pass."""
+        if self.objective.has_many_rows:
+            # From a rule of thumb outward: the minimum may be near, and tells what need not be looked at any more.
+            start = -math.log(len(self.objective.sample.w)) / (4 + self.n_features)
+            for t in sorted(grid, key=lambda t: (t < start, abs(t - start))):
+                self(t, rough=True)
+            return
         derivatives = Derivatives.SCALE if self.smooth else Derivatives.NOTHING
         left = sorted(grid, reverse=True)
         while left:
@@ -170,8 +198,9 @@ class _Curve:
             if not found:
                 self(left.pop(0), rough=True)
 
-    def _keep(self, t, value, gradient, *, rough=False, estimate=False):
-        point = _Point(t, value, gradient[0] if self.smooth else math.nan, rough, estimate, *gradient[1:])
+    def _keep(self, t, value, gradient, *, rough=False, estimate=False, worse=False):
+        slope, bend = (gradient[0], *gradient[1:], math.nan)[:2] if self.smooth else (math.nan, math.nan)
+        point = _Point(t, value, slope, rough, estimate, worse, bend)
         if value < self.ceiling:
             self.points[t] = point
         else:
@@ -331,7 +360,7 @@ def _refine(curve, kernel, most=8):
         elif curve.smooth:
             a, b = _bracket(curve, a, b, start) if a.rough or b.rough else (a, b)
             if a.slope < 0 < b.slope:
-                brentq(lambda t: curve(t).slope, a.t, b.t, xtol=precision)
+                brentq(lambda t: curve(t).slope, a.t, b.t, xtol=10 * precision)
         else:
             minimize_scalar(lambda t: curve(t).value, bounds=(a.t, b.t), method="bounded", options={"xatol": 1e-9})
     # The lowest of the grid may be at an end, or at a kink. Estimates from a part of the rows are not compared with

@@ -11,6 +11,7 @@ from .._core import Derivatives, chosen_algorithm, takes_linear_time
 from .._criterion import in_units, leave_one_out, leave_one_out_of_scales, penalized_fit
 from .._node_errors import nodes_of
 from .._pooling import Metric
+from ._screen import Screen
 
 
 class Selection(NamedTuple):
@@ -178,10 +179,32 @@ class Objective:
         found = self._evaluate(h, metric, {"derivatives": derivatives, "queries": queries, **self.rough})
         return *found, queries is not None
 
+    def screen(self, h, value):
+        """What tells, at a bandwidth of which the criterion is known, other ones that are certainly worse."""
+        self._begin()
+        return Screen(self.sample, self.kernel, self.rough, Metric.of(h, self.sample.X), value, ENOUGH // 3)
+
+    def certainly_worse(self, screen, h, derivatives):
+        """The criterion, about, and its derivatives, if it is worse than that of a screen; None if it may not be."""
+        self._begin()
+        found = screen.certainly_worse(Metric.of(h, self.sample.X), derivatives)
+        if found is not None:
+            self._tell(h, found[0])
+        return found
+
+    def may_be_screened(self, h):
+        """Whether some of the rows take less time than all of them."""
+        if self.criterion != "loo" or self.queries is not None or not self.has_many_rows:
+            return False
+        return not self._goes_by_cells(Metric.of(h, self.sample.X))
+
+    def _goes_by_cells(self, metric):
+        nodes = self._nodes_of(metric)
+        return nodes is not None and nodes.levels_for(metric.g, 1.0) is not None
+
     def _takes_linear_time(self, metric):
         how = {name: self.rough[name] for name in ("algorithm", "rtol")}
-        nodes = self._nodes_of(metric)
-        if nodes is not None and nodes.levels_for(metric.g, 1.0) is not None:
+        if self._goes_by_cells(metric):
             return True
         return takes_linear_time(self.kernel, metric.rows(self.sample), metric.g, **how)
 

@@ -1,0 +1,150 @@
+"""What some of the rows tell about all: estimates of differences, and bandwidths that are certainly worse."""
+
+import math
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy.optimize import brentq
+
+from sknw import NadarayaWatsonRegressor, loo_error
+from sknw._bandwidth import _screen as screen_module
+from sknw._bandwidth import _search as search_module
+from sknw._bandwidth import _selection as selection_module
+from sknw._bandwidth._screen import Screen
+from sknw._core import Derivatives
+from sknw._criterion import leave_one_out
+from sknw._pooling import Metric, Sample
+
+HOW = {"empty": "nearest", "algorithm": "auto", "rtol": 1e-10}
+WIDTHS = np.geomspace(1e-4, 3, 25)
+
+
+def make_screen(X, y, kernel, h, n_rows, w=None):
+    sample = Sample.of(X, y[:, None], np.ones(len(y)) if w is None else w)
+    metric = Metric.of(h, sample.X)
+    value, _ = leave_one_out(sample, metric, kernel, **HOW)
+    return sample, Screen(sample, kernel, HOW, metric, value, n_rows)
+
+
+def wave(rng, n):
+    x = rng.uniform(size=n)
+    return x, np.sin(12 * x) + 0.3 * rng.normal(size=n)
+
+
+def heavy_tails(rng, n):
+    x = rng.uniform(size=n)
+    return x, np.sin(12 * x) + 0.1 * rng.standard_cauchy(size=n)
+
+
+def spike(rng, n):
+    """Much of the error is in a hundredth of the range."""
+    x, y = wave(rng, n)
+    return x, np.where(x < 0.01, 20 * np.sin(3000 * x), y)
+
+
+def pairs(rng, n):
+    """Windows that hold nothing but the other row of a pair predict best."""
+    x, y = np.repeat(rng.uniform(size=n // 2), 2), np.repeat(rng.normal(size=n // 2), 2)
+    return x, y + 0.1 * rng.normal(size=n)
+
+
+@pytest.mark.parametrize("kernel", ["gaussian", "epanechnikov"])
+def test_all_rows_tell_all(rng, kernel):
+    """Where every row is drawn, estimates are the error itself."""
+    x, y = wave(rng, 400)
+    w = rng.integers(1, 4, size=400).astype(float)
+    sample, screen = make_screen(x[:, None], y, kernel, np.array([0.05]), 10**6, w)
+    for h in WIDTHS:
+        metric = Metric.of(np.array([h]), sample.X)
+        value, slope = leave_one_out(sample, metric, kernel, derivatives=Derivatives.SCALE, **HOW)
+        difference, deviation, found = screen.compare(metric, Derivatives.SCALE)
+        assert deviation == 0
+        assert_allclose(screen.value + difference, value, rtol=1e-9)
+        assert_allclose(found, slope, rtol=1e-9, atol=1e-9 * value)
+
+
+def test_deviations_are_what_is_told(rng):
+    """Over many data sets, differences between estimates and truth have a variance of one such deviation squared."""
+    scores = []
+    for _ in range(60):
+        x, y = wave(rng, 1500)
+        sample, screen = make_screen(x[:, None], y, "epanechnikov", np.array([0.05]), 300)
+        for h in (0.002, 0.02, 0.3):
+            metric = Metric.of(np.array([h]), sample.X)
+            difference, deviation, _ = screen.compare(metric, Derivatives.NOTHING)
+            truth = leave_one_out(sample, metric, "epanechnikov", **HOW)[0] - screen.value
+            scores.append((difference - truth) / deviation)
+    # 180 scores, of which three belong to each data set: deviations of mean and variance are below these, times four.
+    assert abs(np.mean(scores)) < 4 / math.sqrt(60)
+    assert abs(np.mean(np.square(scores)) - 1) < 4 * math.sqrt(2 / 60)
+
+
+@pytest.mark.parametrize("logarithm", [20.0, 2.0])
+@pytest.mark.parametrize("design", [wave, heavy_tails, spike, pairs])
+@pytest.mark.parametrize("kernel", ["gaussian", "epanechnikov"])
+def test_better_ones_are_called_worse_as_seldom_as_is_promised(rng, kernel, design, logarithm, monkeypatch):
+    monkeypatch.setattr(screen_module, "_LAMBDA", logarithm)
+    called = better = wrong = 0
+    for _ in range(3):
+        x, y = design(rng, 3000)
+        for h0 in (0.003, 0.03, 0.3):
+            sample, screen = make_screen(x[:, None], y, kernel, np.array([h0]), 1000)
+            for h in WIDTHS:
+                metric = Metric.of(np.array([h]), sample.X)
+                is_called = screen.certainly_worse(metric, Derivatives.NOTHING) is not None
+                is_better = leave_one_out(sample, metric, kernel, **HOW)[0] <= screen.value
+                called, better, wrong = called + is_called, better + is_better, wrong + (is_called and is_better)
+    assert wrong <= math.exp(-logarithm) * better
+    # Or else the test could not fail; where few rows have most of the error, little is certain.
+    assert called > 20 or design is pairs or (design is heavy_tails and logarithm > 2)
+
+
+def test_as_good_a_bandwidth_on_the_other_side_of_the_minimum(rng, monkeypatch):
+    """Too wide instead of too narrow, with a slightly smaller error: the rows that are drawn may have a larger one."""
+    monkeypatch.setattr(screen_module, "_LAMBDA", 4.0)
+    called = larger = 0
+    for _ in range(40):
+        x, y = wave(rng, 3000)
+        sample, screen = make_screen(x[:, None], y, "epanechnikov", np.array([0.004]), 1000)
+
+        def excess(h, sample=sample, screen=screen):
+            metric = Metric.of(np.array([h]), sample.X)
+            return leave_one_out(sample, metric, "epanechnikov", **HOW)[0] - screen.value * (1 - 1e-6)
+
+        metric = Metric.of(np.array([brentq(excess, 0.05, 1.0) - 1e-9]), sample.X)
+        called += screen.certainly_worse(metric, Derivatives.NOTHING) is not None
+        larger += screen.compare(metric, Derivatives.NOTHING)[0] > screen._margin
+    assert called <= 4  # 0.7 on average at the most, with a deviation of 0.9
+    assert larger > 4  # or else the deviations would not matter
+
+
+def test_rows_with_large_errors_are_drawn(rng):
+    """One row in a thousand has nearly all of the error, which a narrow window would take away."""
+    x, y = wave(rng, 5000)
+    x[:5], y[:5] = 0.5 + 1e-9 * np.arange(5), 1000.0
+    sample, screen = make_screen(x[:, None], y, "epanechnikov", np.array([0.05]), 100)
+    assert np.isin(np.flatnonzero(sample.Y[0] > 0.5 * sample.Y[0].max()), screen._drawn[0]).all()
+    narrow = Metric.of(np.array([1e-6]), sample.X)
+    assert leave_one_out(sample, narrow, "epanechnikov", **HOW)[0] < screen.value
+    assert screen.certainly_worse(narrow, Derivatives.NOTHING) is None
+
+
+@pytest.mark.parametrize("kernel", ["gaussian", "epanechnikov", "linear", "exponential"])
+def test_search_looks_at_all_rows_near_the_minimum_only(rng, kernel, monkeypatch):
+    """Far from it, estimates tell; the bandwidth is that of a search which looks at all rows everywhere."""
+    x, y = wave(rng, 6000)
+    X = x[:, None]
+    monkeypatch.setattr(search_module, "ENOUGH", 3000)
+    monkeypatch.setattr(selection_module, "ENOUGH", 3000)
+    model = NadarayaWatsonRegressor(kernel=kernel).fit(X, y)
+    estimate, criterion = model.cv_results_["estimate"], model.cv_results_["criterion"]
+    assert 3 < estimate.sum() < len(estimate) - 5
+    assert criterion[estimate].min() > -model.best_score_
+    assert "there may be a lower minimum" not in str(model.bandwidth_report())
+    monkeypatch.setattr(search_module._Curve, "_certainly_worse", lambda *args: None)
+    everywhere = NadarayaWatsonRegressor(kernel=kernel).fit(X, y)
+    assert not everywhere.cv_results_["estimate"].any()
+    gain = loo_error(X, y, math.inf) + everywhere.best_score_
+    assert_allclose(model.best_score_, everywhere.best_score_, rtol=0, atol=1e-9 * gain)
+    assert_allclose(model.bandwidth_, everywhere.bandwidth_, rtol=1e-4)
