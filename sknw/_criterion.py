@@ -46,6 +46,9 @@ _SUMS_AT_A_TIME = 2**24
 #: Rows whose sums, and all that is done to these, stay in the second-level cache.
 _ROWS_AT_A_TIME = 2**16
 
+#: Pairs for which no other loops are compiled: some milliseconds of work.
+_NOT_WORTH_COMPILING = 2**22
+
 
 def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTHING, queries=None, nodes=None, **how):
     r"""Mean squared leave-one-out error, in the sample's units, with derivatives.
@@ -87,6 +90,8 @@ def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTH
         found = errors_of_cells(nodes, metric.g, derivatives=derivatives, rtol=how["rtol"])
         if found is not None:
             weight, error, slope, queries = found
+            if sample.X.shape[1] == 1 and len(queries) * len(sample.w) <= _NOT_WORTH_COMPILING:
+                how["algorithm"] = "window"  # which narrow bandwidths need anyway
     if queries is None or len(queries):
         in_order = {"in_order": sample.X.shape[1] == 1}
         args = metric.rows(sample), metric.g, kernel, queries
