@@ -18,7 +18,7 @@ Nothing here knows a parameter of the estimator, a warning, or scikit-learn, and
         run_blocks                _threads.py     our own threads
         exp2, jit                 _jit.py         the exponential, numba's options
         Rows, State               _rows.py        what goes in, what comes out
-        tile_width                _processor.py   how much of it the caches hold
+        tile_width, aligned       _processor.py   how much of it the caches hold, and in what lines
         PROFILES                  _profiles.py    the kernels
 """
 

@@ -26,7 +26,7 @@ import numpy as np
 
 from ._dense import add_moments, add_scaled, copy, squared_distances
 from ._jit import as_in, bits, half_to_the, jit, jit_entry, jit_sum, not_inlined, number, overload_jit, wide_vectors
-from ._processor import tile_width
+from ._processor import aligned, tile_width
 from ._rows import Derivatives, State, read_only
 from ._threads import one_thread_for_blas, run_blocks
 
@@ -132,9 +132,9 @@ class Block:
             stop = min(start + width, n)
             if stop - start != before:  # at the first tile, and perhaps at the last
                 before = stop - start
-                wide = np.empty((d, before))
-                B = np.empty((d, before), self.dtype) if self.dtype != np.float64 else wide
-                products = np.empty((m if with_products else 0, before), self.dtype)
+                wide = aligned((d, before))
+                B = aligned((d, before), self.dtype) if self.dtype != np.float64 else wide
+                products = aligned((m if with_products else 0, before), self.dtype)
             self._scale(self.rows.Z[:, start:stop], self.origin[:, None], self.g[:, None], wide)
             with np.errstate(over="ignore", invalid="ignore"):
                 squares = np.einsum("kj,kj->j", wide, wide)
@@ -391,14 +391,14 @@ def gaussian_sums(rows, g, Zq, own, *, derivatives, rtol, by_products, single=Fa
 
     def add(first, last):
         part = slice(first, last)
-        A, squares_q, room = whole.A[part], whole.squares[part], np.empty((4, tile), precision.dtype)
+        A, squares_q, room = whole.A[part], whole.squares[part], aligned((4, tile), precision.dtype)
         mine = low[part], sums[part], dsums[part]
         if not by_products:
-            B = np.empty((d, tile), precision.dtype)
+            B = aligned((d, tile), precision.dtype)
             add_rows(with_respect_to, A, own[part], rows, origin, scaled, B, room, *mine)
             return
         for start, stop, B, squares, products in whole.tiles(tile, queries=part):
-            room = room if stop - start == room.shape[1] else np.empty((4, stop - start), precision.dtype)
+            room = room if stop - start == room.shape[1] else aligned((4, stop - start), precision.dtype)
             args = B, squares_q, squares, products, most_square - float(squares.max()), room
             add_rows_by_products(A, own[part], rows, start, *args, *mine)
 

@@ -1,7 +1,10 @@
-"""What is known of the processor: how much of the rows its caches hold."""
+"""What is known of the processor: how much of the rows its caches hold, and in lines of what length."""
 
 import functools
+import math
 import pathlib
+
+import numpy as np
 
 #: Of a processor that tells nothing: what most have had for long.
 _COMMON = 32 * 1024
@@ -26,3 +29,18 @@ def tile_width(numbers, itemsize=8):
     Between 64 and 1024: fewer are not worth a call, and of more nothing is gained. A multiple of the length of vectors.
     """
     return max(64, min(1024, first_level_cache() * 7 // 8 // (numbers * itemsize) // 32 * 32))
+
+
+#: Bytes of a line of the caches, and of the longest vectors.
+_LINE = 64
+
+
+def aligned(shape, dtype=np.float64):
+    """An empty C-contiguous array that starts with a line of the caches.
+
+    Loops that fetch vectors from the first-level cache take up to a third more time if each of these is in two lines.
+    """
+    n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+    room = np.empty(n_bytes + _LINE, dtype=np.uint8)
+    start = -room.ctypes.data % _LINE
+    return room[start : start + n_bytes].view(dtype).reshape(shape)

@@ -15,6 +15,7 @@ import numpy as np
 from ._dense import add_moments, fill_slopes, squared_distances
 from ._gaussian import Block, distances_from_products, middle, most_for_products
 from ._jit import jit_entry, jit_sum, not_inlined
+from ._processor import aligned
 from ._rows import Derivatives
 from ._threads import one_thread_for_blas, run_blocks
 
@@ -105,8 +106,8 @@ def gradient(kernel, rows, g, Zq, own, shift, adjoints, *, derivatives, by_produ
         block, UB, total = Block(Zq[part], rows, middle(Zq[part]), g), np.zeros((last - first, 1 + d)), 0.0
         for start, stop, B, squares, products in block.tiles(_TILE, by_products):
             width = stop - start
-            of_rows, buffers = np.zeros(width), np.empty((4, max(width, 2)))
-            U = np.empty((last - first if by_products else 0, width))
+            of_rows, buffers = np.zeros(width), aligned((4, max(width, 2)))
+            U = aligned((last - first if by_products else 0, width))
             tile = start, B, block.squares, squares, products, most - squares.max()
             add_adjoints(
                 kernel, Zq[part], own[part], g, rows, *tile, shift[part], adjoints[part], buffers, of_rows, UB, U

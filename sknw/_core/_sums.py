@@ -9,7 +9,7 @@ from ._cells import is_sorted
 from ._fast_gauss import LEAST_RTOL, fast_gauss_sums
 from ._order import spatial_order
 from ._plan import plan, takes_blocks, takes_products, worth_a_second_pass
-from ._processor import tile_width
+from ._processor import aligned, tile_width
 from ._profiles import CUSTOM, NEAREST, PROFILES
 from ._rows import Derivatives, Rows, State, read_only
 from ._threads import in_cache, run_blocks
@@ -221,9 +221,7 @@ def dense_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING
 
     def add(start, stop):
         part = slice(start, stop)
-        add_rows(
-            compiled, profile, with_respect_to, Zq[part], own[part], g, rows, np.empty((4, tile)), state.part(part)
-        )
+        add_rows(compiled, profile, with_respect_to, Zq[part], own[part], g, rows, aligned((4, tile)), state.part(part))
 
     run_blocks(add, _blocks(m, n * (d + p) * (1 + derivatives.count(d)) / 2), n_threads)
     return state
@@ -268,12 +266,12 @@ def kernel_sums_of_scales(
         from ._scales import add_rows_of_scales
 
         part = slice(start, stop)
-        add_rows_of_scales(compiled, Zq[part], own[part], g, rows, start, places, np.empty((3, tile)), state)
+        add_rows_of_scales(compiled, Zq[part], own[part], g, rows, start, places, aligned((3, tile)), state)
 
     def add_gaussian(start, stop):
         from ._scales import add_gaussian_rows_of_scales
 
-        part, room = slice(start, stop), np.empty((6, tile))
+        part, room = slice(start, stop), aligned((6, tile))
         args = Zq[part], own[part], g, rows, start, places, squares, room, state.shift[0, part]
         add_gaussian_rows_of_scales(*args, state.sums, state.dsums)
 

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sknw._core import Derivatives, Rows, kernel_sums, read_only
 from sknw._core import _gaussian as gaussian_module
 from sknw._core import _plan as plan_module
-from sknw._core._processor import first_level_cache, tile_width
+from sknw._core._processor import aligned, first_level_cache, tile_width
 
 EPS = np.finfo(np.float64).eps
 
@@ -236,3 +236,16 @@ def test_cache_of_the_processor(tmp_path):
     for numbers in (1, 5, 14, 100, 10_000):
         assert 64 <= tile_width(numbers) <= 1024
         assert tile_width(numbers) == 64 or tile_width(numbers) * numbers * 8 <= first_level_cache()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_buffers_start_with_a_line_of_the_cache(dtype):
+    kept = [aligned(shape, dtype) for shape in [(4, 64), (3, 5, 7), (0, 64), (1,)] for _ in range(5)]
+    for a in kept:
+        assert a.ctypes.data % 64 == 0 or a.size == 0
+        assert a.flags.c_contiguous
+        assert a.flags.writeable
+        assert a.dtype == dtype
+    for k, a in enumerate(kept):
+        a[:] = k
+    assert all((a == k).all() for k, a in enumerate(kept))
