@@ -120,13 +120,12 @@ class Block:
             out = np.subtract(Z, origin, out=out)
             return np.multiply(out, g, out=out)
 
-    def tiles(self, width, with_products=True, queries=slice(None)):
-        """Yield each tile: start, stop, coordinates of shape (d, stop - start), their squares, inner products.
+    def tiles(self, width):
+        """Yield each tile: start, stop, coordinates of shape (d, stop - start), their squares.
 
-        Products are those with a slice of the queries. The arrays of a tile are used again for the next one.
+        The arrays of a tile are used again for the next one.
         """
-        A = self.A[queries]
-        n, (m, d) = len(self.rows.w), A.shape
+        n, d = len(self.rows.w), self.A.shape[1]
         before = None
         for start in range(0, n, width):
             stop = min(start + width, n)
@@ -134,7 +133,6 @@ class Block:
                 before = stop - start
                 wide = aligned((d, before))
                 B = aligned((d, before), self.dtype) if self.dtype != np.float64 else wide
-                products = aligned((m if with_products else 0, before), self.dtype)
             self._scale(self.rows.Z[:, start:stop], self.origin[:, None], self.g[:, None], wide)
             with np.errstate(over="ignore", invalid="ignore"):
                 squares = np.einsum("kj,kj->j", wide, wide)
@@ -143,9 +141,14 @@ class Block:
             squares = squares.astype(self.dtype, copy=False)
             if B is not wide:
                 B[:] = wide
-            if with_products:
-                np.matmul(A, B, out=products)
-            yield start, stop, B, squares, products
+            yield start, stop, B, squares
+
+    def products(self, queries, B, room):
+        """Inner products of a slice of the queries with a tile, in the memory of the array `room`."""
+        A = self.A[queries]
+        out = room.ravel()[: len(A) * B.shape[1]].reshape(len(A), B.shape[1])
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.matmul(A, B, out=out)
 
 
 @jit
@@ -333,14 +336,16 @@ def add_rows_by_products(A, own, rows, start, B, squares_q, squares, products, m
         low[i] = min(low[i], add_tile((), A[i], B, own[i], rows, start, s, w, v, f, sums[i], dsums[i]))
 
 
-#: Rows of a tile of products, and bytes of these, which fill a second-level cache; queries of a block without products.
-_TILE, _PRODUCTS, _MOST_QUERIES = 512, 2**21, 1024
+#: Rows of a tile of products, and bytes of these, which fill a second-level cache.
+_TILE, _PRODUCTS = 1024, 2**21
+
+#: Queries of a block, by differences and by products, for which a tile is prepared once.
+_MOST_QUERIES, _MOST_BY_PRODUCTS = 1024, 4096
 
 _FEWEST_PAIRS = 2**18
 
-#: Multiplications of one block, by differences and by products: some hundredths of a second, so that it can be
-#: interrupted.
-_WORK_PER_BLOCK, _WORK_OF_PRODUCTS = 2**28, 2**31
+#: Multiplications of one block, by differences and by products: a tenth of a second, so that it can be interrupted.
+_WORK_PER_BLOCK, _WORK_OF_PRODUCTS = 2**28, 2**32
 
 
 def gaussian_sums(rows, g, Zq, own, *, derivatives, rtol, by_products, single=False, n_threads):
@@ -390,21 +395,25 @@ def gaussian_sums(rows, g, Zq, own, *, derivatives, rtol, by_products, single=Fa
     tile = min(_TILE, n) if by_products else tile_width(d + 4, np.dtype(precision.dtype).itemsize)
 
     def add(first, last):
-        part = slice(first, last)
-        A, squares_q, room = whole.A[part], whole.squares[part], aligned((4, tile), precision.dtype)
-        mine = low[part], sums[part], dsums[part]
+        part, room = slice(first, last), aligned((4, tile), precision.dtype)
         if not by_products:
             B = aligned((d, tile), precision.dtype)
-            add_rows(with_respect_to, A, own[part], rows, origin, scaled, B, room, *mine)
+            mine = low[part], sums[part], dsums[part]
+            add_rows(with_respect_to, whole.A[part], own[part], rows, origin, scaled, B, room, *mine)
             return
-        for start, stop, B, squares, products in whole.tiles(tile, queries=part):
+        at_a_time = max(1, _PRODUCTS // room[0].nbytes)
+        products = aligned((min(at_a_time, last - first), tile), precision.dtype)
+        for start, stop, B, squares in whole.tiles(tile):
             room = room if stop - start == room.shape[1] else aligned((4, stop - start), precision.dtype)
-            args = B, squares_q, squares, products, most_square - float(squares.max()), room
-            add_rows_by_products(A, own[part], rows, start, *args, *mine)
+            most = most_square - float(squares.max())
+            for begin in range(first, last, at_a_time):
+                some = slice(begin, min(begin + at_a_time, last))
+                args = B, whole.squares[some], squares, whole.products(some, B, products), most, room
+                add_rows_by_products(whole.A[some], own[some], rows, start, *args, low[some], sums[some], dsums[some])
 
     # Enough blocks for several threads, of so many pairs that they are worth a call.
     if by_products:
-        step = min(_PRODUCTS // (_TILE * np.dtype(precision.dtype).itemsize), _WORK_OF_PRODUCTS // (n * d))
+        step = min(_MOST_BY_PRODUCTS, m // 8, _WORK_OF_PRODUCTS // (n * d))
     else:
         step = min(_MOST_QUERIES, max(m // 8, _FEWEST_PAIRS // n), _WORK_PER_BLOCK // (n * max(d, 1)))
     step = math.ceil(m / math.ceil(m / max(32, step)))  # of equal size

@@ -104,8 +104,10 @@ def gradient(kernel, rows, g, Zq, own, shift, adjoints, *, derivatives, by_produ
     def add(b, first, last):
         part = slice(first, last)
         block, UB, total = Block(Zq[part], rows, middle(Zq[part]), g), np.zeros((last - first, 1 + d)), 0.0
-        for start, stop, B, squares, products in block.tiles(_TILE, by_products):
+        room = aligned((last - first if by_products else 0, min(_TILE, n)))
+        for start, stop, B, squares in block.tiles(_TILE):
             width = stop - start
+            products = block.products(slice(len(room)), B, room)
             of_rows, buffers = np.zeros(width), aligned((4, max(width, 2)))
             U = aligned((last - first if by_products else 0, width))
             tile = start, B, block.squares, squares, products, most - squares.max()
