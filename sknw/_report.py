@@ -100,7 +100,8 @@ class BandwidthReport(NamedTuple):
         if self.shrinkage is not None:
             yield "shrinkage", f"{self.shrinkage:g}"
         if self.seconds is not None:
-            yield "work", f"{self.n_iter} iterations, {self.n_evaluations} evaluations, {self.seconds:.2g} s"
+            seconds = f"{self.seconds:.2g}" if self.seconds < 99.5 else f"{self.seconds:.0f}"
+            yield "work", f"{self.n_iter} iterations, {self.n_evaluations} evaluations, {seconds} s"
         for i, note in enumerate(self.notes):
             yield "notes" if i == 0 else "", note
 

@@ -102,9 +102,10 @@ def check_bandwidth(bandwidth, bandwidth_type, d):
     h = h.astype(np.float64)
     allowed = {"spherical": ((),), "diag": ((), (d,)), "full": ((), (d,), (d, d))}[bandwidth_type]
     if h.shape not in allowed:
+        instead = "; a matrix needs bandwidth_type='full'" if h.shape == (d, d) else ""
         raise ValueError(
             f"With bandwidth_type={bandwidth_type!r} and {d} features, bandwidth must be {shapes[bandwidth_type]}; "
-            f"got an array of shape {h.shape}."
+            f"got an array of shape {h.shape}{instead}."
         )
     if h.ndim == 2:
         return _check_matrix(h)

@@ -46,7 +46,7 @@ def fit(bandwidth="loo", X=X, y=y, w=None, **options):
         ({"bandwidth": ["a", "b"]}, r"bandwidth must be a number or an array of shape \(2,\)"),
         ({"bandwidth": [[1.0], [1.0, 2.0]]}, r"bandwidth must be a number or an array of shape \(2,\)"),
         ({"bandwidth": [1.0 + 1j, 2.0]}, "bandwidth must be a number"),
-        ({"bandwidth": np.eye(2)}, r"bandwidth_type='diag'.*got an array of shape \(2, 2\)"),
+        ({"bandwidth": np.eye(2)}, r"'diag'.*got an array of shape \(2, 2\); a matrix needs bandwidth_type='full'"),
         ({"bandwidth": [1.0, 2.0], "bandwidth_type": "spherical"}, r"must be a number; got an array of shape \(2,\)"),
         ({"bandwidth": np.eye(3), "bandwidth_type": "full"}, r"shape \(2, 2\); got an array of shape \(3, 3\)"),
         ({"bandwidth": [[1, 0.5], [0.4, 1]], "bandwidth_type": "full"}, r"symmetric; \(H \+ H.T\) / 2 is"),

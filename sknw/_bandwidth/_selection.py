@@ -89,8 +89,8 @@ def _lowest_of_neighbors(criterion):
     return low
 
 
-#: Where sums over all rows take more than a time in proportion to them, a rough criterion is the mean over about that
-#: many of these, each predicted from all others.
+#: Where sums over all rows take more than a time in proportion to them, a rough criterion is the mean over that many of
+#: these, each predicted from all others.
 ENOUGH = 50_000
 
 
@@ -104,6 +104,11 @@ _WORTH_A_SERIES = 256
 
 #: With no more rows than that, a bandwidth of a Gaussian's series takes less time than by any algorithm on its own.
 _QUICK_SERIES = 3000
+
+
+def _one_of_each(edges):
+    """A row drawn from each run of rows that follow each other: neighbours are alike, and may be in a pattern."""
+    return edges[:-1] + np.random.default_rng(0).integers(np.diff(edges))
 
 
 class OutOfTime(Exception):
@@ -135,7 +140,7 @@ class Objective:
         n = len(sample.w)
         self.has_many_rows = n >= 2 * ENOUGH
         self.queries = None  # of all evaluations; None for all rows
-        self._some = np.arange(0, n, n // ENOUGH) if self.has_many_rows else None  # neighbours are alike: evenly spread
+        self._some = _one_of_each(np.linspace(0, n, ENOUGH + 1).astype(np.int64)) if self.has_many_rows else None
         self.rough = {"algorithm": "auto", **options, "rtol": min(max(rtol, _ROUGH), 1e-6) if rtol else 0.0}
         self.fine = {**options, "rtol": min(rtol, 1e-12)}
         self._nodes = None, None  # of which features, and what they are
