@@ -144,11 +144,11 @@ def _search_by_some(objective, bandwidth_type):
     some = objective.estimate(queries)
     start = search(some, bandwidth_type)
     objective.n_evaluations += some.n_evaluations
-    with objective.overtime():
-        criterion = objective(start.h)[0]
-    h, values, estimates = start.searched
-    estimates = np.append(np.ones(len(h) - 1, dtype=bool), estimates[-1])
-    return start._replace(criterion=criterion, searched=(h, values, estimates), n_evaluations=objective.n_evaluations)
+    h, values, _ = start.searched
+    with objective.overtime():  # at the end averages over everyone stand, which no estimate is beside
+        criterion, everyone = objective(start.h)[0], objective(h[-1])[0]
+    searched = h, np.append(values[:-1], everyone), np.arange(len(h)) < len(h) - 1
+    return start._replace(criterion=criterion, searched=searched, n_evaluations=objective.n_evaluations)
 
 
 def _best_of(objective, family, start, shrinkage, limits, solver, tell):
