@@ -9,7 +9,7 @@ import math
 from numba import types
 from numba.extending import intrinsic
 
-from ._jit import exp2, jit, not_inlined, stack_array
+from ._jit import exp2, jit, not_inlined, stack_array, wide_vectors
 from ._profiles import PROFILES
 
 _LOG2_E = math.log2(math.e)
@@ -19,6 +19,9 @@ _EXPONENTIAL, _COSINE = PROFILES["exponential"].code, PROFILES["cosine"].code
 
 # The exponents of the polynomial profiles (1 - u**b)**a, in the order of their codes.
 _B, _A = zip(*(profile.powers or (0, 0) for profile in PROFILES.values()), strict=True)
+
+#: Sums that are read off together.
+TOGETHER = 128
 
 # What `expand` writes, then its own.
 _VALUE, _SLOPE, _BASE, _POWER = range(4)
@@ -43,6 +46,17 @@ def on_stack(typingctx, kernel, n_sums):
         return stack_array(context, builder, shape)
 
     return types.Array(types.float64, 2, "C")(kernel, n_sums), codegen
+
+
+@intrinsic(prefer_literal=True)
+def side_by_side(typingctx, kernel):
+    """Room for as many sums as are read off together, one column for each, so that vectors hold several."""
+    shape = 2 * n_moments.py_func(kernel.types), TOGETHER
+
+    def codegen(context, builder, signature, args):
+        return stack_array(context, builder, shape)
+
+    return types.Array(types.float64, 2, "C")(kernel), codegen
 
 
 @jit
@@ -104,12 +118,17 @@ def shift(kernel, d, M, i):
 
 
 @jit
-def merge(kernel, d, M, i, j):
-    """Move the reference of sum j by d, to that of sum i, and add this to it."""
-    not_inlined()
-    shift(kernel, d, M, j)
+def add(kernel, M, i, into, j):
+    """Add sum i to sum j of another array, which has the same reference."""
     for k in range(2 * n_moments(kernel)):
-        M[j, k] += M[i, k]
+        into[j, k] += M[i, k]
+
+
+@jit
+def collect(kernel, M, i, into, c):
+    """Copy sum i to column c of sums that stand side by side."""
+    for k in range(2 * n_moments(kernel)):
+        into[k, c] = M[i, k]
 
 
 @jit
@@ -171,13 +190,21 @@ def expand(kernel, u, near, W):
 
 
 @jit
-def read_off(kernel, u, near, M, i, W, total):
-    """Add the mass and the moment of sum i, and their derivatives, whose reference is at scaled distance u."""
-    expand(kernel, u, near, W)
-    mass, moment, dmass, dmoment = total
-    for k in range(n_moments(kernel)):
-        mass += W[_VALUE, k] * M[i, 2 * k]
-        moment += W[_VALUE, k] * M[i, 2 * k + 1]
-        dmass += W[_SLOPE, k] * M[i, 2 * k]
-        dmoment += W[_SLOPE, k] * M[i, 2 * k + 1]
-    return mass, moment, dmass, dmoment
+def read_off(kernel, collected, here, count, total):
+    """Write masses and moments of sums that stand side by side, and their derivatives in log h, one column for each.
+
+    The first line of `here` has the scaled distances of their references from a query, the second that of its nearest
+    row, to which the exponential is relative.
+    """
+    not_inlined()
+    wide_vectors()
+    for c in range(count):
+        W = on_stack(kernel, 4)
+        expand(kernel, here[0, c], here[1, c], W)
+        mass = moment = dmass = dmoment = 0.0
+        for k in range(n_moments(kernel)):
+            mass += W[_VALUE, k] * collected[2 * k, c]
+            moment += W[_VALUE, k] * collected[2 * k + 1, c]
+            dmass += W[_SLOPE, k] * collected[2 * k, c]
+            dmoment += W[_SLOPE, k] * collected[2 * k + 1, c]
+        total[0, c], total[1, c], total[2, c], total[3, c] = mass, moment, dmass, dmoment

@@ -25,7 +25,21 @@ import math
 import numpy as np
 
 from ._jit import jit, jit_entry, not_inlined
-from ._moments import _EXPONENTIAL, add_row, clear, copy, merge, n_moments, on_stack, read_off, shift
+from ._jit import on_stack as lanes
+from ._moments import (
+    _EXPONENTIAL,
+    TOGETHER,
+    add,
+    add_row,
+    clear,
+    collect,
+    copy,
+    n_moments,
+    on_stack,
+    read_off,
+    shift,
+    side_by_side,
+)
 from ._profiles import PROFILES
 from ._rows import Derivatives, Rows, State, read_only
 from ._threads import run_blocks
@@ -51,34 +65,51 @@ def reaches(kernel, x, Z, g):
 
 
 @jit
-def sum_suffixes(kernel, Z, y, w, g, origin, step, start, stop, M, suffix, beyond):
+def sum_suffixes(kernel, Z, y, w, g, origin, step, start, stop, M):
     """Sum up rows backwards from `stop` to `start`, the end of a block.
 
-    Sum `suffix + k - start` is that from row k to the end of its segment, with reference k; sum `beyond + i` that of
-    all rows that follow the i-th segment, with the first of them as reference.
+    Sum `k - start` is that from row k on, with reference k.
     """
     not_inlined()
-    end = stop - 1
-    T = on_stack(kernel, 1)
+    T = on_stack(kernel, 3)  # rows of a segment; of all that follow it, with the first of them as reference; from row k
+    following = Z[origin + step * (stop - 1)]
+    clear(kernel, T, 0)
+    clear(kernel, T, 1)
     for k in range(stop - 1, start - 1, -1):
-        here, rest, j = suffix + k - start, beyond + k // _SEGMENT - start // _SEGMENT, origin + step * k
-        if k == stop - 1:
+        j = origin + step * k
+        if k < stop - 1 and (k + 1) % _SEGMENT == 0:
+            following = Z[j + step]
+            copy(kernel, T, 2, T, 1)
             clear(kernel, T, 0)
-            clear(kernel, M, rest)
-        elif (k + 1) % _SEGMENT == 0:
-            clear(kernel, T, 0)
-            copy(kernel, M, rest + 1, M, rest)
-            merge(kernel, distance(Z[origin + step * end], Z[j + step], g), M, here + 1, rest)
-            end = k + 1
-        else:
+        elif k < stop - 1:
             shift(kernel, distance(Z[j + step], Z[j], g), T, 0)
         T[0, 0] += w[j]
         T[0, 1] += w[j] * y[j]
-        copy(kernel, T, 0, M, here)
+        copy(kernel, T, 1, T, 2)
+        shift(kernel, distance(following, Z[j], g), T, 2)
+        add(kernel, T, 0, T, 2)
+        copy(kernel, T, 2, M, k - start)
+
+
+@jit
+def write(kernel, collected, here, count, total, output, state):
+    """Read off the sums that have been collected, and add them to the states of their queries."""
+    not_inlined()
+    read_off(kernel, collected, here, count, total)
+    sums, dsums = state.sums, state.dsums
+    for c in range(count):
+        i = int(here[2, c])
+        if output == 0:
+            sums[i, 0] += total[0, c]
+        sums[i, 1 + output] += total[1, c]
+        if dsums.shape[1] > 0:
+            if output == 0:
+                dsums[i, 0, 0] += total[2, c]
+            dsums[i, 0, 1 + output] += total[3, c]
 
 
 @jit_entry(allocates=False)
-def add_side(kernel, rows, output, g, origin, step, length, longest, x, below, above, first, last, M, state):
+def add_side(kernel, rows, output, g, origin, step, length, x, below, above, first, last, M, state):
     """Add one output of the rows on one side of some queries.
 
     Parameters
@@ -93,24 +124,23 @@ def add_side(kernel, rows, output, g, origin, step, length, longest, x, below, a
     origin, step, length : int
         The rows to look at: `length` of them from row `origin` on, upwards (`step` 1) or downwards (-1). They start
         with a block, before that of the first query's nearest.
-    longest : int
-        Rows of the longest block, at least.
     x : float64[::1] of shape (m,)
         Queries, sorted.
     below, above : int64[::1] of shape (m,)
         How many rows are below each query; and the first of those above.
     first, last : int
         The queries, in steps of `step`.
-    M : float64[:, ::1] of shape (`n_sums`(longest), 2 * `n_moments`)
+    M : float64[:, ::1] of shape (rows of the longest block, 2 * `n_moments`)
         Overwritten.
     state : State
         Updated, but for `shift`, to which the exponential is relative.
     """
     Z, y, w, g = rows.Z[0], rows.Y[output], rows.w, g[0]
-    lowest, sums, dsums = state.shift, state.sums, state.dsums
-    beyond, suffix = 0, M.shape[0] - longest
-    W, T = on_stack(kernel, 4), on_stack(kernel, 2)  # T: the prefix, of the rows in its last segment; of those before
-    reference = before = near = 0.0
+    # The prefix, of the rows in its last segment; of those before; of all.
+    T = on_stack(kernel, 3)
+    # Sums to be read off; their distances from the query, that of its nearest row, and which query that is.
+    collected, here, total, count = side_by_side(kernel), lanes(3, TOGETHER), lanes(4, TOGETHER), 0
+    reference = before = 0.0
     # From here on rows are counted from `origin`. The prefix is that of rows start..j-1 in the block start..end-1; the
     # window of a query is a..j-1; suffixes are summed up for the rows summed..ready-1.
     a = j = start = end = summed = ready = 0
@@ -126,7 +156,8 @@ def add_side(kernel, rows, output, g, origin, step, length, longest, x, below, a
                 clear(kernel, T, 0)
                 clear(kernel, T, 1)
             elif (j - start) % _SEGMENT == 0:
-                merge(kernel, distance(reference, before, g), T, 0, 1)
+                shift(kernel, distance(reference, before, g), T, 1)
+                add(kernel, T, 0, T, 1)
                 before = reference
                 clear(kernel, T, 0)
             if len(kernel) == _EXPONENTIAL:
@@ -134,34 +165,33 @@ def add_side(kernel, rows, output, g, origin, step, length, longest, x, below, a
                 reference = z
             add_row(kernel, distance(z, reference, g), v, v * y[origin + step * j], T, 0)
             j += 1
-        while a < stop and not reaches(kernel, x[i], Z[origin + step * a], g):
-            a += 1
-        if a == stop or lowest[i] == np.inf:
-            continue
-        if a != start and a >= ready:
-            summed, ready = a, start if a < start else end
-            sum_suffixes(kernel, Z, y, w, g, origin, step, a, ready, M, suffix, beyond)
-        if len(kernel) == _EXPONENTIAL:
-            near = math.sqrt(lowest[i])
-        total = (0.0, 0.0, 0.0, 0.0)
-        if a <= start:
-            total = read_off(kernel, distance(x[i], reference, g), near, T, 0, W, total)
-            if j - start > _SEGMENT:
-                total = read_off(kernel, distance(x[i], before, g), near, T, 1, W, total)
-        if a != start:
-            part = suffix + a - summed
-            total = read_off(kernel, distance(x[i], Z[origin + step * a], g), near, M, part, W, total)
-            following = (a // _SEGMENT + 1) * _SEGMENT
-            if following < ready:
-                part, z = beyond + a // _SEGMENT - summed // _SEGMENT, Z[origin + step * following]
-                total = read_off(kernel, distance(x[i], z, g), near, M, part, W, total)
-        if output == 0:
-            sums[i, 0] += total[0]
-        sums[i, 1 + output] += total[1]
-        if dsums.shape[1] > 0:
-            if output == 0:
-                dsums[i, 0, 0] += total[2]
-            dsums[i, 0, 1 + output] += total[3]
+        # Rows that have gone out of reach, four at a time: whether there is one more nobody can foresee.
+        gone = 0 if len(kernel) == _EXPONENTIAL else 4
+        while gone == 4 and a < stop:
+            gone = 0
+            for k in range(4):
+                gone += 0 if reaches(kernel, x[i], Z[origin + step * min(a + k, stop - 1)], g) else 1
+            a = min(a + gone, stop)
+        if a < stop and state.shift[i] < np.inf:
+            if a != start and a >= ready:
+                summed, ready = a, start if a < start else end
+                sum_suffixes(kernel, Z, y, w, g, origin, step, a, ready, M)
+            if a <= start:
+                copy(kernel, T, 1, T, 2)
+                if len(kernel) == _EXPONENTIAL:
+                    shift(kernel, distance(reference, before, g), T, 2)
+                add(kernel, T, 0, T, 2)
+                collect(kernel, T, 2, collected, count)
+                here[0, count], here[2, count] = distance(x[i], reference, g), i
+                here[1, count] = math.sqrt(state.shift[i]) if len(kernel) == _EXPONENTIAL else 0.0
+                count += 1
+            if a != start:
+                collect(kernel, M, a - summed, collected, count)
+                here[0, count], here[1, count], here[2, count] = distance(x[i], Z[origin + step * a], g), 0.0, i
+                count += 1
+        if count > TOGETHER - 2 or i + step == last:
+            write(kernel, collected, here, count, total, output, state)
+            count = 0
 
 
 @jit_entry
@@ -280,8 +310,8 @@ def sliding_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHI
         def add(start, length, first, last, output, step=step, longest=longest):
             first, last = (first, last) if step > 0 else (m - 1 - first, m - 1 - last)
             origin = start if step > 0 else n - 1 - start
-            M = np.empty((longest + longest // _SEGMENT + 2, 2 * n_moments.py_func(compiled)))
-            args = rows, output, g, origin, step, length, longest, x, below, above, first, last
+            M = np.empty((longest, 2 * n_moments.py_func(compiled)))
+            args = rows, output, g, origin, step, length, x, below, above, first, last
             add_side(compiled, *args, M, state)
 
         if calls:
