@@ -387,7 +387,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
             "bandwidth": np.array(searched),
             "criterion": in_units(criterion, sample, found.searched[1]),
             "estimate": found.searched[2],
-            "local_minimum": local_minima(*found.searched[1:]),
+            "local_minimum": local_minima(*found.searched[1:], found.worse),
         }
         if self.verbose:
             name = "leave-one-out error" if criterion == "loo" else criterion

@@ -142,6 +142,8 @@ def test_search_looks_at_all_rows_near_the_minimum_only(rng, kernel, monkeypatch
     assert 3 < estimate.sum() < len(estimate) - 5
     assert criterion[estimate].min() > -model.best_score_
     assert "there may be a lower minimum" not in str(model.bandwidth_report())
+    assert not (model.cv_results_["local_minimum"] & estimate).any()
+    assert not model.cv_results_["local_minimum"][-1]  # averaging everyone, beside an estimate that may be higher
     monkeypatch.setattr(search_module._Curve, "_certainly_worse", lambda *args: None)
     everywhere = NadarayaWatsonRegressor(kernel=kernel).fit(X, y)
     assert not everywhere.cv_results_["estimate"].any()

@@ -148,7 +148,7 @@ def _search_by_some(objective, bandwidth_type):
     with objective.overtime():  # at the end averages over everyone stand, which no estimate is beside
         criterion, everyone = objective(start.h)[0], objective(h[-1])[0]
     searched = h, np.append(values[:-1], everyone), np.arange(len(h)) < len(h) - 1
-    return start._replace(criterion=criterion, searched=searched, n_evaluations=objective.n_evaluations)
+    return start._replace(criterion=criterion, searched=searched, worse=None, n_evaluations=objective.n_evaluations)
 
 
 def _best_of(objective, family, start, shrinkage, limits, solver, tell):

@@ -6,14 +6,16 @@ The leave-one-out error C is a mean over the rows. So is its difference between 
 .. math:: C(h) - C(h_0) \approx \frac{1}{W} \sum_{i\ \mathrm{drawn}} \frac{d_i}{p_i}, \qquad
           \sigma^2 \approx \frac{1}{W^2} \sum_{i\ \mathrm{drawn}} (1 - p_i) \Big(\frac{d_i}{p_i}\Big)^2
 
-(Horvitz and Thompson). How much lower C(h) may be is known beforehand, since no term is below
-:math:`-w_i e_i^2(h_0)`. Half of the rows are drawn in proportion to that: then none takes more than
-:math:`b = 2 C(h_0) / m` away, m the rows that are drawn on average, and Bernstein's inequality says that the estimate
-is above the truth by more than
+(Horvitz and Thompson; the variance is that of independent draws, as they tell it). How much lower C(h) may be is known
+beforehand, since no term is below :math:`-w_i e_i^2(h_0)`. Half of the rows are drawn in proportion to that,
+about m in all: then none that speaks for h takes more than :math:`b = 2 C(h_0) / m` away, and Bernstein's inequality
+would have the estimate be above the truth by more than
 
 .. math:: \sqrt{2 \lambda}\, \sigma + \tfrac{2}{3} \lambda\, b
 
-with a probability of :math:`e^{-\lambda}` at the most. The variance is the estimated one.
+with a probability of :math:`e^{-\lambda}` at the most, were the true variance known. It is not, if the rows that speak
+for h are few and none of them is drawn. They are missed with a probability of :math:`e^{-\lambda}` if they amount to
+:math:`\lambda\, b`, which is therefore the margin that is asked for besides the deviations.
 
 References
 ----------
@@ -29,7 +31,7 @@ import numpy as np
 from .._core import Derivatives
 from .._criterion import squared_errors
 
-#: A bandwidth is taken for worse wrongly with a probability of exp(-20), 2e-9.
+#: Both are to have a probability of exp(-20), 2e-9.
 _LAMBDA = 20.0
 
 
@@ -60,7 +62,7 @@ class Screen:
         chances = chances[drawn]
         self._drawn, self._rest = (drawn, sample.w[drawn] / chances), 1 - chances
         self._squares, self._weight = squares[drawn] / chances, sample.w.sum()
-        self._margin = 2 / 3 * _LAMBDA * (2 * value / n_rows)
+        self._margin = _LAMBDA * (2 * value / n_rows)
 
     def _squared_errors(self, metric, derivatives, *drawn):
         sample, kernel = self._args

@@ -26,8 +26,9 @@ from ._selection import ENOUGH, OutOfTime, Selection
 _TIE = 1e-12
 
 
-#: Of very many rows, the logarithm of the bandwidth is found to this precision, a tenth of what is promised.
-_NEAR = 1e-5
+#: Of very many rows, the logarithm of the bandwidth is found to this precision by second derivatives, without them to
+#: that; the slope of an error with many small kinks has no root that is known better.
+_NEAR, _NEAR_KINKS = 1e-5, 1e-4
 
 
 class _Point(NamedTuple):
@@ -86,10 +87,12 @@ def search(objective, bandwidth_type):
     searched = factors if np.ndim(shape) == 0 else factors[:, None]
     values = np.array([point.value for point in ordered] + [everyone])
     estimates = np.array([point.estimate for point in ordered] + [False])
+    worse = np.array([point.worse for point in ordered] + [False])
     return Selection(
         math.exp(best.t) * shape,
         best.value,
         (searched * shape, values, estimates),
+        worse,
         n_iter=max(1, len(curve.points) - curve.n_grid),
         n_evaluations=objective.n_evaluations,
         notes=curve.notes,
@@ -348,7 +351,7 @@ def _refine(curve, kernel, most=8):
         promise = [min(point.value for point in ordered if a.t <= point.t <= c.t) for a, c in brackets]
     else:  # piecewise constant: the best of the grid
         brackets = promise = []
-    precision = _NEAR if curve.objective.has_many_rows else 1e-9
+    many = curve.objective.has_many_rows
     for i in np.argsort(promise)[:most]:
         if promise[i] > min(*promise, lowest.value) + 0.05 * spread:
             break
@@ -356,11 +359,11 @@ def _refine(curve, kernel, most=8):
         if curve.smooth:
             start = a.t + (b.t - a.t) * _SHARES[_cubic(a, b, _SHARES).argmin()]
         if curve.curved:
-            _newton(curve, a, b, start, precision)
+            _newton(curve, a, b, start, _NEAR if many else 1e-9)
         elif curve.smooth:
             a, b = _bracket(curve, a, b, start) if a.rough or b.rough else (a, b)
             if a.slope < 0 < b.slope:
-                brentq(lambda t: curve(t).slope, a.t, b.t, xtol=10 * precision)
+                brentq(lambda t: curve(t).slope, a.t, b.t, xtol=_NEAR_KINKS if many else 1e-9)
         else:
             minimize_scalar(lambda t: curve(t).value, bounds=(a.t, b.t), method="bounded", options={"xatol": 1e-9})
     # The lowest of the grid may be at an end, or at a kink. Estimates from a part of the rows are not compared with

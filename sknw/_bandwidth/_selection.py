@@ -25,6 +25,8 @@ class Selection(NamedTuple):
         The criterion there, in the sample's units; None if nobody computed it.
     searched : tuple of three ndarrays, or None
         Bandwidths of the global search, by width, their criterion, and whether that is an estimate from some rows.
+    worse : ndarray of bool, or None
+        Which of these are certainly worse than another, as an estimate tells.
     losses : list of float, or None
         Criterion of the global search, then per iteration of a descent.
     n_iter : int
@@ -40,6 +42,7 @@ class Selection(NamedTuple):
     h: float | np.ndarray
     criterion: float | None = None
     searched: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+    worse: np.ndarray | None = None
     losses: list[float] | None = None
     n_iter: int = 1
     n_evaluations: int = 0
@@ -52,13 +55,18 @@ def brief(bandwidth):
     return np.array2string(np.asarray(bandwidth), precision=4, threshold=6, separator=", ").replace("\n", "")
 
 
-def local_minima(criterion, estimates):
+def local_minima(criterion, estimates, worse=None):
     """Which of some values, by bandwidth, are local minima; the last of equal ones, and the ends as well.
 
     Between two of them the criterion rises by more than it may be wrong by, 1e-9 of its range. Estimates are compared
-    among themselves, and what is known of all rows stands for those beside it.
+    among themselves, and what is known of all rows stands for those beside it. Of what is certainly worse than another
+    one it is not asked whether it is a minimum.
     """
     criterion = np.asarray(criterion, dtype=np.float64)
+    if worse is not None and worse.any():
+        low = np.zeros(len(criterion), dtype=bool)
+        low[~worse] = local_minima(criterion[~worse], estimates[~worse])
+        return low
     if not estimates.any():
         return _lowest_of_neighbors(criterion)
     low = np.zeros(len(criterion), dtype=bool)

@@ -36,10 +36,9 @@ from ._rows import SMALLEST_MASS
 
 _LOG2_E = math.log2(math.e)
 
-#: Distances that differ by less than this times what coordinates and distances amount to count as equal.
-_AS_NEAR = 8 * np.finfo(np.float64).eps
-
 _LARGEST = np.finfo(np.float64).max
+
+_EPS = np.finfo(np.float64).eps
 
 # The codes of `_profiles.PROFILES`. A kernel travels as a tuple of that length: then each is a type of its own, and
 # only its own branches are optimised, which takes a fraction of the time.
@@ -150,28 +149,28 @@ def is_shifted(kernel):
 
 
 @jit
-def extent(kernel, z, g):
-    """How large the coordinates of a query are, in bandwidths; of use to `as_near` only."""
-    size = 0.0
-    if len(kernel) == _NEAREST:
-        for k in range(z.shape[0]):
-            size += abs(z[k] * g[k])
-    return size
+def widen(low, size, d):
+    """Up to which squared distance rows count as nearest if the nearest one is at `low`.
+
+    In decimals .3 - .2 and .2 - .1 are the same, in floating-point numbers they are not. Coordinates of a query and of
+    a row at the distance u are right to eps |z| / 2 and eps (|z| + u/g) / 2, and the distance is rounded by
+    (d/4 + 2) eps u: with the sum of |z g| as `size`, two distances that differ by less than
+    eps (2 size + (d/2 + 5) u) may be the same.
+    """
+    u = math.sqrt(low)
+    u += _EPS * (2.0 * size + (0.5 * d + 5.0) * u)
+    return min(u * u, _LARGEST)
 
 
 @jit
-def as_near(kernel, low, size):
-    """Up to which squared distance rows count as nearest if the nearest one is at `low`; for other kernels, `low`.
-
-    In decimals .3 - .2 and .2 - .1 are the same, in floating-point numbers they are not. Coordinates of a query and of
-    a row at the distance u are right to eps |z| / 2 and eps (|z| + u/g) / 2: with the sum of |z g| as `size`, two
-    distances are right to eps (2 size + u) together, besides rounding in s. Four times as much counts as equal.
-    """
+def as_near(kernel, low, z, g):
+    """That of a query; for all kernels but the limit of small bandwidths, `low` itself."""
     if len(kernel) != _NEAREST or low == np.inf:
         return low
-    u = math.sqrt(low)
-    u += _AS_NEAR * (size + u)
-    return min(u * u, _LARGEST)
+    size = 0.0
+    for k in range(z.shape[0]):
+        size += abs(z[k] * g[k])
+    return widen(low, size, z.shape[0])
 
 
 @jit
@@ -418,6 +417,14 @@ def weights_of(own, rows, start, stop, s, buffer):
     return w
 
 
+@jit
+def restart(i, state):
+    """Take back what has been added up for a query, but for the squared distance of its nearest row."""
+    scale(state.sums[i], 0.0)
+    for k in range(state.dsums.shape[1]):
+        scale(state.dsums[i, k], 0.0)
+
+
 @jit_inline  # a function of its own would take its callers half as long again to compile
 def merge(kernel, profile, with_respect_to, z, own, g, rows, start, stop, buffers, i, state):
     """Merge the training rows from `start` to `stop` into the state of query i, which is z.
@@ -434,17 +441,17 @@ def merge_distances(kernel, profile, with_respect_to, z, own, g, rows, start, st
     width = stop - start
     s, v, f = buffers[0, :width], buffers[1, :width], buffers[2, :width]
     w = weights_of(own, rows, start, stop, s, buffers[3])
-    low, size = lowest(s), extent(kernel, z, g)
-    new = as_near(kernel, low, size)
-    if as_near(kernel, new, size) < state.shift[i]:  # nearest rows are not as near as those so far, but nearer
+    low = lowest(s)
+    if low < state.shift[i]:
         if is_shifted(kernel):
-            factor = rescale(kernel, state.shift[i], new)
+            factor = rescale(kernel, state.shift[i], low)
             scale(state.sums[i], factor)
             for k in range(state.dsums.shape[1]):
                 scale(state.dsums[i, k], factor)
-        state.shift[i] = new
-    if low < np.inf and not out_of_reach(kernel, low, state.shift[i]):
-        weigh(kernel, profile, s, state.shift[i], w, rows.Y, start, v, state.sums[i])
+        state.shift[i] = low
+    shift = as_near(kernel, state.shift[i], z, g)
+    if low < np.inf and not out_of_reach(kernel, low, shift):
+        weigh(kernel, profile, s, shift, w, rows.Y, start, v, state.sums[i])
         if state.dsums.shape[1] > 0:
             weigh_slope(kernel, s, w, v)
             add_derivatives(with_respect_to, kernel, z, g, rows, start, s, w, v, f, state.dsums[i])
@@ -475,10 +482,14 @@ def add_rows(kernel, profile, with_respect_to, Zq, own, g, rows, buffers, state)
         Updated.
     """
     n, tile = rows.w.shape[0], buffers.shape[1]
-    for start in range(0, n, tile):
-        stop = min(start + tile, n)
-        for i in range(Zq.shape[0]):
-            merge(kernel, profile, with_respect_to, Zq[i], own[i], g, rows, start, stop, buffers, i, state)
+    # Which rows are as near as the nearest one is known once that is.
+    for again in range(2 if len(kernel) == _NEAREST else 1):
+        for i in range(Zq.shape[0] if again else 0):
+            restart(i, state)
+        for start in range(0, n, tile):
+            stop = min(start + tile, n)
+            for i in range(Zq.shape[0]):
+                merge(kernel, profile, with_respect_to, Zq[i], own[i], g, rows, start, stop, buffers, i, state)
 
 
 @jit
@@ -518,7 +529,7 @@ def fill_weights(kernel, profile, Zq, own, g, rows, buffers, out):
         low = lowest(s)
         if low < np.inf and not out_of_reach(kernel, low, low):
             sums[0] = 0.0
-            weigh(kernel, profile, s, as_near(kernel, low, extent(kernel, Zq[i], g)), w, rows.Y[:1], 0, out[i], sums)
+            weigh(kernel, profile, s, as_near(kernel, low, Zq[i], g), w, rows.Y[:1], 0, out[i], sums)
             for j in range(n):
                 out[i, j] = out[i, j] / sums[0] if not sums[0] < SMALLEST_MASS else 0.0
         else:

@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from ._dense import as_near, bend_at, profile_at, slope_at
+from ._dense import _NEAREST, bend_at, profile_at, slope_at, widen
 from ._jit import jit, jit_entry, jit_inline, on_stack, wide_vectors
 from ._profiles import NEAREST, PROFILES
 from ._rows import Rows, State, read_only
@@ -89,8 +89,8 @@ def look_around(kernel, differentiated, rows, g, log_share, i, known):
         return low, 0.0
     if mass != known[0]:
         known[0], known[1] = mass, log_share - math.log(mass)
-    low = as_near(kernel, low, abs(Z[i] * g))
-    return low, horizon(kernel, differentiated, known[1], low, 1.0)
+    shift = widen(low, abs(Z[i] * g), 1) if len(kernel) == _NEAREST else low
+    return low, horizon(kernel, differentiated, known[1], shift, 1.0)
 
 
 @jit_entry(allocates=False)
@@ -125,6 +125,8 @@ def leave_out_each(kernel, rows, g, log_share, first, start, stop, budget, state
         for i in range(start, end):
             state.shift[i - first], reach[i - start] = look_around(kernel, q > 0, rows, g, log_share, i, known)
             low[i - start] = state.shift[i - first] if state.shift[i - first] < np.inf else 0.0  # all weights are 0
+            if len(kernel) == _NEAREST:
+                low[i - start] = reach[i - start]  # up to which rows are as near
         for c in range(p):
             for k in range(2, 2 + 2 * q):
                 for i in range(end - start):

@@ -62,8 +62,7 @@ class State(NamedTuple):
     Attributes
     ----------
     shift : ndarray of shape (m,)
-        Squared scaled distance to the nearest row so far, or to all that count as nearest where these are asked for;
-        `inf` if there is none, or if it overflows.
+        Squared scaled distance to the nearest row so far; `inf` if there is none, or if it overflows.
     sums : ndarray of shape (m, 1 + p)
         The mass :math:`\sum_j v_j`, then the moments :math:`\sum_j v_j y_{jc}`.
     dsums : ndarray of shape (m, q, 1 + p)

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._dense import _GAUSSIAN, _LARGEST, _NEAREST, as_near, extent, is_shifted, merge
+from ._dense import _GAUSSIAN, _LARGEST, _NEAREST, as_near, is_shifted, merge, restart
 from ._jit import EXP2_LOWEST, jit, jit_entry, not_inlined
 from ._order import LEAF, spatial_order
 from ._profiles import NEAREST, PROFILES
@@ -214,21 +214,28 @@ def add_rows_within(
     while start < stop and budget > 0:
         end = min(start + _BLOCK, stop)
         first = -1  # tile that all queries have met
-        # Where reach depends on what has been added up, one tile goes ahead, then all that are within reach follow.
-        for ahead in range(1 if is_shifted(kernel) else 0, -1, -1):
+        # Where reach depends on what has been added up, one tile goes ahead, then all within reach follow; once
+        # more where it takes the nearest row to know which count.
+        for ahead in range(1 if is_shifted(kernel) else 0, -2 if len(kernel) == _NEAREST else -1, -1):
+            if ahead < 0:
+                first = -1
+                for i in range(start, end):
+                    restart(i, state)
             enclose(Zq, start, end, low, high)
-            if ahead:
+            if ahead > 0:
                 found[0], count = find_nearest(low, high, tiles, groups, g, z, s), 1
             else:
                 reach = 0.0
                 for i in range(start, end):
-                    reach = max(reach, horizon(kernel, differentiated, log_share, state.shift[i], state.sums[i, 0]))
+                    shift = as_near(kernel, state.shift[i], Zq[i], g)
+                    reach = max(reach, horizon(kernel, differentiated, log_share, shift, state.sums[i, 0]))
                 count = find_within(reach, low, high, tiles, groups, g, s_groups, s, found)
             gather(tiles, found, count, near)
             for i in range(start, end):
                 enclose(Zq, i, i + 1, low, high)
                 box_distances(low, high, near, _FRONT, g, s[:count])
-                reach = horizon(kernel, differentiated, log_share, state.shift[i], state.sums[i, 0])
+                shift = as_near(kernel, state.shift[i], Zq[i], g)
+                reach = horizon(kernel, differentiated, log_share, shift, state.sums[i, 0])
                 # From the nearest tile on, all round.
                 c, left = index_of_lowest(s[:count]), count
                 while left > 0:
@@ -246,7 +253,8 @@ def add_rows_within(
                         merge(kernel, None, with_respect_to, Zq[i], own[i], g, rows, begin, behind, buffers, i, state)
                         visited[i] += behind - begin
                         budget -= behind - begin
-                        reach = horizon(kernel, differentiated, log_share, state.shift[i], state.sums[i, 0])
+                        shift = as_near(kernel, state.shift[i], Zq[i], g)
+                        reach = horizon(kernel, differentiated, log_share, shift, state.sums[i, 0])
                     left -= max(run, 1)
                     c = (c + max(run, 1)) % count
             first = found[0]
@@ -324,8 +332,9 @@ def add_rows_between(kernel, with_respect_to, Zq, own, g, rows, log_share, start
                     t = (x - Z[row]) * g[0]
                     if t * t < low:
                         low, mass = t * t, rows.w_rest[row] if row == own[i] else rows.w[row]
-            low = as_near(kernel, low, extent(kernel, Zq[i], g))
-            reach = horizon(kernel, differentiated, log_share, low, mass) if low < np.inf else 0.0
+            state.shift[i] = low
+            shift = as_near(kernel, low, Zq[i], g)
+            reach = horizon(kernel, differentiated, log_share, shift, mass) if low < np.inf else 0.0
             begin = right - count_within(Z, right - 1, -1, x, g[0], reach)
             end = right + count_within(Z, right, 1, x, g[0], reach)
             visited[i] += end - begin
@@ -334,7 +343,6 @@ def add_rows_between(kernel, with_respect_to, Zq, own, g, rows, log_share, start
                 middle = min(begin + _WIDEST, end)
                 merge(kernel, None, with_respect_to, Zq[i], own[i], g, rows, begin, middle, buffers, i, state)
                 begin = middle
-            state.shift[i] = low
         start = min(start + _BLOCK, stop)
     return start
 

@@ -291,3 +291,31 @@ def test_nearest_rows_are_those_that_are_equally_near_in_decimals(rng, sums, d, 
         np.testing.assert_allclose(found, exact, rtol=0, atol=n * EPS * np.abs(Y).max())
         weights = kernel_weights("nearest", rows, g, (Zq + offset) / 10, own)
         np.testing.assert_array_equal(weights > 0, nearest)
+
+
+@pytest.mark.parametrize("d", [1, 2])
+@pytest.mark.parametrize("spread", [600, 40])
+def test_nearest_rows_do_not_depend_on_which_rows_come_first(rng, d, spread):
+    """Rows some units in the last place apart: of three, the first and the second may be as near, but not the third."""
+    Z = 1e15 + rng.integers(spread, size=(d, 3000)) / 8
+    Z = Z[:, spatial_order(Z)]
+    Y, w = rng.normal(size=(1, 3000)), np.ones(3000)
+    rows = Rows(*map(read_only, (Z, Y, w, np.zeros(3000))))
+    g, Zq = np.ones(d), 1e15 + (rng.integers(spread, size=(300, d)) + 0.5) / 8
+    whole = dense_sums("nearest", rows, g, Zq)
+    low = np.square(Zq[:, :, None] - Z).sum(axis=1).min(axis=1)
+    for state in (whole, window_sums("nearest", rows, g, Zq)):
+        np.testing.assert_array_equal(state.shift, low)
+        np.testing.assert_array_equal(state.sums[:, 0], whole.sums[:, 0])
+        np.testing.assert_allclose(state.sums[:, 1], whole.sums[:, 1], rtol=0, atol=3000 * EPS * np.abs(Y).max())
+    for part in (slice(0, 1), slice(7, 150)):
+        np.testing.assert_array_equal(window_sums("nearest", rows, g, Zq[part]).sums[:, 0], whole.sums[part, 0])
+    weights = kernel_weights("nearest", rows, g, Zq)
+    np.testing.assert_array_equal((weights > 0).sum(axis=1), whole.sums[:, 0])
+
+
+def test_rows_that_whole_numbers_tell_apart():
+    """Large ones, whose last places are a fourth: rows at 2 and at 4 are not as near."""
+    rows = Rows(*map(read_only, ([[1.7e15 - 4, 1.7e15 + 2]], [[1.0, 0.0]], np.ones(2), np.zeros(2))))
+    for sums in (dense_sums, window_sums):
+        assert sums("nearest", rows, np.ones(1), np.full((1, 1), 1.7e15)).sums.tolist() == [[1.0, 0.0]]
