@@ -14,6 +14,8 @@ their root mean square), and speak of the factor c that it is multiplied by::
        |
     search                  _search.py       one factor, among all
        |
+       +-- Screen           _screen.py       which ones are certainly worse, of very many rows
+       |
     rule_of_thumb           _rules.py        spreads, and what follows from them alone
        |
     Selection, Objective    _selection.py    a criterion as a function of the bandwidth, and what comes of it
