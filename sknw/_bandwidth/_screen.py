@@ -31,7 +31,7 @@ import numpy as np
 from .._core import Derivatives
 from .._criterion import squared_errors
 
-#: Both are to have a probability of exp(-20), 2e-9.
+#: To be misled by chance, and to miss what matters, are to have a probability of exp(-20), 2e-9, each.
 _LAMBDA = 20.0
 
 

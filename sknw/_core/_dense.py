@@ -164,7 +164,7 @@ def widen(low, size, d):
 
 @jit
 def as_near(kernel, low, z, g):
-    """That of a query; for all kernels but the limit of small bandwidths, `low` itself."""
+    """What `widen` gives for a query, if the nearest rows are asked for; `low` itself for a kernel."""
     if len(kernel) != _NEAREST or low == np.inf:
         return low
     size = 0.0

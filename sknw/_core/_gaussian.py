@@ -401,7 +401,7 @@ def gaussian_sums(rows, g, Zq, own, *, derivatives, rtol, by_products, single=Fa
             mine = low[part], sums[part], dsums[part]
             add_rows(with_respect_to, whole.A[part], own[part], rows, origin, scaled, B, room, *mine)
             return
-        at_a_time = max(1, _PRODUCTS // room[0].nbytes)
+        at_a_time = _PRODUCTS // room[0].nbytes
         products = aligned((min(at_a_time, last - first), tile), precision.dtype)
         for start, stop, B, squares in whole.tiles(tile):
             room = room if stop - start == room.shape[1] else aligned((4, stop - start), precision.dtype)

@@ -37,26 +37,25 @@ def n_moments(kernel):
     return _A[len(kernel)] * _B[len(kernel)] + 1
 
 
+def _code_for_room(shape):
+    def codegen(context, builder, signature, args):
+        return stack_array(context, builder, shape)
+
+    return codegen
+
+
 @intrinsic(prefer_literal=True)
 def on_stack(typingctx, kernel, n_sums):
     """Some sums of a function's own."""
     shape = n_sums.literal_value, 2 * n_moments.py_func(kernel.types)
-
-    def codegen(context, builder, signature, args):
-        return stack_array(context, builder, shape)
-
-    return types.Array(types.float64, 2, "C")(kernel, n_sums), codegen
+    return types.Array(types.float64, 2, "C")(kernel, n_sums), _code_for_room(shape)
 
 
 @intrinsic(prefer_literal=True)
 def side_by_side(typingctx, kernel):
     """Room for as many sums as are read off together, one column for each, so that vectors hold several."""
     shape = 2 * n_moments.py_func(kernel.types), TOGETHER
-
-    def codegen(context, builder, signature, args):
-        return stack_array(context, builder, shape)
-
-    return types.Array(types.float64, 2, "C")(kernel), codegen
+    return types.Array(types.float64, 2, "C")(kernel), _code_for_room(shape)
 
 
 @jit

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._dense import _GAUSSIAN, _LARGEST, _NEAREST, as_near, is_shifted, merge, restart
+from ._dense import _EPS, _GAUSSIAN, _LARGEST, _NEAREST, as_near, is_shifted, merge, restart
 from ._jit import EXP2_LOWEST, jit, jit_entry, not_inlined
 from ._order import LEAF, spatial_order
 from ._profiles import NEAREST, PROFILES
@@ -53,7 +53,7 @@ _LOG_128 = math.log(128.0)
 # A plain 0 would be a type of its own, for which functions are compiled once more.
 _FRONT = np.int64(0)
 
-_EPS, _TINY = 2.0**-52, 1e-300
+_TINY = 1e-300
 
 
 class Boxes(NamedTuple):
