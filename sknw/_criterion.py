@@ -17,6 +17,8 @@ from ._core import (
     neighbours_of,
     pull_back,
     run_blocks,
+    segment_errors,
+    takes_segments,
 )
 from ._node_errors import errors_of_cells, nodes_of
 from ._pooling import Metric, Sample, average, can_leave_out
@@ -85,19 +87,28 @@ def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTH
     With the dense algorithm O(n² (d + p)) time, with derivatives too where they are had by reverse mode; in a few
     features O(n² q p) more. O(n (d + p)) memory.
     """
-    weight, error, slope = 0.0, 0.0, np.zeros(derivatives.count(len(metric.g)))
-    if nodes is not None and queries is None and derivatives != Derivatives.PAIRS:
-        found = errors_of_cells(nodes, metric.g, derivatives=derivatives, rtol=how["rtol"])
+    how |= {"derivatives": derivatives, "in_order": sample.X.shape[1] == 1}
+    weight, error, slope, rows = 0.0, 0.0, np.zeros(derivatives.count(len(metric.g))), metric.rows(sample)
+    if queries is None:
+        found = _errors_of_most(rows, metric.g, kernel, nodes, **how)
         if found is not None:
             weight, error, slope, queries = found
-            if sample.X.shape[1] == 1 and len(queries) * len(sample.w) <= _NOT_WORTH_COMPILING:
+            if how["in_order"] and len(queries) * len(sample.w) <= _NOT_WORTH_COMPILING:
                 how["algorithm"] = "window"  # which narrow bandwidths need anyway
     if queries is None or len(queries):
-        in_order = {"in_order": sample.X.shape[1] == 1}
-        args = metric.rows(sample), metric.g, kernel, queries
-        for part in _errors_by_part(*args, empty=empty, derivatives=derivatives, **how | in_order):
+        for part in _errors_by_part(rows, metric.g, kernel, queries, empty=empty, **how):
             weight, error, slope = weight + part.weight, error + part.error, slope + part.slope
     return error / weight, slope / weight
+
+
+def _errors_of_most(rows, g, kernel, nodes, *, derivatives, in_order, **how):
+    """Squared errors of most rows, which is less than those of each of them; None where there is no such way."""
+    if nodes is not None and derivatives != Derivatives.PAIRS:
+        return errors_of_cells(nodes, g, derivatives=derivatives, rtol=how["rtol"])
+    n_threads = how.pop("n_threads", 1)
+    if in_order and takes_segments(kernel, rows, g, derivatives=derivatives, **how):
+        return segment_errors(kernel, rows, g, derivatives=derivatives, n_threads=n_threads)
+    return None
 
 
 def squared_errors(sample, metric, kernel, queries=None, weights=None, *, empty, derivatives, **how):

@@ -13,14 +13,13 @@ That is right as far as :math:`G^2`, :math:`G^2 m` and :math:`G^2 m^2` are polyn
 coefficients tell, and where the mass is large enough beside its error, and beside o, of which it is a difference.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from ._core import (
     LEAST_RTOL,
     N_NODES,
     Derivatives,
+    ErrorsOfMost,
     Nodes,
     by_cell,
     last_coefficients,
@@ -50,23 +49,6 @@ def nodes_of(sample, metric, kernel, *, algorithm="dense", rtol=0.0, n_threads=1
     return Nodes.of(rows, widest(len(metric.g), rtol) / metric.g, n_threads) if len(metric.g) > 1 else None
 
 
-class CellErrors(NamedTuple):
-    """Squared errors of the rows of most cells, added up.
-
-    Attributes
-    ----------
-    weight, error, slope
-        As in `_criterion._Errors`.
-    rest : ndarray of int64
-        Numbers of the rows that are not in it.
-    """
-
-    weight: float
-    error: float
-    slope: np.ndarray
-    rest: np.ndarray
-
-
 def errors_of_cells(nodes, g, *, derivatives, rtol):
     """Squared leave-one-out errors of the rows of cells, as far as sums at nodes give these with the digits of `rtol`.
 
@@ -83,7 +65,7 @@ def errors_of_cells(nodes, g, *, derivatives, rtol):
 
     Returns
     -------
-    CellErrors or None
+    ErrorsOfMost or None
         None if cells are too wide for this bandwidth, or do not tell of half of the rows.
     """
     if rtol < LEAST_RTOL:
@@ -126,7 +108,7 @@ def _errors_at(nodes, g, levels, derivatives, rtol):
     certain &= wrong * total <= rtol * np.sqrt(total * known) * weight
     certain |= weight == 0
     found = np.where(certain & (weight > 0), value, 0.0).reshape(1 + q, -1).sum(axis=1) / len(rows.Y)
-    return CellErrors(weight[certain].sum(), found[0], found[1:], nodes.rows_of(~certain, levels))
+    return ErrorsOfMost(weight[certain].sum(), found[0], found[1:], nodes.rows_of(~certain, levels))
 
 
 #: Nodes of a block of work, whose some twenty numbers each stay in the second-level cache.

@@ -3,13 +3,14 @@
 Nothing here knows a parameter of the estimator, a warning, or scikit-learn, and importing it does not import numba::
 
     kernel_sums, kernel_weights,  _sums.py        one door for all sums
-    pull_back
+    pull_back, segment_errors
         |-- plan                  _plan.py        which algorithm
         |-- dense                 _dense.py       every pair, any kernel
         |     |-- Gaussian          _gaussian.py  in fewer operations, by matrix products in many features, in float32
         |     |-- bandwidths        _scales.py    many at once
         |     +-- gradients         _reverse.py   by reverse mode: matrices, many features
         |-- sliding               _sliding.py     one feature: sums that move with the query, as moments (_moments.py)
+        |     +-- errors            _segments.py  of all rows of one feature, each without itself, in one go
         |-- window                _window.py      pairs within reach, by boxes around rows in spatial_order (_order.py)
         |     +-- neighbours        _neighbours.py  of all rows of one feature at a time
         +-- fast Gauss            _fast_gauss.py  series (_series.py) on a grid of cells (_cells.py), by _expansions.py
@@ -25,9 +26,9 @@ Nothing here knows a parameter of the estimator, a warning, or scikit-learn, and
 from ._fast_gauss import LEAST_RTOL
 from ._nodes import N_NODES, Nodes, by_cell, last_coefficients, least_of_cell, widest
 from ._order import MOST_FEATURES_IN_ORDER, spatial_order
-from ._plan import ALGORITHMS, FEWEST_ROWS, check_applies
+from ._plan import ALGORITHMS, FEWEST_ROWS, check_applies, takes_segments
 from ._profiles import PROFILES, canonical_factor
-from ._rows import SMALLEST_MASS, Derivatives, Rows, State, read_only
+from ._rows import SMALLEST_MASS, Derivatives, ErrorsOfMost, Rows, State, read_only
 from ._sums import (
     LAST_PLACE,
     chosen_algorithm,
@@ -37,6 +38,7 @@ from ._sums import (
     kernel_weights,
     neighbours_of,
     pull_back,
+    segment_errors,
     takes_linear_time,
 )
 from ._threads import available_threads, in_cache, one_thread_for_blas, run_blocks
@@ -51,6 +53,7 @@ __all__ = [
     "PROFILES",
     "SMALLEST_MASS",
     "Derivatives",
+    "ErrorsOfMost",
     "Nodes",
     "Rows",
     "State",
@@ -71,7 +74,9 @@ __all__ = [
     "pull_back",
     "read_only",
     "run_blocks",
+    "segment_errors",
     "spatial_order",
     "takes_linear_time",
+    "takes_segments",
     "widest",
 ]

@@ -131,6 +131,13 @@ def collect(kernel, M, i, into, c):
 
 
 @jit
+def collect_sum(kernel, M, i, other, j, into, c):
+    """Copy sum i and another one about the same reference, added up, to column c of sums that stand side by side."""
+    for k in range(2 * n_moments(kernel)):
+        into[k, c] = M[i, k] + other[j, k]
+
+
+@jit
 def multiply(kernel, W, a, b, product):
     """Write the product of the polynomials in rows a and b of W, the second no longer than `base`; it may replace a."""
     for i in range(n_moments(kernel)):

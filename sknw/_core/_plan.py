@@ -28,6 +28,9 @@ ALGORITHMS = ("dense", "sliding", "window", "fast_gauss")
 # neighbours, and a product of a series.
 _START, _START_CELLS, _PER_QUERY, _PER_ROW, _PRODUCT = 1e4, 2e6, 320.0, 60.0, 0.25
 
+#: Of a row whose segment is shorter than its window, over how many rows that holds.
+_PER_SEGMENT = 500.0
+
 #: Above this, squared distances are formed from products of matrices, if these have the digits that are asked for.
 _FEW_FEATURES = 18
 
@@ -141,6 +144,28 @@ def plan(kernel, rows, g, Zq, *, derivatives=Derivatives.NOTHING, algorithm="aut
         asked = [candidate for candidate in candidates if candidate.algorithm == algorithm]
         return asked[0] if asked else candidates[-1]
     return min(candidates, key=lambda candidate: candidate.cost)
+
+
+def takes_segments(kernel, rows, g, *, derivatives=Derivatives.NOTHING, algorithm="dense", rtol=0.0):
+    """Whether the squared leave-one-out errors of all rows are to be added up by segments.
+
+    In one feature, of rows in ascending order. With `rtol` 0 they are made of the exact sums of each row.
+    """
+    n, p = len(rows.w), len(rows.Y)
+    if len(g) != 1 or rtol <= 0 or algorithm not in ("auto", "sliding") or derivatives == Derivatives.CURVATURE:
+        return False
+    if callable(kernel) or not PROFILES[kernel].is_even or n >= 2**31:
+        return False
+    if algorithm == "sliding":
+        return True
+    if n * n <= _FEW_PAIRS:
+        return False
+    from ._window import expected_pairs
+
+    # The shorter segments are, the more of them there are, and the fewer rows can be certain.
+    per_segment = _PER_SEGMENT * n / expected_pairs(kernel, rows, g, None, rtol=rtol)
+    cost = _START + n * (10 + p * (9 * _moments(kernel) + per_segment))
+    return cost < plan(kernel, rows, g, None, derivatives=derivatives, rtol=rtol).cost
 
 
 def _moments(kernel):

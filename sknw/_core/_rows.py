@@ -88,6 +88,25 @@ class State(NamedTuple):
             whole[queries] = part
 
 
+class ErrorsOfMost(NamedTuple):
+    """Squared errors of most rows, added up.
+
+    Attributes
+    ----------
+    weight, error : float
+        Sum of the weights, and of weights times squared errors, the mean over outputs.
+    slope : ndarray of shape (q,)
+        Derivatives of the latter.
+    rest : ndarray of int64
+        Numbers of the rows that are not in it.
+    """
+
+    weight: float
+    error: float
+    slope: np.ndarray
+    rest: np.ndarray
+
+
 def read_only(a, dtype=np.float64):
     """A view of `a` that cannot be written to; of a C-contiguous copy of that dtype, if it is not one.
 

@@ -141,6 +141,13 @@ def chosen_algorithm(
     return plan(kernel, rows, g, None, derivatives=derivatives, algorithm=algorithm, rtol=rtol).algorithm
 
 
+def segment_errors(kernel, rows, g, **how):
+    """`_segments.squared_errors`; importing it imports numba."""
+    from ._segments import squared_errors
+
+    return squared_errors(kernel, rows, g, **how)
+
+
 def takes_linear_time(kernel, rows, g, *, algorithm, rtol):
     """Whether leaving each row out in turn takes a time in proportion to the rows, however many a window holds."""
     if not len(g):

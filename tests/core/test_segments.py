@@ -1,0 +1,200 @@
+"""Squared leave-one-out errors by segments, against the dense engine, single rows and all; and the edges of windows."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from sknw._core import PROFILES, Derivatives, Rows, kernel_sums, read_only, takes_segments
+from sknw._core import _segments as segments_module
+from sknw._core._segments import find_edges, squared_errors
+
+KERNELS = [name for name, profile in PROFILES.items() if profile.is_even]
+
+#: What a prediction may be wrong by, the targets being within -1 and 1: the promise, and what is found on the average,
+#: a hundredth of the bound for the worst of all roundings that it is made from.
+PROMISE, USUAL = 2e-11, 1e-13
+
+
+def clusters(rng, n):
+    """Windows of a few rows up to most of them, and gaps that are wider than all."""
+    return np.concatenate([rng.normal(size=n - n // 2), 1e6 + 1e-3 * rng.normal(size=n // 2)])
+
+
+DESIGNS = {
+    "uniform": lambda rng, n: rng.uniform(size=n),
+    "cauchy": lambda rng, n: rng.standard_cauchy(size=n),
+    "lognormal": lambda rng, n: rng.lognormal(0, 3, size=n),
+    "clusters": clusters,
+    "ties": lambda rng, n: rng.integers(0, 40, size=n) / 39,
+    "equal": lambda rng, n: np.full(n, 0.3),
+    "offset": lambda rng, n: 1e8 + rng.uniform(size=n),
+    "far apart": lambda rng, n: 10.0 ** rng.uniform(-300, 300, size=n),
+}
+
+
+def make_rows(rng, z, weights="one", p=1):
+    n = len(z)
+    w = {
+        "one": lambda: np.ones(n),
+        "counts": lambda: rng.integers(1, 4, size=n).astype(float),
+        "mixed": lambda: rng.uniform(0.2, 2, size=n),
+        "decades": lambda: 10.0 ** rng.uniform(-6, 0, size=n),
+    }[weights]()
+    return Rows(*map(read_only, (np.sort(z)[None], rng.uniform(-1, 1, size=(p, n)), w, np.maximum(w - 1, 0))))
+
+
+def dense_errors(kernel, rows, g):
+    """Squared errors of single rows, their derivatives in log h, and masses, by the sums of each row."""
+    own = np.arange(len(rows.w))
+    state = kernel_sums(kernel, rows, g, rows.Z.T, own, derivatives=Derivatives.SCALE)
+    mass = state.sums[:, 0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        m = state.sums[:, 1:] / mass[:, None]
+        slope = (state.dsums[:, 0, 1:] - m * state.dsums[:, 0, :1]) / mass[:, None]
+    residuals = m - rows.Y.T
+    return (residuals**2).mean(axis=1), (2 * residuals * slope).mean(axis=1), mass
+
+
+def check(kernel, rows, g, n_threads=1):
+    """All that is certain is right; returns the numbers of the rows that are not."""
+    squares = np.zeros(len(rows.w))
+    found = squared_errors(kernel, rows, g, derivatives=Derivatives.SCALE, squares=squares, n_threads=n_threads)
+    expected, slopes, mass = dense_errors(kernel, rows, g)
+    certain = np.ones(len(rows.w), dtype=bool)
+    certain[found.rest] = False
+    assert not squares[found.rest].any()
+    w, e = rows.w[certain], np.sqrt(expected[certain])
+    wrong = np.abs(squares[certain] / w - expected[certain])
+    # That of the square is twice the error, at most 2, times what the prediction is wrong by.
+    assert (wrong <= 4 * PROMISE).all()
+    assert len(e) == 0 or np.mean(wrong) <= 4 * USUAL
+    n = len(rows.w)
+    assert_allclose(found.weight, w.sum(), rtol=n * 2.3e-16)
+    # Sums of rounded terms, up to n of them, and the mean of what these are wrong by.
+    assert_allclose(found.error, w @ expected[certain], rtol=n * 2.3e-16, atol=4 * USUAL * w.sum())
+    if kernel != "tophat":
+        # Derivatives of weights are 2 a u^2 times what they are of a lower degree: 6 times the terms for the triweight,
+        # and twice as many products.
+        scale = np.abs(w * slopes[certain]).sum() + w.sum()
+        assert_allclose(found.slope, [w @ slopes[certain]], rtol=0, atol=100 * USUAL * scale)
+    return found.rest, mass
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("weights", ["one", "counts", "mixed", "decades"])
+def test_what_is_certain_is_right(rng, kernel, design, weights):
+    """Windows of a few rows, of some runs, and of all rows."""
+    z = DESIGNS[design](rng, 1500)
+    rows = make_rows(rng, z, weights, p=2)
+    for h in np.quantile(np.abs(z - rng.permutation(z)), [0.002, 0.02, 0.3, 0.99]) * 1.0000001:
+        if h > 0:
+            rest, mass = check(kernel, rows, np.array([1 / h]))
+            # What has no row in reach but itself is never certain, nor is it left out for nothing.
+            assert not np.setdiff1d(np.flatnonzero(mass == 0), rest).size
+            if design == "uniform" and weights == "one" and h > 0.1:
+                assert len(rest) == 0
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("n", [1, 2, 3, 127, 128, 129, 1023, 1024, 1025])
+def test_any_number_of_rows(rng, kernel, n):
+    rows = make_rows(rng, rng.uniform(size=n))
+    for h in (0.5 / n, 0.1, 3.0):
+        check(kernel, rows, np.array([1 / h]))
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_runs_of_runs(rng, kernel):
+    """Cores that hold runs of the three lowest levels; targets that jump show a row that counts twice or not at all."""
+    n = 20_000
+    z = np.sort(np.concatenate([rng.uniform(size=n // 2), 0.5 + 0.01 * rng.standard_cauchy(size=n // 2)]))
+    y = np.where(np.arange(n) % 1000 < 2, 1.0, -0.01)
+    rows = Rows(*map(read_only, (z[None], y[None], np.ones(n), np.zeros(n))))
+    for h in (0.003, 0.05, 0.7):
+        check(kernel, rows, np.array([1 / h]), n_threads=2)
+
+
+def test_what_cancels_is_not_certain(rng):
+    """A lone row whose window holds many others near its edges: weights of 1e-9 are made of terms of 1."""
+    others = np.concatenate([-1 + 1e-9 * rng.uniform(size=400), 1 - 1e-9 * rng.uniform(size=400)])
+    rows = make_rows(rng, np.append(others, 0.0))
+    lone = 400
+    assert rows.Z[0, lone] == 0
+    for kernel in ("epanechnikov", "biweight", "triweight"):
+        rest, mass = check(kernel, rows, np.array([1.0]))
+        assert 0 < mass[lone] < 1e-5
+        assert lone in rest
+    rest, _ = check("tophat", rows, np.array([1.0]))  # whose weights are all 1
+    assert len(rest) == 0
+
+
+def test_runs_far_from_their_middle_are_not_certain(rng, monkeypatch):
+    """What moments of runs lose is told by how far their rows are from what they are about."""
+    n = 2000
+    z = np.concatenate([np.zeros(n // 2), [0.999], rng.uniform(size=n // 2 - 1)])
+    rows, farthest = make_rows(rng, z), []
+    inner = segments_module.sum_runs
+    monkeypatch.setattr(segments_module, "sum_runs", lambda *args: (inner(*args), farthest.append(args[-1]))[0])
+    check("triweight", rows, np.array([1.0]))
+    runs = farthest[0]
+    ends = np.abs(np.sort(z)[: n // 128 * 128].reshape(-1, 128) - np.sort(z)[64 : n // 128 * 128 : 128, None]).max(1)
+    assert_allclose(runs[: n // 128, -1], ends, rtol=1e-15)
+    # A run of runs is moved first to the middle of the larger one.
+    middles = np.sort(z)[64 : n // 128 * 128 : 128]
+    expected = max(abs(middle - np.sort(z)[512]) + end for middle, end in zip(middles[:8], ends[:8], strict=True))
+    assert_allclose(runs[n // 128, -1], expected, rtol=1e-15)
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 5, 7, 50, 1000])
+def test_edges_of_windows(rng, step):
+    for z in (rng.uniform(size=50), rng.integers(0, 9, size=50) / 8, np.zeros(50), 10.0 ** rng.uniform(-9, 9, size=50)):
+        for n in (1, 2, 5, 50):
+            x = np.sort(z[:n])
+            for h in (1e-12, 0.1, 0.125, 0.5, 3.0, 1e12):
+                edges = np.full(2 * n, -1, dtype=np.int32)
+                for start in rng.permutation(np.arange(0, n, step)):
+                    find_edges(read_only(x), 1 / h, start, min(start + step, n), edges)
+                reached = np.abs(x[:, None] - x) * (1 / h) <= 1
+                assert_array_equal(edges[:n], reached.argmax(axis=1))
+                assert_array_equal(edges[n:], n - reached[:, ::-1].argmax(axis=1))
+
+
+def test_any_number_of_threads_gives_the_same_bits(rng):
+    rows = make_rows(rng, rng.standard_cauchy(size=70_000), "mixed", p=2)
+    for kernel in KERNELS:
+        one, two, three = (squared_errors(kernel, rows, np.array([20.0]), n_threads=k) for k in (1, 2, 3))
+        for other in (two, three):
+            assert (one.weight, one.error) == (other.weight, other.error)
+            assert_array_equal(one.rest, other.rest)
+
+
+def test_memory(rng):
+    """Two edges of 4 bytes and a flag for each row, moments of runs, and room for fringes."""
+    n = 500_000
+    rows = make_rows(rng, rng.uniform(size=n))
+    args = "triweight", rows, np.array([10.0])
+    squared_errors(*args)
+    tracemalloc.start()
+    squared_errors(*args)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    runs, fringes = n / 128 * 8 / 7 * 15 * 8, 2 * 513 * 14 * 8
+    assert peak < 1.2 * (9 * n + runs + fringes) + 2**16
+
+
+def test_where_segments_are_taken(rng):
+    rows = make_rows(rng, rng.uniform(size=20_000))
+    how = {"algorithm": "auto", "rtol": 1e-10}
+    narrow, wide = np.array([1e5]), np.array([50.0])
+    assert takes_segments("epanechnikov", rows, wide, **how)
+    assert not takes_segments("epanechnikov", rows, narrow, **how)  # windows of no row: these are looked at one by one
+    assert takes_segments("epanechnikov", rows, narrow, algorithm="sliding", rtol=1e-10)
+    assert not takes_segments("epanechnikov", rows, wide, algorithm="dense", rtol=1e-10)
+    assert not takes_segments("epanechnikov", rows, wide, algorithm="window", rtol=1e-10)
+    assert not takes_segments("epanechnikov", rows, wide, algorithm="auto", rtol=0.0)  # exact sums are asked for
+    for kernel in set(PROFILES) - set(KERNELS):
+        assert not takes_segments(kernel, rows, wide, **how)
+    assert not takes_segments("epanechnikov", rows._replace(Z=np.repeat(rows.Z, 2, axis=0)), np.repeat(wide, 2), **how)
