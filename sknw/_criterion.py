@@ -52,7 +52,18 @@ _ROWS_AT_A_TIME = 2**16
 _NOT_WORTH_COMPILING = 2**22
 
 
-def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTHING, queries=None, nodes=None, **how):
+def leave_one_out(
+    sample,
+    metric,
+    kernel,
+    *,
+    empty,
+    derivatives=Derivatives.NOTHING,
+    queries=None,
+    nodes=None,
+    squares=None,
+    **how,
+):
     r"""Mean squared leave-one-out error, in the sample's units, with derivatives.
 
     .. math:: C = \frac{1}{\sum_i w_i} \sum_i w_i \frac{1}{p} \sum_c (m_{-i,c}(x_i) - y_{ic})^2
@@ -74,6 +85,8 @@ def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTH
         Numbers of the rows whose errors count; None for all. All rows predict.
     nodes : Nodes, default=None
         Of all rows, by which the errors of most may be had at once.
+    squares : ndarray of shape (n,), default=None
+        The terms of all rows are written to it: weights times squared errors. Not with nodes, which do not tell them.
     **how
         How the sums are formed: `algorithm`, `rtol` and `n_threads` of `kernel_sums`.
 
@@ -90,31 +103,34 @@ def leave_one_out(sample, metric, kernel, *, empty, derivatives=Derivatives.NOTH
     how |= {"derivatives": derivatives, "in_order": sample.X.shape[1] == 1}
     weight, error, slope, rows = 0.0, 0.0, np.zeros(derivatives.count(len(metric.g))), metric.rows(sample)
     if queries is None:
-        found = _errors_of_most(rows, metric.g, kernel, nodes, **how)
+        found = _errors_of_most(rows, metric.g, kernel, nodes, squares, **how)
         if found is not None:
             weight, error, slope, queries = found
             if how["in_order"] and len(queries) * len(sample.w) <= _NOT_WORTH_COMPILING:
                 how["algorithm"] = "window"  # which narrow bandwidths need anyway
     if queries is None or len(queries):
-        for part in _errors_by_part(rows, metric.g, kernel, queries, empty=empty, **how):
+        parts = _errors_by_part(rows, metric.g, kernel, queries, empty=empty, **how)
+        for part in parts:
             weight, error, slope = weight + part.weight, error + part.error, slope + part.slope
+        if squares is not None:
+            squares[... if queries is None else queries] = np.concatenate([part.squares for part in parts])
     return error / weight, slope / weight
 
 
-def _errors_of_most(rows, g, kernel, nodes, *, derivatives, in_order, **how):
+def _errors_of_most(rows, g, kernel, nodes, squares, *, derivatives, in_order, **how):
     """Squared errors of most rows, which is less than those of each of them; None where there is no such way."""
     if nodes is not None and derivatives != Derivatives.PAIRS:
         return errors_of_cells(nodes, g, derivatives=derivatives, rtol=how["rtol"])
     n_threads = how.pop("n_threads", 1)
     if in_order and takes_segments(kernel, rows, g, derivatives=derivatives, **how):
-        return segment_errors(kernel, rows, g, derivatives=derivatives, n_threads=n_threads)
+        return segment_errors(kernel, rows, g, derivatives=derivatives, squares=squares, n_threads=n_threads)
     return None
 
 
-def squared_errors(sample, metric, kernel, queries=None, weights=None, *, empty, derivatives, **how):
+def squared_errors(sample, metric, kernel, queries, weights, *, empty, derivatives, **how):
     """The terms of `leave_one_out`, of some rows with weights of their own instead of those that the sample has.
 
-    Parameters as there, `weights` of shape (m,).
+    Parameters as there, `queries` and `weights` of shape (m,).
 
     Returns
     -------

@@ -17,6 +17,7 @@ from ._core import (
     kernel_sums_of_scales,
     kernel_weights,
     pull_back,
+    segment_errors,
 )
 
 #: As many rows as give every algorithm something to do.
@@ -84,6 +85,8 @@ def _compile(d, kernel):
                 for own in (None, np.arange(_ROWS)[some]):
                     kernel_sums(name, rows, g, X[some], own, **how)
         kernel_weights(name, rows, g, X[few])
+    if d == 1 and PROFILES[kernel].is_even:
+        segment_errors(kernel, rows, g)
     own = np.arange(_ROWS)[few]
     if kernel == "gaussian":  # moments at nodes, queries that its own loops leave to others, and float32
         Nodes.of(rows)

@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose
 
 import naive
 from sknw import NadarayaWatsonRegressor, loo_error
+from sknw import _criterion as criterion_module
 from sknw import _pooling as pooling
 from sknw._core import PROFILES, Derivatives
 from sknw._criterion import leave_one_out, leave_one_out_of_scales, penalized_fit
@@ -87,6 +88,8 @@ def test_every_algorithm(rng, algorithm, kernel, d, shape, monkeypatch):
     asked = []
     sums = pooling.kernel_sums
     monkeypatch.setattr(pooling, "kernel_sums", lambda *a, **how: (asked.append(how["algorithm"]), sums(*a, **how))[1])
+    at_once = criterion_module.segment_errors
+    monkeypatch.setattr(criterion_module, "segment_errors", lambda *a, **k: (asked.append("auto"), at_once(*a, **k))[1])
     options = {"kernel": kernel, "return_gradient": True}
     value, gradient = loo_error(X, y, bandwidth, algorithm=algorithm, rtol=rtol, **options)
     assert set(asked) == {algorithm} or (algorithm, *asked) == ("auto", "dense")  # and back, by reverse mode

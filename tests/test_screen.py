@@ -58,7 +58,7 @@ def test_all_rows_tell_all(rng, kernel):
     for h in WIDTHS:
         metric = Metric.of(np.array([h]), sample.X)
         value, slope = leave_one_out(sample, metric, kernel, derivatives=Derivatives.SCALE, **HOW)
-        difference, deviation, found = screen.compare(metric, Derivatives.SCALE)
+        difference, deviation, found = screen.compare(screen.draws[-1], metric, Derivatives.SCALE)
         assert deviation == 0
         assert_allclose(screen.value + difference, value, rtol=1e-9)
         assert_allclose(found, slope, rtol=1e-9, atol=1e-9 * value)
@@ -72,7 +72,7 @@ def test_deviations_are_what_is_told(rng):
         sample, screen = make_screen(x[:, None], y, "epanechnikov", np.array([0.05]), 300)
         for h in (0.002, 0.02, 0.3):
             metric = Metric.of(np.array([h]), sample.X)
-            difference, deviation, _ = screen.compare(metric, Derivatives.NOTHING)
+            difference, deviation, _ = screen.compare(screen.draws[-1], metric, Derivatives.NOTHING)
             truth = leave_one_out(sample, metric, "epanechnikov", **HOW)[0] - screen.value
             scores.append((difference - truth) / deviation)
     # 180 scores, of which three belong to each data set: deviations of mean and variance are below these, times four.
@@ -114,7 +114,7 @@ def test_as_good_a_bandwidth_on_the_other_side_of_the_minimum(rng, monkeypatch):
 
         metric = Metric.of(np.array([brentq(excess, 0.05, 1.0) - 1e-9]), sample.X)
         called += screen.certainly_worse(metric, Derivatives.NOTHING) is not None
-        larger += screen.compare(metric, Derivatives.NOTHING)[0] > screen._margin
+        larger += screen.compare(screen.draws[-1], metric, Derivatives.NOTHING)[0] > screen.draws[-1].margin
     assert called <= 4  # 0.7 on average at the most, with a deviation of 0.9
     assert larger > 4  # or else the deviations would not matter
 
@@ -124,7 +124,7 @@ def test_rows_with_large_errors_are_drawn(rng):
     x, y = wave(rng, 5000)
     x[:5], y[:5] = 0.5 + 1e-9 * np.arange(5), 1000.0
     sample, screen = make_screen(x[:, None], y, "epanechnikov", np.array([0.05]), 100)
-    assert np.isin(np.flatnonzero(sample.Y[0] > 0.5 * sample.Y[0].max()), screen._drawn[0]).all()
+    assert np.isin(np.flatnonzero(sample.Y[0] > 0.5 * sample.Y[0].max()), screen.draws[-1].rows).all()
     narrow = Metric.of(np.array([1e-6]), sample.X)
     assert leave_one_out(sample, narrow, "epanechnikov", **HOW)[0] < screen.value
     assert screen.certainly_worse(narrow, Derivatives.NOTHING) is None

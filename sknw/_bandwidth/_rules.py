@@ -28,22 +28,26 @@ def spreads(sample):
     deviations = Z - center
     deviations -= share @ deviations
     std = np.sqrt(share @ deviations**2)
-    # The mean of the range between the quartiles of Z and of -Z: an inverted distribution function leans to one side.
-    iqr = 0.5 * (_between_quartiles(Z, w) + _between_quartiles(-Z, w)) / 1.349
+    iqr = np.array([_between_quartiles(z, w) for z in Z.T]) / 1.349
     spread = np.where((iqr > _LEAST_IQR * std) & (iqr < std), iqr, std)
     return unit * np.where(std > 8 * np.finfo(np.float64).eps, spread, 0)
 
 
-def _between_quartiles(Z, w):
-    """Range between the weighted quartiles of each column, by the inverse of the distribution function."""
-    order = np.argsort(Z, axis=0, kind="stable")
-    below = np.cumsum(w[order], axis=0)
-    # Sums of n weights are exact to n eps: a share that is met but for that is met.
-    total = below[-1] * (1 - len(w) * np.finfo(np.float64).eps)
-    low, high = ((below < q * total).sum(axis=0) for q in (0.25, 0.75))
-    values = np.take_along_axis(Z, order, axis=0)
-    columns = np.arange(Z.shape[1])
-    return values[high, columns] - values[low, columns]
+def _between_quartiles(z, w):
+    """Range between weighted quartiles, by the inverse of the distribution function: the mean of z's and of -z's.
+
+    One alone would lean to one side.
+    """
+    order = np.argsort(z, kind="stable")
+    z, w = z[order], w[order]
+    ranges = []
+    for values, weights in ((z, w), (-z[::-1], w[::-1])):
+        below = np.cumsum(weights)
+        # Sums of n weights are exact to n eps: a share that is met but for that is met.
+        total = below[-1] * (1 - len(w) * np.finfo(np.float64).eps)
+        low, high = np.searchsorted(below, (0.25 * total, 0.75 * total))
+        ranges.append(values[high] - values[low])
+    return 0.5 * sum(ranges)
 
 
 def reference(sample, bandwidth_type):

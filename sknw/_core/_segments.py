@@ -330,7 +330,7 @@ def add_errors(kernel, rows, output, g, edges, runs, roundings, start, stop, lef
     left, right : float64[:, ::1] of shape (1 + `_FRINGE`, 2 * `n_moments`)
         Overwritten.
     squares : float64[::1] of shape (n,) or (0,)
-        Weights times squared errors are added to it, if there is room.
+        Weights times squared errors are written to it, or added from the second output on, if there is room.
     certain : bool[::1] of shape (n,)
         Written: which rows these are.
     into : float64[::1] of shape (3,)
@@ -371,7 +371,7 @@ def add_errors(kernel, rows, output, g, edges, runs, roundings, start, stop, lef
                 certain[i] = total[4, i - begin] > 0.0
             if squares.shape[0] > 0:
                 for i in range(begin, end):
-                    squares[i] += total[5, i - begin]
+                    squares[i] = total[5, i - begin] + (squares[i] if output > 0 else 0.0)
             begin = end
 
 
@@ -386,7 +386,7 @@ def squared_errors(kernel, rows, g, *, derivatives=Derivatives.NOTHING, squares=
     derivatives : {Derivatives.NOTHING, Derivatives.SCALE}
         Or what is the same in one feature.
     squares : ndarray of shape (n,), default=None
-        The errors of single rows, times their weights, are added to it.
+        The errors of single rows, times their weights, are written to it; 0 for those that are not certain.
 
     Returns
     -------

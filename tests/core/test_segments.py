@@ -7,7 +7,6 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sknw._core import PROFILES, Derivatives, Rows, kernel_sums, read_only, takes_segments
-from sknw._core import _segments as segments_module
 from sknw._core._segments import find_edges, squared_errors
 
 KERNELS = [name for name, profile in PROFILES.items() if profile.is_even]
@@ -59,7 +58,7 @@ def dense_errors(kernel, rows, g):
 
 def check(kernel, rows, g, n_threads=1):
     """All that is certain is right; returns the numbers of the rows that are not."""
-    squares = np.zeros(len(rows.w))
+    squares = np.empty(len(rows.w))
     found = squared_errors(kernel, rows, g, derivatives=Derivatives.SCALE, squares=squares, n_threads=n_threads)
     expected, slopes, mass = dense_errors(kernel, rows, g)
     certain = np.ones(len(rows.w), dtype=bool)
@@ -131,21 +130,30 @@ def test_what_cancels_is_not_certain(rng):
     assert len(rest) == 0
 
 
-def test_runs_far_from_their_middle_are_not_certain(rng, monkeypatch):
-    """What moments of runs lose is told by how far their rows are from what they are about."""
-    n = 2000
-    z = np.concatenate([np.zeros(n // 2), [0.999], rng.uniform(size=n // 2 - 1)])
-    rows, farthest = make_rows(rng, z), []
-    inner = segments_module.sum_runs
-    monkeypatch.setattr(segments_module, "sum_runs", lambda *args: (inner(*args), farthest.append(args[-1]))[0])
-    check("triweight", rows, np.array([1.0]))
-    runs = farthest[0]
-    ends = np.abs(np.sort(z)[: n // 128 * 128].reshape(-1, 128) - np.sort(z)[64 : n // 128 * 128 : 128, None]).max(1)
-    assert_allclose(runs[: n // 128, -1], ends, rtol=1e-15)
-    # A run of runs is moved first to the middle of the larger one.
-    middles = np.sort(z)[64 : n // 128 * 128 : 128]
-    expected = max(abs(middle - np.sort(z)[512]) + end for middle, end in zip(middles[:8], ends[:8], strict=True))
-    assert_allclose(runs[n // 128, -1], expected, rtol=1e-15)
+@pytest.mark.parametrize("kernel", ["epanechnikov", "biweight"])
+@pytest.mark.parametrize(
+    ("below", "above", "levels", "farthest"),
+    [
+        (50, 50, 0, 0),  # single rows, of which it is known that they are within reach
+        (60, 67, 1, 3),  # one run, about a row above, from which those below are moved
+        (64 + 512, 447, 2, 3),  # a run of runs, about a row below; the fifth is about the lone one
+        (63 + 512, 448, 2, 5),  # the fifth, which has both, is about one above: down and up, and down again
+    ],
+)
+def test_the_bound(rng, kernel, below, above, levels, farthest):
+    """How near the edge others may be for a lone row to be certain: as near as the bound of its sums has it."""
+    n, degree = below + above + 1, {"epanechnikov": 1, "biweight": 2}[kernel]
+    y = read_only(rng.uniform(-1, 1, size=(1, n)))
+    few, many = 1e-9, 0.9  # 1 - u^2
+    while many / few > 1.001:
+        rest = np.sqrt(few * many)
+        u = np.sqrt(1 - rest)
+        z = read_only(np.concatenate([np.full(below, -u), [0.0], np.full(above, u)])[None])
+        found = squared_errors(kernel, Rows(z, y, read_only(np.ones(n)), read_only(np.zeros(n))), np.array([1.0]))
+        few, many = (few, rest) if below not in found.rest else (rest, many)
+    # n terms of at most (1 + distance^2)^degree, each rounded so many times, over a mass of (n - 1) (1 - u^2)^degree.
+    terms, roundings = (1 + max(1, farthest * u) ** 2) ** degree, 128 + 34 * levels
+    assert_allclose((n - 1) * many**degree * 1e-11, n * terms * roundings * 2**-53, rtol=0.01)
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 4, 5, 7, 50, 1000])
