@@ -13,7 +13,8 @@ Nothing here knows a parameter of the estimator, a warning, or scikit-learn, and
         |     +-- errors            _segments.py  of all rows of one feature, each without itself, in one go
         |-- window                _window.py      pairs within reach, by boxes around rows in spatial_order (_order.py)
         |     +-- neighbours        _neighbours.py  of all rows of one feature at a time
-        +-- fast Gauss            _fast_gauss.py  series (_series.py) on a grid of cells (_cells.py), by _expansions.py
+        +-- fast Gauss            _fast_gauss.py  series (_series.py) on a grid of cells (_cells.py), by _expansions.py;
+                                                  where rows are too far from zero for that, by _islands.py
     Nodes                     _nodes.py       the Gaussian's sums at nodes, where they are enough for all rows of a cell
     all of them on
         run_blocks                _threads.py     our own threads

@@ -18,6 +18,7 @@ import math
 from typing import NamedTuple
 
 from . import _fast_gauss
+from ._islands import Islands
 from ._order import MOST_FEATURES_IN_ORDER
 from ._profiles import PROFILES
 from ._rows import Derivatives
@@ -60,11 +61,14 @@ class Plan(NamedTuple):
         Estimated nanoseconds on one thread.
     layout : _fast_gauss.Layout or None
         The cells of "fast_gauss".
+    islands : Islands or None
+        What it is to be done one by one for.
     """
 
     algorithm: str
     cost: float
     layout: object = None
+    islands: object = None
 
 
 def check_applies(algorithm, kernel, d):
@@ -140,6 +144,11 @@ def plan(kernel, rows, g, Zq, *, derivatives=Derivatives.NOTHING, algorithm="aut
         layout = _fast_gauss.lay_out(rows, g, Zq, derivatives=derivatives, rtol=rtol, most=rest / _PRODUCT)
         if layout is not None:
             candidates.append(Plan("fast_gauss", _START_CELLS + _PRODUCT * layout.cost, layout))
+        islands = Islands.of(rows.Z[0], g[0]) if layout is None and d == 1 else None
+        if islands:
+            how = {"derivatives": derivatives, "algorithm": algorithm, "rtol": rtol}
+            cost = sum(plan(kernel, part, g, None, **how).cost for part in islands.parts(rows))
+            candidates.append(Plan("fast_gauss", cost * m / n, islands=islands))
     if algorithm != "auto":
         asked = [candidate for candidate in candidates if candidate.algorithm == algorithm]
         return asked[0] if asked else candidates[-1]

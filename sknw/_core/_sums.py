@@ -7,6 +7,7 @@ import numpy as np
 
 from ._cells import is_sorted
 from ._fast_gauss import LEAST_RTOL, fast_gauss_sums
+from ._islands import LEAST_DISTANCE
 from ._order import spatial_order
 from ._plan import plan, takes_blocks, takes_products, worth_a_second_pass
 from ._processor import aligned, tile_width
@@ -83,6 +84,8 @@ def kernel_sums(
         from ._sliding import sliding_sums
 
         return sliding_sums(kernel, rows, g, Zq, own, derivatives=derivatives, **how)
+    if chosen.islands:
+        return _island_sums(kernel, rows, g, Zq, own, chosen.islands, **asked | how)
     from ._window import window_sums
 
     if chosen.algorithm == "window" and runs and len(g) == 1:
@@ -95,6 +98,25 @@ def kernel_sums(
     rest = _uncertain(state.sums[:, 0], error, rtol, n_threads)
     if len(rest):
         own = None if own is None else own[rest]
+        state.put(rest, window_sums(kernel, rows, g, Zq[rest], own, derivatives=derivatives, rtol=rtol, **how))
+    return state
+
+
+def _island_sums(kernel, rows, g, Zq, own, islands, *, derivatives, rtol, **how):
+    """Sums over the rows of one island each, and where others may count as well, over all rows within reach."""
+    state, island = State.empty(len(Zq), len(rows.Y), derivatives.count(1)), np.searchsorted(islands.borders, Zq[:, 0])
+    for k, part in enumerate(islands.parts(rows)):
+        mine = np.flatnonzero(island == k)
+        x = Zq[mine] - islands.origins[k]
+        own_part = None if own is None else np.where(own[mine] >= 0, own[mine] - islands.starts[k], -1)
+        state.put(mine, kernel_sums(kernel, part, g, x, own_part, derivatives=derivatives, rtol=rtol, **how))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_mass = np.log(state.sums[:, 0]) - 0.5 * state.shift
+    rest = np.flatnonzero(~(log_mass >= math.log(rows.w.sum()) - 0.5 * LEAST_DISTANCE**2 - math.log(rtol)))
+    if len(rest):
+        from ._window import window_sums
+
+        own, how = None if own is None else own[rest], {"n_threads": how["n_threads"]}
         state.put(rest, window_sums(kernel, rows, g, Zq[rest], own, derivatives=derivatives, rtol=rtol, **how))
     return state
 
