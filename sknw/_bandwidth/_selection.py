@@ -111,7 +111,7 @@ _WORTH_A_SERIES = 256
 
 
 #: With no more rows than that, a bandwidth of a Gaussian's series takes less time than by any algorithm on its own.
-_QUICK_SERIES = 3000
+_QUICK_SERIES = 1000
 
 
 def _one_of_each(edges):
@@ -272,6 +272,8 @@ class Objective:
         if self.queries is not None or self.has_many_rows or n < _WORTH_A_SERIES:
             return []
         how = {name: self.rough[name] for name in ("algorithm", "rtol")}
+        if self._goes_by_cells(metric):
+            return []
         if self.kernel != "gaussian" or n > _QUICK_SERIES or how["algorithm"] != "auto":
             rows = metric.rows(self.sample)
             for count, k in enumerate(places):

@@ -346,7 +346,7 @@ def _remainder(r):
 _ROUNDING = 8
 
 #: With fewer rows, an evaluation takes a few milliseconds whatever the way.
-_FEWEST_ROWS = 2**12
+_FEWEST_ROWS = 2**10
 
 #: How many nodes take less time than a row does by another algorithm, with one, two and three features.
 _NODES_PER_ROW = (1, 2, 24)

@@ -144,7 +144,8 @@ def plan(kernel, rows, g, Zq, *, derivatives=Derivatives.NOTHING, algorithm="aut
         layout = _fast_gauss.lay_out(rows, g, Zq, derivatives=derivatives, rtol=rtol, most=rest / _PRODUCT)
         if layout is not None:
             candidates.append(Plan("fast_gauss", _START_CELLS + _PRODUCT * layout.cost, layout))
-        islands = Islands.of(rows.Z[0], g[0]) if layout is None and d == 1 else None
+        far = layout is None and d == 1 and rtol >= _fast_gauss.LEAST_RTOL
+        islands = Islands.of(rows.Z[0], g[0]) if far else None
         if islands:
             how = {"derivatives": derivatives, "algorithm": algorithm, "rtol": rtol}
             cost = sum(plan(kernel, part, g, None, **how).cost for part in islands.parts(rows))
