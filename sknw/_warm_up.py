@@ -85,7 +85,7 @@ def _compile(d, kernel):
                 for own in (None, np.arange(_ROWS)[some]):
                     kernel_sums(name, rows, g, X[some], own, **how)
         kernel_weights(name, rows, g, X[few])
-    if d == 1 and PROFILES[kernel].is_even:
+    if d == 1 and PROFILES[kernel].powers:
         segment_errors(kernel, rows, g)
     own = np.arange(_ROWS)[few]
     if kernel == "gaussian":  # moments at nodes, queries that its own loops leave to others, and float32

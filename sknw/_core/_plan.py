@@ -164,7 +164,7 @@ def takes_segments(kernel, rows, g, *, derivatives=Derivatives.NOTHING, algorith
     n, p = len(rows.w), len(rows.Y)
     if len(g) != 1 or rtol <= 0 or algorithm not in ("auto", "sliding") or derivatives == Derivatives.CURVATURE:
         return False
-    if callable(kernel) or not PROFILES[kernel].is_even or n >= 2**31:
+    if callable(kernel) or PROFILES[kernel].powers is None or n >= 2**31:
         return False
     if algorithm == "sliding":
         return True
@@ -174,7 +174,8 @@ def takes_segments(kernel, rows, g, *, derivatives=Derivatives.NOTHING, algorith
 
     # The shorter segments are, the more of them there are, and the fewer rows can be certain.
     per_segment = _PER_SEGMENT * n / expected_pairs(kernel, rows, g, None, rtol=rtol)
-    cost = _START + n * (10 + p * (9 * _moments(kernel) + per_segment))
+    sides = 1 + PROFILES[kernel].powers[0] % 2
+    cost = _START + n * (10 + p * (9 * sides * _moments(kernel) + per_segment))
     return cost < plan(kernel, rows, g, None, derivatives=derivatives, rtol=rtol).cost
 
 

@@ -29,11 +29,6 @@ class Profile(NamedTuple):
     differentiable: bool
     powers: tuple[float, float] | None = None
 
-    @property
-    def is_even(self):
-        """Whether it is a polynomial of the squared distance, as far as it reaches."""
-        return self.powers is not None and self.powers[0] == 2
-
 
 PROFILES = {
     "gaussian": Profile(0, math.inf, True),

@@ -1,4 +1,4 @@
-r"""One feature, each row in turn left out: kernels that are polynomials of the squared distance, in linear time.
+r"""One feature, each row in turn left out: kernels that are polynomials of the distance, in linear time.
 
 Rows that follow each other within half a bandwidth, a segment, have windows that are much alike: most of their rows
 are common to all, the core, and the others enter or leave one after the other, the fringes::
@@ -13,6 +13,9 @@ So a window is the core, a suffix of the left fringe and a prefix of the right o
 anything back. All three are held as their moments about the middle of the segment, as in `_moments.py`. The core is
 summed up from runs of so many rows, runs of runs and so on, whose moments are known, and from single rows at its ends.
 
+Where a kernel has a kink at 0, being a polynomial of the distance and not of its square, rows below and rows above are
+summed up apart: of the core what is on either side of the segment, of the segment what is before and after the row.
+
 Sums about the middle lose digits where weights are small beside the terms that they are made of: where all rows in
 reach are near the edge, or none is. How many is known, in comparison with the number of rows in reach, and what has
 too few is summed up once more in another way.
@@ -26,6 +29,7 @@ from ._jit import jit, jit_entry, jit_sum, not_inlined, wide_vectors
 from ._jit import on_stack as lanes
 from ._moments import (
     _A,
+    _B,
     TOGETHER,
     add,
     add_row,
@@ -55,10 +59,12 @@ _CALL = 2**14
 #: can be, over the range of the targets. What is found is a hundred times less.
 _WRONG = 1e-11
 
-#: How many roundings a term goes through at most, one after the other: 42 on its way to a moment and from there to the
-#: average, 48 where single rows of a core are added up, 37 in a run; and on each level of runs, where it is moved
-#: (12), meets the others of its run (8) and those that are summed up before (14).
-_ROUNDINGS, _ROUNDINGS_OF_LEVEL = 128, 34
+#: How many roundings a term goes through at most, one after the other, with up to 9 moments: 54 on its way to a moment
+#: and from there to the average, 48 where single rows of a core are added up, 42 in a run; and on each level of runs,
+#: where it is moved (18), meets the others of its run (8) and those that are summed up before (14).
+_ROUNDINGS, _ROUNDINGS_OF_LEVEL = 144, 40
+
+_LINEAR, _TRICUBE = PROFILES["linear"].code, PROFILES["tricube"].code
 
 _UNIT = 0.5 * np.finfo(np.float64).eps
 
@@ -257,6 +263,14 @@ def sum_right_fringe(kernel, z, y, w, g, b, M):
 
 
 @jit
+def mirror(kernel, M, i):
+    """Turn round the signs of all distances in sum i."""
+    for k in range(1, n_moments(kernel), 2):
+        M[i, 2 * k] = -M[i, 2 * k]
+        M[i, 2 * k + 1] = -M[i, 2 * k + 1]
+
+
+@jit
 def are_alike(Z, g, lower, upper, first, last):
     """Whether the rows from one to another are a segment, with fringes that are no longer than there is room for."""
     is_narrow = (Z[last] - Z[first]) * g <= 0.5
@@ -279,15 +293,18 @@ def end_of_segment(Z, g, lower, upper, first, last):
 
 
 @jit_sum
-def square(total, here, y, w, w_rest):
+def square(total, above, here, has_own, y, w, w_rest):
     """Squared leave-one-out errors from sums that have been read off.
 
     Parameters
     ----------
-    total : float64[:, ::1]
-        As in `read_off`; of which of the rows these are right, and their errors, are written to lines 4 and 5.
+    total, above : float64[:, ::1]
+        As in `read_off`, to be added up. Of which of the rows they are right, and the errors of these, are written to
+        lines 4 and 5 of the former.
     here : float64[:, ::1]
         The second line has bounds of what masses are wrong by.
+    has_own : float
+        1 if they have the row itself in them, else 0.
     y, w, w_rest : float64[::1]
 
     Returns
@@ -297,21 +314,25 @@ def square(total, here, y, w, w_rest):
     """
     weight = error = slope = 0.0
     for c in range(y.shape[0]):
-        left_out = w[c] - w_rest[c]
-        mass = total[0, c] - left_out
-        m = (total[1, c] - left_out * y[c]) / mass
+        left_out = has_own * w[c] - w_rest[c]
+        mass = total[0, c] + above[0, c] - left_out
+        m = (total[1, c] + above[1, c] - left_out * y[c]) / mass
         residual = w[c] * (m - y[c])
-        counts = 1.0 if here[1, c] <= _WRONG * mass else 0.0
+        counts = 1.0 if here[1, c] < _WRONG * mass else 0.0
         weight += w[c] if counts > 0.0 else 0.0
         e = residual * (m - y[c]) if counts > 0.0 else 0.0
         total[4, c], total[5, c] = counts, e
         error += e
-        slope += 2.0 * residual * (total[3, c] - m * total[2, c]) / mass if counts > 0.0 else 0.0
+        slope += (
+            2.0 * residual * (total[3, c] + above[3, c] - m * (total[2, c] + above[2, c])) / mass
+            if counts > 0.0
+            else 0.0
+        )
     return weight, error, slope
 
 
 @jit_entry(allocates=False)
-def add_errors(kernel, rows, output, g, edges, runs, roundings, start, stop, left, right, squares, certain, into):
+def add_errors(kernel, rows, output, g, edges, runs, roundings, start, stop, room, squares, certain, into):
     """Add up the squared errors of some rows, each of which is left out in turn.
 
     Parameters
@@ -327,7 +348,7 @@ def add_errors(kernel, rows, output, g, edges, runs, roundings, start, stop, lef
         How many of them a term goes through outside the fringes.
     start, stop : int
         The rows.
-    left, right : float64[:, ::1] of shape (1 + `_FRINGE`, 2 * `n_moments`)
+    room : float64[:, :, ::1] of shape (4, 1 + `_FRINGE`, 2 * `n_moments`)
         Overwritten.
     squares : float64[::1] of shape (n,) or (0,)
         Weights times squared errors are written to it, or added from the second output on, if there is room.
@@ -337,8 +358,13 @@ def add_errors(kernel, rows, output, g, edges, runs, roundings, start, stop, lef
         Weight, error and slope are added to it.
     """
     Z, y, w, w_rest, T = rows.Z[0], rows.Y[output], rows.w, rows.w_rest, on_stack(kernel, 1)
-    lower, upper = edges[: Z.shape[0]], edges[Z.shape[0] :]
-    collected, here, total, begin = side_by_side(kernel), lanes(2, TOGETHER), lanes(6, TOGETHER), start
+    lower, upper, begin = edges[: Z.shape[0]], edges[Z.shape[0] :], start
+    left, before, after, right = room[0], room[1], room[2], room[3]
+    collected, here, total, has_own = side_by_side(kernel), lanes(2, TOGETHER), lanes(6, TOGETHER), 1.0
+    above, mirrored, over = side_by_side(kernel), lanes(2, TOGETHER), lanes(4, TOGETHER)
+    for k in range(4):
+        for c in range(TOGETHER):
+            over[k, c] = 0.0
     while start < stop:
         end = end_of_segment(Z, g, lower, upper, start, min(begin + TOGETHER, stop))
         low, high = lower[start:end], upper[start:end]
@@ -346,24 +372,44 @@ def add_errors(kernel, rows, output, g, edges, runs, roundings, start, stop, lef
         extent = 0.5 * (Z[end - 1] - Z[start])
         center = Z[start] + extent
         clear(kernel, T, 0)
-        farthest = add_core(kernel, Z, y, w, g, center, runs, b, c, T)
-        sum_left_fringe(kernel, Z[a:b], y[a:b], w[a:b], g, center, T, left)
-        sum_right_fringe(kernel, Z[c:d], y[c:d], w[c:d], g, center, right)
+        if len(kernel) == _LINEAR or len(kernel) == _TRICUBE:
+            farthest = add_core(kernel, Z, y, w, g, center, runs, b, start, T)
+            sum_left_fringe(kernel, Z[a:b], y[a:b], w[a:b], g, center, T, left)
+            sum_right_fringe(kernel, Z[start:end], y[start:end], w[start:end], g, center, before)
+            clear(kernel, T, 0)
+            farthest = max(farthest, add_core(kernel, Z, y, w, g, center, runs, end, c, T))
+            mirror(kernel, T, 0)
+            sum_left_fringe(kernel, Z[start:end], y[start:end], w[start:end], -g, center, T, after)
+            sum_right_fringe(kernel, Z[c:d], y[c:d], w[c:d], -g, center, right)
+        else:
+            farthest = add_core(kernel, Z, y, w, g, center, runs, b, c, T)
+            sum_left_fringe(kernel, Z[a:b], y[a:b], w[a:b], g, center, T, left)
+            sum_right_fringe(kernel, Z[c:d], y[c:d], w[c:d], g, center, right)
         # Terms are no larger than that, for weights of one.
         extent *= g
         size, terms = extent + max(farthest, 1.0 + extent), 1.0
         for _ in range(_A[len(kernel)]):
-            terms *= 1.0 + size * size
-        wrong = terms * _UNIT * (roundings + (b - a) + (d - c))
+            terms *= 1.0 + size ** _B[len(kernel)]
+        wrong = terms * _UNIT * (roundings + (b - a) + (d - c) + (end - start))
         first = start - begin
         for i in range(end - start):
             k = np.uint64(first + i)
-            collect_sum(kernel, left, np.uint64(low[i] - a), right, np.uint64(high[i] - c), collected, k)
-            here[0, k], here[1, k] = (Z[np.uint64(start + i)] - center) * g, wrong * collected[0, k]
+            here[0, k] = (Z[np.uint64(start + i)] - center) * g
+            if len(kernel) == _LINEAR or len(kernel) == _TRICUBE:
+                collect_sum(kernel, left, np.uint64(low[i] - a), before, np.uint64(i), collected, k)
+                collect_sum(kernel, right, np.uint64(high[i] - c), after, np.uint64(i + 1), above, k)
+                mirrored[0, k], here[1, k] = -here[0, k], wrong * (collected[0, k] + above[0, k])
+            else:
+                collect_sum(kernel, left, np.uint64(low[i] - a), right, np.uint64(high[i] - c), collected, k)
+                here[1, k] = wrong * collected[0, k]
         start = end
         if end == begin + TOGETHER or end == stop:
             read_off(kernel, collected, here, end - begin, total)
-            weight, error, slope = square(total, here, y[begin:end], w[begin:end], w_rest[begin:end])
+            if len(kernel) == _LINEAR or len(kernel) == _TRICUBE:
+                read_off(kernel, above, mirrored, end - begin, over)
+                has_own = 0.0
+            part = y[begin:end], w[begin:end], w_rest[begin:end]
+            weight, error, slope = square(total, over, here, has_own, part[0], part[1], part[2])
             into[0] += weight
             into[1] += error
             into[2] += slope
@@ -381,8 +427,7 @@ def squared_errors(kernel, rows, g, *, derivatives=Derivatives.NOTHING, squares=
     Parameters
     ----------
     kernel, rows, g, n_threads
-        As in `kernel_sums`; of fewer than 2^31 rows, in ascending order, and a kernel that is
-        even.
+        As in `kernel_sums`; of fewer than 2^31 rows, in ascending order, and a kernel that has `powers`.
     derivatives : {Derivatives.NOTHING, Derivatives.SCALE}
         Or what is the same in one feature.
     squares : ndarray of shape (n,), default=None
@@ -416,7 +461,7 @@ def squared_errors(kernel, rows, g, *, derivatives=Derivatives.NOTHING, squares=
 
         def add(start, stop, output=output, runs=runs):
             args = compiled, rows, output, g, edges, runs, roundings, start, stop
-            add_errors(*args, *np.empty((2, 1 + _FRINGE, n_sums)), squares, certain, sums[start // _CALL])
+            add_errors(*args, np.empty((4, 1 + _FRINGE, n_sums)), squares, certain, sums[start // _CALL])
 
         run_blocks(add, calls, n_threads)
     weight, error, slope = sums.sum(axis=0) / p
