@@ -43,7 +43,7 @@ from ._moments import (
     side_by_side,
 )
 from ._profiles import PROFILES
-from ._rows import Derivatives, ErrorsOfMost, Rows, read_only
+from ._rows import SMALLEST_MASS, Derivatives, ErrorsOfMost, Rows, read_only
 from ._threads import run_blocks
 
 #: Rows of a run, and runs of the next larger one.
@@ -55,14 +55,17 @@ _FRINGE = 512
 #: Rows that one call takes: some tenths of a millisecond of work.
 _CALL = 2**14
 
-#: What a leave-one-out average may be wrong by, as far as bounds can tell that take all roundings to be the worst they
-#: can be, over the range of the targets. What is found is a hundred times less.
+#: What a leave-one-out average may be wrong by, over the range of the targets and whatever `rtol` is, as far as a bound
+#: can tell that takes all roundings to be the worst they can be. What is found is a hundred times less.
 _WRONG = 1e-11
 
-#: How many roundings a term goes through at most, one after the other, with up to 9 moments: 54 on its way to a moment
-#: and from there to the average, 48 where single rows of a core are added up, 42 in a run; and on each level of runs,
-#: where it is moved (18), meets the others of its run (8) and those that are summed up before (14).
-_ROUNDINGS, _ROUNDINGS_OF_LEVEL = 144, 40
+#: Below this, rounding is not relative to a mass any more.
+_LEAST_MASS = SMALLEST_MASS / np.finfo(np.float64).eps
+
+#: How many roundings a term goes through at most, one after the other, with up to 9 moments: on its way to a moment (2
+#: for the distance, 3 for each power) and from there to the average; and on each level of runs, where it is moved (18),
+#: meets the others of its run (8) and those that are summed up before (14).
+_ROUNDINGS, _ROUNDINGS_OF_LEVEL = 54, 40
 
 _LINEAR, _TRICUBE = PROFILES["linear"].code, PROFILES["tricube"].code
 
@@ -74,11 +77,11 @@ def beyond(Z, g, i):
     """The first row after row i that is not within its reach."""
     low, high = i + 1, Z.shape[0]
     while low < high:
-        middle = (low + high) // 2
-        if (Z[middle] - Z[i]) * g <= 1.0:
-            low = middle + 1
+        j = (low + high) // 2
+        if (Z[j] - Z[i]) * g <= 1.0:
+            low = j + 1
         else:
-            high = middle
+            high = j
     return low
 
 
@@ -151,9 +154,15 @@ def add_rows(kernel, z, y, w, g, b, T):
 
 
 @jit
+def part_of(a, b, c, first, last):
+    """The same part of three arrays."""
+    return a[first:last], b[first:last], c[first:last]
+
+
+@jit
 def add_range(kernel, Z, y, w, g, b, first, last, T):
     """Add rows `first` to `last` - 1 to a sum about b."""
-    add_rows(kernel, Z[first:last], y[first:last], w[first:last], g, b, T)
+    add_rows(kernel, *part_of(Z, y, w, first, last), g, b, T)
 
 
 @jit
@@ -194,7 +203,7 @@ def add_core(kernel, Z, y, w, g, b, runs, first, last, T):
         return farthest
     add_range(kernel, Z, y, w, g, b, first, a * _RUN, T)
     add_range(kernel, Z, y, w, g, b, e * _RUN, last, T)
-    while a < e:
+    while True:
         up, down = -(-a // _RUNS), e // _RUNS
         if up >= down:
             return max(farthest, add_runs(kernel, Z, g, b, runs, size, start, a, e, T))
@@ -202,7 +211,6 @@ def add_core(kernel, Z, y, w, g, b, runs, first, last, T):
         farthest = max(farthest, add_runs(kernel, Z, g, b, runs, size, start, down * _RUNS, e, T))
         start += Z.shape[0] // size
         a, e, size = up, down, size * _RUNS
-    return farthest
 
 
 @jit_entry(allocates=False)
@@ -284,25 +292,25 @@ def end_of_segment(Z, g, lower, upper, first, last):
         return last
     low, high = first + 1, last - 1
     while low < high:
-        middle = (low + high + 1) // 2
-        if are_alike(Z, g, lower, upper, first, middle - 1):
-            low = middle
+        end = (low + high + 1) // 2
+        if are_alike(Z, g, lower, upper, first, end - 1):
+            low = end
         else:
-            high = middle - 1
+            high = end - 1
     return low
 
 
 @jit_sum
-def square(total, above, here, has_own, y, w, w_rest):
+def square(total, above, wrong, has_own, y, w, w_rest):
     """Squared leave-one-out errors from sums that have been read off.
 
     Parameters
     ----------
     total, above : float64[:, ::1]
-        As in `read_off`, to be added up. Of which of the rows they are right, and the errors of these, are written to
-        lines 4 and 5 of the former.
-    here : float64[:, ::1]
-        The second line has bounds of what masses are wrong by.
+        As in `read_off`, to be added up. Line 4 of the former is set to 1 for rows of which the prediction is certain,
+        or else 0; line 5 to their weights times squared errors.
+    wrong : float64[::1]
+        Bounds of what masses are wrong by.
     has_own : float
         1 if they have the row itself in them, else 0.
     y, w, w_rest : float64[::1]
@@ -310,7 +318,7 @@ def square(total, above, here, has_own, y, w, w_rest):
     Returns
     -------
     weight, error, slope : float
-        Of the rows of which they are right: their weight, the sum of their errors, and its derivative in log h.
+        Of the rows of which it is certain: their weight, the sum of line 5, and its derivative in log h.
     """
     weight = error = slope = 0.0
     for c in range(y.shape[0]):
@@ -318,16 +326,13 @@ def square(total, above, here, has_own, y, w, w_rest):
         mass = total[0, c] + above[0, c] - left_out
         m = (total[1, c] + above[1, c] - left_out * y[c]) / mass
         residual = w[c] * (m - y[c])
-        counts = 1.0 if here[1, c] < _WRONG * mass else 0.0
-        weight += w[c] if counts > 0.0 else 0.0
-        e = residual * (m - y[c]) if counts > 0.0 else 0.0
-        total[4, c], total[5, c] = counts, e
+        change = (total[3, c] + above[3, c] - m * (total[2, c] + above[2, c])) / mass
+        counts = wrong[c] < _WRONG * mass and mass >= _LEAST_MASS
+        e = residual * (m - y[c]) if counts else 0.0
+        total[4, c], total[5, c] = 1.0 if counts else 0.0, e
+        weight += w[c] if counts else 0.0
         error += e
-        slope += (
-            2.0 * residual * (total[3, c] + above[3, c] - m * (total[2, c] + above[2, c])) / mass
-            if counts > 0.0
-            else 0.0
-        )
+        slope += 2.0 * residual * change if counts else 0.0
     return weight, error, slope
 
 
@@ -345,7 +350,7 @@ def add_errors(kernel, rows, output, g, edges, runs, roundings, start, stop, roo
     edges : int32[::1] of shape (2 n,)
     runs : float64[:, ::1]
     roundings : float
-        How many of them a term goes through outside the fringes.
+        How many of them a term goes through in a core that runs are in.
     start, stop : int
         The rows.
     room : float64[:, :, ::1] of shape (4, 1 + `_FRINGE`, 2 * `n_moments`)
@@ -353,7 +358,7 @@ def add_errors(kernel, rows, output, g, edges, runs, roundings, start, stop, roo
     squares : float64[::1] of shape (n,) or (0,)
         Weights times squared errors are written to it, or added from the second output on, if there is room.
     certain : bool[::1] of shape (n,)
-        Written: which rows these are.
+        Written: of which rows predictions are certain, the same for each output: that depends on the mass.
     into : float64[::1] of shape (3,)
         Weight, error and slope are added to it.
     """
@@ -361,55 +366,60 @@ def add_errors(kernel, rows, output, g, edges, runs, roundings, start, stop, roo
     lower, upper, begin = edges[: Z.shape[0]], edges[Z.shape[0] :], start
     left, before, after, right = room[0], room[1], room[2], room[3]
     collected, here, total, has_own = side_by_side(kernel), lanes(2, TOGETHER), lanes(6, TOGETHER), 1.0
-    above, mirrored, over = side_by_side(kernel), lanes(2, TOGETHER), lanes(4, TOGETHER)
+    above, mirrored, over, wrong = side_by_side(kernel), lanes(2, TOGETHER), lanes(4, TOGETHER), lanes(1, TOGETHER)[0]
     for k in range(4):
         for c in range(TOGETHER):
             over[k, c] = 0.0
     while start < stop:
         end = end_of_segment(Z, g, lower, upper, start, min(begin + TOGETHER, stop))
         low, high = lower[start:end], upper[start:end]
-        (a, b), (c, d) = (low[0], low[-1]), (high[0], high[-1])  # the fringes, between which there is the core
+        # The fringes, between which there is the core. Two kinds of numbers would have functions compiled twice.
+        left_start, left_end = np.int64(low[0]), np.int64(low[-1])
+        right_start, right_end = np.int64(high[0]), np.int64(high[-1])
         extent = 0.5 * (Z[end - 1] - Z[start])
         center = Z[start] + extent
         clear(kernel, T, 0)
         if len(kernel) == _LINEAR or len(kernel) == _TRICUBE:
-            farthest = add_core(kernel, Z, y, w, g, center, runs, b, start, T)
-            sum_left_fringe(kernel, Z[a:b], y[a:b], w[a:b], g, center, T, left)
-            sum_right_fringe(kernel, Z[start:end], y[start:end], w[start:end], g, center, before)
+            farthest = add_core(kernel, Z, y, w, g, center, runs, left_end, start, T)
+            sum_left_fringe(kernel, *part_of(Z, y, w, left_start, left_end), g, center, T, left)
+            sum_right_fringe(kernel, *part_of(Z, y, w, start, end), g, center, before)
             clear(kernel, T, 0)
-            farthest = max(farthest, add_core(kernel, Z, y, w, g, center, runs, end, c, T))
+            farthest = max(farthest, add_core(kernel, Z, y, w, g, center, runs, end, right_start, T))
             mirror(kernel, T, 0)
-            sum_left_fringe(kernel, Z[start:end], y[start:end], w[start:end], -g, center, T, after)
-            sum_right_fringe(kernel, Z[c:d], y[c:d], w[c:d], -g, center, right)
+            sum_left_fringe(kernel, *part_of(Z, y, w, start, end), -g, center, T, after)
+            sum_right_fringe(kernel, *part_of(Z, y, w, right_start, right_end), -g, center, right)
         else:
-            farthest = add_core(kernel, Z, y, w, g, center, runs, b, c, T)
-            sum_left_fringe(kernel, Z[a:b], y[a:b], w[a:b], g, center, T, left)
-            sum_right_fringe(kernel, Z[c:d], y[c:d], w[c:d], g, center, right)
+            farthest = add_core(kernel, Z, y, w, g, center, runs, left_end, right_start, T)
+            sum_left_fringe(kernel, *part_of(Z, y, w, left_start, left_end), g, center, T, left)
+            sum_right_fringe(kernel, *part_of(Z, y, w, right_start, right_end), g, center, right)
         # Terms are no larger than that, for weights of one.
         extent *= g
         size, terms = extent + max(farthest, 1.0 + extent), 1.0
         for _ in range(_A[len(kernel)]):
             terms *= 1.0 + size ** _B[len(kernel)]
-        wrong = terms * _UNIT * (roundings + (b - a) + (d - c) + (end - start))
+        in_core = roundings if farthest > 0.0 else float(right_start - left_end)
+        in_fringe = max(left_end - left_start, right_end - right_start, end - start)
+        bound = terms * _UNIT * (_ROUNDINGS + in_core + in_fringe)
         first = start - begin
         for i in range(end - start):
             k = np.uint64(first + i)
             here[0, k] = (Z[np.uint64(start + i)] - center) * g
             if len(kernel) == _LINEAR or len(kernel) == _TRICUBE:
-                collect_sum(kernel, left, np.uint64(low[i] - a), before, np.uint64(i), collected, k)
-                collect_sum(kernel, right, np.uint64(high[i] - c), after, np.uint64(i + 1), above, k)
-                mirrored[0, k], here[1, k] = -here[0, k], wrong * (collected[0, k] + above[0, k])
+                collect_sum(kernel, left, np.uint64(low[i] - left_start), before, np.uint64(i), collected, k)
+                collect_sum(kernel, right, np.uint64(high[i] - right_start), after, np.uint64(i + 1), above, k)
+                mirrored[0, k], wrong[k] = -here[0, k], bound * (collected[0, k] + above[0, k])
             else:
-                collect_sum(kernel, left, np.uint64(low[i] - a), right, np.uint64(high[i] - c), collected, k)
-                here[1, k] = wrong * collected[0, k]
+                collect_sum(
+                    kernel, left, np.uint64(low[i] - left_start), right, np.uint64(high[i] - right_start), collected, k
+                )
+                wrong[k] = bound * collected[0, k]
         start = end
         if end == begin + TOGETHER or end == stop:
             read_off(kernel, collected, here, end - begin, total)
             if len(kernel) == _LINEAR or len(kernel) == _TRICUBE:
                 read_off(kernel, above, mirrored, end - begin, over)
                 has_own = 0.0
-            part = y[begin:end], w[begin:end], w_rest[begin:end]
-            weight, error, slope = square(total, over, here, has_own, part[0], part[1], part[2])
+            weight, error, slope = square(total, over, wrong, has_own, *part_of(y, w, w_rest, begin, end))
             into[0] += weight
             into[1] += error
             into[2] += slope
@@ -428,8 +438,8 @@ def squared_errors(kernel, rows, g, *, derivatives=Derivatives.NOTHING, squares=
     ----------
     kernel, rows, g, n_threads
         As in `kernel_sums`; of fewer than 2^31 rows, in ascending order, and a kernel that has `powers`.
-    derivatives : {Derivatives.NOTHING, Derivatives.SCALE}
-        Or what is the same in one feature.
+    derivatives : {Derivatives.NOTHING, Derivatives.SCALE, Derivatives.FEATURES, Derivatives.PAIRS}
+        All but the first are the same in one feature.
     squares : ndarray of shape (n,), default=None
         The errors of single rows, times their weights, are written to it; 0 for those that are not certain.
 
@@ -448,25 +458,29 @@ def squared_errors(kernel, rows, g, *, derivatives=Derivatives.NOTHING, squares=
     edges.flags.writeable = False
     squares, sums = np.empty(0) if squares is None else squares, np.zeros((len(calls), 3))
     sizes = _sizes(n)
-    roundings = float(_ROUNDINGS + _ROUNDINGS_OF_LEVEL * len(sizes))
     for output in range(p):
         runs, start, below = np.empty((sum(n // size for size in sizes), n_sums + 1)), 0, 0
         for size in sizes:
 
-            def add_runs(first, last, size=size, below=below, start=start, output=output, runs=runs):
+            def write_runs(first, last, size=size, below=below, start=start, output=output, runs=runs):
                 sum_runs(compiled, rows, output, g, size, below, start, first, last, runs)
 
-            run_blocks(add_runs, _calls(n // size, max(1, _CALL // (_RUN if size == _RUN else _RUNS))), n_threads)
+            run_blocks(write_runs, _calls(n // size, max(1, _CALL // (_RUN if size == _RUN else _RUNS))), n_threads)
             start, below = start + n // size, start
 
         def add(start, stop, output=output, runs=runs):
-            args = compiled, rows, output, g, edges, runs, roundings, start, stop
+            args = compiled, rows, output, g, edges, runs, roundings_in_core(n), start, stop
             add_errors(*args, np.empty((4, 1 + _FRINGE, n_sums)), squares, certain, sums[start // _CALL])
 
         run_blocks(add, calls, n_threads)
     weight, error, slope = sums.sum(axis=0) / p
     squares /= p
     return ErrorsOfMost(weight, error, np.full(derivatives.count(1), slope), np.flatnonzero(~certain))
+
+
+def roundings_in_core(n):
+    """How many roundings a term of a core goes through: among single rows at both ends, or in runs on all levels."""
+    return float(max(2 * _RUN, _RUN + _ROUNDINGS_OF_LEVEL * len(_sizes(n))))
 
 
 def _sizes(n):
