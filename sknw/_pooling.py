@@ -277,9 +277,9 @@ def _fill_void(compute, out, void, kernel, rows, g, Zq, own, empty, how):
     """Answer the queries that no row is in reach of. A kernel that never vanishes has its limit there."""
     if not void.any():
         return
-    # Where it is next to each, in rows of one feature, one is looked for in less time than said where.
-    z = Zq[:, 0]
-    if compute is _means and empty == "nearest" and "in_order" in how and (z[_FEW:] > z[:-_FEW]).all():
+    # Where it is next to each, in all rows of one feature, one is looked for in less time than said where.
+    z, in_order = Zq[:, 0], "in_order" in how and own[-1] - own[0] == len(own) - 1
+    if compute is _means and empty == "nearest" and in_order and (z[_FEW:] > z[:-_FEW]).all():
         out[void] = _means("nearest", rows, g, Zq, own, how)[void]
         return
     own = None if own is None else own[void]

@@ -89,7 +89,9 @@ def test_every_algorithm(rng, algorithm, kernel, d, shape, monkeypatch):
     sums = pooling.kernel_sums
     monkeypatch.setattr(pooling, "kernel_sums", lambda *a, **how: (asked.append(how["algorithm"]), sums(*a, **how))[1])
     at_once = criterion_module.segment_errors
-    monkeypatch.setattr(criterion_module, "segment_errors", lambda *a, **k: (asked.append("auto"), at_once(*a, **k))[1])
+    monkeypatch.setattr(
+        criterion_module, "segment_errors", lambda *a, **k: (asked.append(algorithm), at_once(*a, **k))[1]
+    )
     options = {"kernel": kernel, "return_gradient": True}
     value, gradient = loo_error(X, y, bandwidth, algorithm=algorithm, rtol=rtol, **options)
     assert set(asked) == {algorithm} or (algorithm, *asked) == ("auto", "dense")  # and back, by reverse mode
@@ -102,6 +104,16 @@ def test_every_algorithm(rng, algorithm, kernel, d, shape, monkeypatch):
     largest = np.abs(bandwidth).max() if shape != "matrix" else 1 / np.linalg.eigvalsh(bandwidth).min()
     assert_allclose(gradient, slope, rtol=0, atol=8 * 2000 * 2**d * max(1, largest) * rtol)
     assert np.abs(slope).max() > 1e-3
+
+
+@pytest.mark.parametrize("kernel", ["tophat", "epanechnikov", "triweight", "linear"])
+def test_weights_that_are_next_to_nothing(kernel):
+    """A lone row of such a weight has no mass without itself, nor a sum that says how wrong it is."""
+    x = np.append(np.linspace(0, 1, 2000), 5.0)
+    for w in (np.append(np.ones(2000), 1e-312), np.exp(-0.5 * ((x - 0.5) / 0.118) ** 2)):
+        how = {"kernel": kernel, "sample_weight": w, "return_gradient": kernel != "tophat"}
+        found, exact = (loo_error(x[:, None], np.sin(6 * x), 0.1, algorithm=name, **how) for name in ("auto", "dense"))
+        assert_allclose(found, exact, rtol=1e-10)
 
 
 def test_an_algorithm_that_does_not_apply(rng):

@@ -18,7 +18,7 @@ for h are few and none of them is drawn. They are missed with a probability of :
 :math:`\lambda\, b`, which is therefore the margin that is asked for besides the deviations.
 
 Far from the minimum a few rows are enough: one in ten of those that are drawn is asked first, with the margin of a
-tenth as many.
+tenth as many, and what is said of chances holds for either.
 
 References
 ----------
@@ -36,7 +36,6 @@ from .._criterion import leave_one_out, squared_errors
 
 #: To be misled by chance, and to miss what matters, are to have a probability of exp(-20), 2e-9, each.
 _LAMBDA = 20.0
-
 
 #: Shares of the rows that are asked one after the other.
 _SHARES = 0.1, 1.0

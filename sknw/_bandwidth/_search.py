@@ -130,7 +130,7 @@ class _Curve:
     def __init__(self, objective, shape, smooth, ceiling):
         self.objective, self.shape, self.smooth, self.ceiling = objective, shape, smooth, ceiling
         self.points, self.outside, self.n_grid = {}, [], 0
-        # Sums of kernels that end somewhere have all digits, however few are asked for.
+        # Sums of kernels that end somewhere have all digits but for rounding, however few are asked for.
         self.exact = not callable(objective.kernel) and math.isfinite(PROFILES[objective.kernel].reach)
         self.n_features = np.isfinite(np.broadcast_to(shape, objective.sample.X.shape[1])).sum()
         # The Gaussian's has all derivatives, wherever rows are; of penalties there is only the first. Few rows are

@@ -170,10 +170,10 @@ def takes_segments(kernel, rows, g, *, derivatives=Derivatives.NOTHING, algorith
         return True
     if n * n <= _FEW_PAIRS:
         return False
-    from ._window import expected_pairs
+    from ._window import rows_in_reach
 
     # The shorter segments are, the more of them there are, and the fewer rows can be certain.
-    per_segment = _PER_SEGMENT * n / expected_pairs(kernel, rows, g, None, rtol=rtol)
+    per_segment = _PER_SEGMENT * (1 / rows_in_reach(kernel, rows, g, rows.Z.T, rtol=rtol)).mean()
     sides = 1 + PROFILES[kernel].powers[0] % 2
     cost = _START + n * (10 + p * (9 * sides * _moments(kernel) + per_segment))
     return cost < plan(kernel, rows, g, None, derivatives=derivatives, rtol=rtol).cost

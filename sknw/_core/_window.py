@@ -444,6 +444,11 @@ def expected_pairs(kernel, rows, g, Zq, *, rtol):
     Zq = rows.Z.T if Zq is None else Zq
     if kernel == "nearest":
         return 2 * _TILE * len(Zq)
+    return len(Zq) * np.mean(rows_in_reach(kernel, rows, g, Zq, rtol=rtol))
+
+
+def rows_in_reach(kernel, rows, g, Zq, *, rtol):
+    """How many rows a few of the queries have in reach, in more than one feature about; parameters as above."""
     some = Zq[(2 * np.arange(_SAMPLED) + 1) * len(Zq) // (2 * _SAMPLED)] if len(Zq) > _SAMPLED else Zq
     reach = np.ones(len(some))
     if len(g) == 1:
@@ -469,4 +474,4 @@ def expected_pairs(kernel, rows, g, Zq, *, rtol):
             exponent = np.log(len(rows.w)) - np.log(rtol)
         exponent = np.minimum(exponent - np.log(np.maximum(0.5 * count(reach), 1)), _UNDERFLOW)
         reach = np.sqrt(2 * exponent) if kernel == "gaussian" else exponent
-    return len(Zq) * np.mean(count(reach))
+    return count(reach)

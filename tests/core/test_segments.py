@@ -204,6 +204,9 @@ def test_where_segments_are_taken(rng):
     rows = make_rows(rng, rng.uniform(size=20_000))
     how = {"algorithm": "auto", "rtol": 1e-10}
     narrow, wide = np.array([1e5]), np.array([50.0])
+    skewed = rows._replace(Z=np.exp(60 * rng.normal(size=(1, 20_000))))
+    skewed.Z.sort()
+    assert not takes_segments("epanechnikov", skewed, 1 / np.quantile(skewed.Z, [0.1]), **how)  # a few hold very many
     assert takes_segments("epanechnikov", rows, wide, **how)
     assert not takes_segments("epanechnikov", rows, narrow, **how)  # windows of no row: these are looked at one by one
     assert takes_segments("epanechnikov", rows, narrow, algorithm="sliding", rtol=1e-10)
