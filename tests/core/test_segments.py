@@ -131,6 +131,15 @@ def test_what_cancels_is_not_certain(rng):
     assert len(rest) == 0
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_masses_that_have_lost_their_digits_are_not_certain(rng, kernel):
+    """Products of such weights are rounded to multiples of the smallest number, whatever they are."""
+    z = np.append(rng.uniform(size=400), 5 + rng.uniform(size=400))
+    rows = make_rows(rng, z)
+    rows = rows._replace(w=read_only(np.repeat([1.0, 1e-313], 400)))
+    assert_array_equal(squared_errors(kernel, rows, np.array([2.0])).rest, np.arange(400, 800))
+
+
 @pytest.mark.parametrize("kernel", ["epanechnikov", "biweight"])
 @pytest.mark.parametrize(
     ("below", "above", "farthest"),
