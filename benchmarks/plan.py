@@ -1,13 +1,17 @@
 """Is the algorithm that is chosen the fastest one? Times of all that apply, on a grid of problems.
 
+There are two tasks: the sums of all rows, with derivatives, and their leave-one-out error, of which some kernels have
+"segments" as one more algorithm.
+
 The model in `_plan.py` estimates the time of one thread, so that is what is measured: processor time, which others on
 the same machine hardly change. A line for each problem: what was chosen, the times, and how much slower the choice is
 than the best. The last line is the worst of these. Two milliseconds are forgiven, for planning itself is not free.
 
-    python benchmarks/plan.py [--write] [--patience SECONDS]
+    python benchmarks/plan.py [--only TASK] [--write] [--patience SECONDS]
 
-With ``--write`` the times become the table that `tests/core/test_plan.py` judges the model by: to be done again when an
-algorithm has become faster. It takes some minutes.
+With ``--write`` the times become the table that `tests/core/test_plan.py` judges the model by, those of one task if
+only that was asked for: to be done again when an algorithm has become faster. It takes half an hour, for errors a
+minute.
 """
 
 import argparse
@@ -21,19 +25,29 @@ from time import process_time
 import numpy as np
 
 from sknw._core import ALGORITHMS, Derivatives, Rows, check_applies, kernel_sums, read_only, spatial_order
-from sknw._core._plan import plan
+from sknw._core._plan import plan, takes_segments
+from sknw._core._window import expected_pairs
+from sknw._criterion import leave_one_out
+from sknw._pooling import Metric, Sample
 
 FORGIVEN = 2e-3
 
 TABLE = Path(__file__).parents[1] / "tests" / "core" / "plan_times.csv"
 
-#: Kernel, features, rows, bandwidth in standard deviations.
-GRID = itertools.product(
-    ("gaussian", "exponential", "epanechnikov", "tricube"),
-    (1, 2, 3, 5),
-    (500, 5000, 50_000, 200_000),
-    (1e-4, 1e-3, 0.01, 0.1, 1.0),
-)
+ROWS, BANDWIDTHS = (500, 5000, 50_000, 200_000), (1e-4, 1e-3, 0.01, 0.1, 1.0)
+
+#: Task, kernel, features, rows, bandwidth in standard deviations.
+GRID = [
+    *itertools.product(
+        ("sums",), ("gaussian", "exponential", "epanechnikov", "tricube"), (1, 2, 3, 5), ROWS, BANDWIDTHS
+    ),
+    *itertools.product(("errors",), ("tophat", "linear", "epanechnikov", "tricube"), (1,), ROWS, (1e-5, *BANDWIDTHS)),
+]
+
+TASKS = ("sums", "errors")
+
+#: What may be chosen.
+WAYS = (*ALGORITHMS, "segments")
 
 OPTIONS = {"derivatives": Derivatives.SCALE, "rtol": 1e-10}
 
@@ -47,30 +61,56 @@ def make_rows(n, d):
     return X, Rows(*map(read_only, (X.T, rng.uniform(-1, 1, size=(1, n)), np.ones(n), np.zeros(n))))
 
 
-def choose(kernel, d, n, h, algorithm="auto"):
-    """What is planned for a problem."""
-    return plan(kernel, make_rows(n, d)[1], np.full(d, 1 / h), None, algorithm=algorithm, **OPTIONS)
+def choose(task, kernel, d, n, h):
+    """What is chosen for a problem."""
+    rows, g = make_rows(n, d)[1], np.full(d, 1 / h)
+    if task == "errors" and takes_segments(kernel, rows, g, algorithm="auto", **OPTIONS):
+        return "segments"
+    return plan(kernel, rows, g, None, **OPTIONS).algorithm
 
 
-def measure(kernel, d, n, h, patience):
-    """Seconds that each algorithm takes, of those that apply and are expected to take no longer than that."""
-    (X, rows), g, own, times = make_rows(n, d), np.full(d, 1 / h), np.arange(n), {}
-    for algorithm in ALGORITHMS:
+def solver(way, task, kernel, d, n, h):
+    """A function that solves a problem in some way, for all rows or the first few."""
+    (X, rows), own = make_rows(n, d), np.arange(n)
+    if task == "sums":
+        how = {**OPTIONS, "algorithm": way}
+        return lambda few=n: kernel_sums(kernel, rows, np.full(d, 1 / h), X[:few], own[:few], **how)
+    # What slides is not summed up by segments if it is to be exact.
+    how = {**OPTIONS, "algorithm": "sliding" if way == "segments" else way, "empty": "nearest"}
+    how["rtol"] = 0.0 if way == "sliding" else how["rtol"]
+    sample = Sample.of(X, rows.Y.T, rows.w)
+    metric = Metric.of(h, sample.X)
+    return lambda few=None: leave_one_out(sample, metric, kernel, queries=own[:few] if few else None, **how)
+
+
+def seconds(expected, kernel, rows, g):
+    """About how long it will take; of windows that were asked for nobody has counted the pairs."""
+    if expected.algorithm == "window":
+        return 2e-9 * expected_pairs(kernel, rows, g, None, rtol=OPTIONS["rtol"])
+    return 1e-9 * expected.cost
+
+
+def measure(problem, patience):
+    """Seconds that each way takes, of those that apply and are expected to take no longer than that."""
+    (task, kernel, d, n, h), times = problem, {}
+    rows, g = make_rows(n, d)[1], np.full(d, 1 / h)
+    for way in WAYS if task == "errors" else ALGORITHMS:
+        algorithm = "sliding" if way == "segments" else way
         try:
             check_applies(algorithm, kernel, d)
         except ValueError:
             continue
-        expected = choose(kernel, d, n, h, algorithm)
-        if expected.algorithm != algorithm or expected.cost > 1e9 * patience:
+        expected = plan(kernel, rows, g, None, algorithm=algorithm, **OPTIONS)
+        if expected.algorithm != algorithm or seconds(expected, kernel, rows, g) > patience:
             continue
-        how = {**OPTIONS, "algorithm": algorithm}
-        kernel_sums(kernel, rows, g, X[:50], own[:50], **how)
+        solve = solver(way, *problem)
+        solve(50)
         took = []
         while len(took) < 20 and sum(took) < 0.2:
             start = process_time()
-            kernel_sums(kernel, rows, g, X, own, **how)
+            solve()
             took.append(process_time() - start)
-        times[algorithm] = min(took)
+        times[way] = min(took)
     return times
 
 
@@ -83,28 +123,33 @@ def read():
     """The problems of the table, each with its times."""
     with TABLE.open() as file:
         for line in csv.DictReader(file):
-            problem = line["kernel"], int(line["d"]), int(line["n"]), float(line["h"])
-            yield problem, {name: float(line[name]) for name in ALGORITHMS if line[name]}
+            problem = line["task"], line["kernel"], int(line["d"]), int(line["n"]), float(line["h"])
+            yield problem, {way: float(line[way]) for way in WAYS if line[way]}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--patience", type=float, default=3.0, help="no call that is expected to take longer")
     parser.add_argument("--write", action="store_true", help=f"write {TABLE.name}")
+    parser.add_argument("--only", choices=TASKS, help="one task only")
     arguments = parser.parse_args()
-    worst, lines = 1.0, []
-    for problem in GRID:
-        times = measure(*problem, arguments.patience)
+    tasks = [arguments.only] if arguments.only else TASKS
+    worst, found = 1.0, []
+    for problem in [problem for problem in GRID if problem[0] in tasks]:
+        times = measure(problem, arguments.patience)
         if not times:
             continue
-        chosen = choose(*problem).algorithm
+        chosen = choose(*problem)
         worst = max(worst, slowdown(chosen, times))
-        lines.append([*problem, *(f"{times[name]:.3g}" if name in times else "" for name in ALGORITHMS)])
-        listed = ", ".join(f"{name} {1e3 * time:.3g} ms" for name, time in times.items())
+        found.append((problem, times))
+        listed = ", ".join(f"{way} {1e3 * time:.3g} ms" for way, time in times.items())
         print(*problem, f"{chosen}, {slowdown(chosen, times):.2f}x; {listed}", flush=True)
     if arguments.write:
+        found += [(problem, times) for problem, times in read() if problem[0] not in tasks]
+        found.sort(key=lambda line: GRID.index(line[0]))
+        lines = [[*problem, *(f"{times[way]:.3g}" if way in times else "" for way in WAYS)] for problem, times in found]
         with TABLE.open("w", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows([["kernel", "d", "n", "h", *ALGORITHMS], *lines])
+            csv.writer(file, lineterminator="\n").writerows([["task", "kernel", "d", "n", "h", *WAYS], *lines])
     print(f"the choice is never slower than {worst:.2f} times the best")
 
 

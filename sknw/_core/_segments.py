@@ -13,6 +13,8 @@ So a window is the core, a suffix of the left fringe and a prefix of the right o
 anything back. All three are held as their moments about the middle of the segment, as in `_moments.py`. The core is
 summed up from runs of so many rows, runs of runs and so on, whose moments are known, and from single rows at its ends.
 
+Of some rows, which are far from each other, each is a segment of its own: its window is a core without fringes.
+
 Where a kernel has a kink at 0, being a polynomial of the distance and not of its square, rows below and rows above are
 summed up apart: of the core what is on either side of the segment, of the segment what is before and after the row.
 
@@ -22,6 +24,8 @@ too few is summed up once more in another way.
 
 Notation as in `_sliding.py`.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -67,9 +71,13 @@ _LEAST_MASS = SMALLEST_MASS / np.finfo(np.float64).eps
 #: meets the others of its run (8) and those that are summed up before (14).
 _ROUNDINGS, _ROUNDINGS_OF_LEVEL = 54, 40
 
-_LINEAR, _TRICUBE = PROFILES["linear"].code, PROFILES["tricube"].code
-
 _UNIT = 0.5 * np.finfo(np.float64).eps
+
+
+@jit
+def has_sides(kernel):
+    """Whether rows below and rows above are summed up apart."""
+    return _B[len(kernel)] % 2 == 1
 
 
 @jit
@@ -82,6 +90,19 @@ def beyond(Z, g, i):
             low = j + 1
         else:
             high = j
+    return low
+
+
+@jit
+def first_within(Z, g, i):
+    """The first row that is within reach of row i."""
+    low, high = np.int64(0), i
+    while low < high:
+        j = (low + high) // 2
+        if (Z[i] - Z[j]) * g <= 1.0:
+            high = j
+        else:
+            low = j + 1
     return low
 
 
@@ -279,6 +300,128 @@ def mirror(kernel, M, i):
 
 
 @jit
+def sum_windows(kernel, Z, y, w, g, b, runs, ends, is_mirrored, suffixes, prefixes):
+    """Write what windows are made of: a suffix of some rows with all of the next ones, and a prefix of those after.
+
+    Parameters
+    ----------
+    ends : tuple of four int
+        Where the first of the three begin, and where each ends.
+    is_mirrored : bool
+        Whether the signs of all distances are turned round.
+    suffixes, prefixes : float64[:, ::1]
+        Written: sums about b.
+
+    Returns
+    -------
+    float
+        As of `add_core`.
+    """
+    not_inlined()
+    T = on_stack(kernel, 1)
+    clear(kernel, T, 0)
+    farthest = add_core(kernel, Z, y, w, g, b, runs, ends[1], ends[2], T)
+    if is_mirrored:
+        mirror(kernel, T, 0)
+        g = -g
+    sum_left_fringe(kernel, *part_of(Z, y, w, ends[0], ends[1]), g, b, T, suffixes)
+    sum_right_fringe(kernel, *part_of(Z, y, w, ends[2], ends[3]), g, b, prefixes)
+    return farthest
+
+
+class Windows(NamedTuple):
+    """Sums that are read off together, one column for each row; some kernels have the rows above it apart.
+
+    Attributes
+    ----------
+    sums, above : float64[:, ::1]
+        Moments, from two places.
+    here, here_above : float64[:, ::1] of two lines
+        Where the rows are, as `read_off` wants it.
+    wrong : float64[::1]
+        Bounds of what masses are wrong by.
+    """
+
+    sums: np.ndarray
+    above: np.ndarray
+    here: np.ndarray
+    here_above: np.ndarray
+    wrong: np.ndarray
+
+
+@jit
+def sum_segment(kernel, rows, output, g, runs, roundings, start, lower, upper, room, first, windows):
+    """Write the sums of the windows of a segment.
+
+    Parameters
+    ----------
+    roundings : float
+        How many of them a term goes through in a core that runs are in.
+    start : int
+        The first row.
+    lower, upper : int32[::1]
+        Where the window of each begins and ends.
+    room : float64[:, :, ::1] of shape (4, 1 + `_FRINGE`, 2 * `n_moments`)
+        Overwritten.
+    first : int
+        Column of the first row.
+    windows : Windows
+    """
+    args = kernel, rows.Z[0], rows.Y[output], rows.w, g
+    Z, n = rows.Z[0], lower.shape[0]
+    end = start + n
+    # The fringes, between which there is the core. Two kinds of numbers would have functions compiled twice.
+    left_start, left_end = np.int64(lower[0]), np.int64(lower[n - 1])
+    right_start, right_end = np.int64(upper[0]), np.int64(upper[n - 1])
+    extent = 0.5 * (Z[end - 1] - Z[start])
+    b = Z[start] + extent
+    if has_sides(kernel):
+        farthest = sum_windows(*args, b, runs, (left_start, left_end, start, end), False, room[0], room[1])
+        other = sum_windows(*args, b, runs, (start, end, right_start, right_end), True, room[2], room[3])
+        farthest = max(farthest, other)
+    else:
+        ends = left_start, left_end, right_start, right_end
+        farthest = sum_windows(*args, b, runs, ends, False, room[0], room[3])
+    # Terms are no larger than that, for weights of one.
+    extent *= g
+    size, terms = extent + max(farthest, 1.0 + extent), 1.0
+    for _ in range(_A[len(kernel)]):
+        terms *= 1.0 + size ** _B[len(kernel)]
+    in_core = roundings if farthest > 0.0 else float(right_start - left_end)
+    in_fringe = max(left_end - left_start, right_end - right_start, n)
+    bound = terms * _UNIT * (_ROUNDINGS + in_core + in_fringe)
+    for i in range(n):
+        k, before, after = np.uint64(first + i), np.uint64(lower[i] - left_start), np.uint64(upper[i] - right_start)
+        windows.here[0, k] = (Z[np.uint64(start + i)] - b) * g
+        if has_sides(kernel):
+            collect_sum(kernel, room[0], before, room[1], np.uint64(i), windows.sums, k)
+            collect_sum(kernel, room[2], np.uint64(i + 1), room[3], after, windows.above, k)
+            windows.here_above[0, k] = -windows.here[0, k]
+            windows.wrong[k] = bound * (windows.sums[0, k] + windows.above[0, k])
+        else:
+            collect_sum(kernel, room[0], before, room[3], after, windows.sums, k)
+            windows.wrong[k] = bound * windows.sums[0, k]
+
+
+@jit
+def settle(kernel, windows, left_out, output, begin, last, total, over, into):
+    """Read off the sums of some windows and add the squared errors up; parameters as of `square` and its callers.
+
+    The sums of rows above are to be 0 throughout if these are not apart.
+    """
+    y, w, w_rest = part_of(left_out.Y[output], left_out.w, left_out.w_rest, begin, last)
+    count, has_own = last - begin, 1.0
+    read_off(kernel, windows.sums, windows.here, count, total)
+    if has_sides(kernel):
+        read_off(kernel, windows.above, windows.here_above, count, over)
+        has_own = 0.0
+    weight, error, slope = square(total, over, windows.wrong, has_own, y, w, w_rest, left_out.v[begin:last])
+    into[0] += weight
+    into[1] += error
+    into[2] += slope
+
+
+@jit
 def are_alike(Z, g, lower, upper, first, last):
     """Whether the rows from one to another are a segment, with fringes that are no longer than there is room for."""
     is_narrow = (Z[last] - Z[first]) * g <= 0.5
@@ -301,43 +444,82 @@ def end_of_segment(Z, g, lower, upper, first, last):
 
 
 @jit_sum
-def square(total, above, wrong, has_own, y, w, w_rest):
+def square(total, above, wrong, has_own, y, w, w_rest, v):
     """Squared leave-one-out errors from sums that have been read off.
 
     Parameters
     ----------
     total, above : float64[:, ::1]
         As in `read_off`, to be added up. Line 4 of the former is set to 1 for rows of which the prediction is certain,
-        or else 0; line 5 to their weights times squared errors.
+        or else 0; line 5 to their share v of squared errors.
     wrong : float64[::1]
         Bounds of what masses are wrong by.
     has_own : float
         1 if they have the row itself in them, else 0.
     y, w, w_rest : float64[::1]
+    v : float64[::1]
+        What each error counts: the weight w, or another one.
 
     Returns
     -------
     weight, error, slope : float
-        Of the rows of which it is certain: their weight, the sum of line 5, and its derivative in log h.
+        Of the rows of which it is certain: the sums of v and of line 5, and the derivative of the latter in log h.
     """
     weight = error = slope = 0.0
     for c in range(y.shape[0]):
         left_out = has_own * w[c] - w_rest[c]
         mass = total[0, c] + above[0, c] - left_out
         m = (total[1, c] + above[1, c] - left_out * y[c]) / mass
-        residual = w[c] * (m - y[c])
+        residual = v[c] * (m - y[c])
         change = (total[3, c] + above[3, c] - m * (total[2, c] + above[2, c])) / mass
         counts = wrong[c] < _WRONG * mass and mass >= _LEAST_MASS
         e = residual * (m - y[c]) if counts else 0.0
         total[4, c], total[5, c] = 1.0 if counts else 0.0, e
-        weight += w[c] if counts else 0.0
+        weight += v[c] if counts else 0.0
         error += e
         slope += 2.0 * residual * change if counts else 0.0
     return weight, error, slope
 
 
+class LeftOut(NamedTuple):
+    """Rows each of which is left out in turn.
+
+    Attributes
+    ----------
+    numbers : int64[::1] of shape (m,), or (0,) for all rows
+        In ascending order.
+    Y : float64[:, ::1] of shape (p, m)
+    w, w_rest : float64[::1] of shape (m,)
+        As in `Rows`.
+    v : float64[::1] of shape (m,)
+        What their errors count: their weights, or others.
+    """
+
+    numbers: np.ndarray
+    Y: np.ndarray
+    w: np.ndarray
+    w_rest: np.ndarray
+    v: np.ndarray
+
+    @classmethod
+    def of(cls, rows, numbers=None, v=None):
+        """All rows, or some with weights of their own."""
+        if numbers is None:
+            return cls(read_only([], np.int64), rows.Y, rows.w, rows.w_rest, rows.w)
+        some = rows.Y[:, numbers], rows.w[numbers], rows.w_rest[numbers], v
+        return cls(read_only(numbers, np.int64), *map(read_only, some))
+
+
 @jit_entry(allocates=False)
-def add_errors(kernel, rows, output, g, edges, runs, roundings, start, stop, room, squares, certain, into):
+def find_edges_of_some(Z, g, numbers, start, stop, edges):
+    """Look up the windows of rows that are far from each other; parameters as in `find_edges`, and of `LeftOut`."""
+    m = numbers.shape[0]
+    for k in range(start, stop):
+        edges[k], edges[m + k] = first_within(Z, g, numbers[k]), beyond(Z, g, numbers[k])
+
+
+@jit_entry(allocates=False)
+def add_errors(kernel, rows, left_out, output, g, edges, runs, roundings, start, stop, room, squares, certain, into):
     """Add up the squared errors of some rows, each of which is left out in turn.
 
     Parameters
@@ -345,94 +527,52 @@ def add_errors(kernel, rows, output, g, edges, runs, roundings, start, stop, roo
     kernel : tuple of as many zeros as the code of the kernel
     rows : Rows
         In ascending order.
+    left_out : LeftOut
+        m of them.
     output : int
     g : float
-    edges : int32[::1] of shape (2 n,)
+    edges : int32[::1] of shape (2 m,)
     runs : float64[:, ::1]
     roundings : float
-        How many of them a term goes through in a core that runs are in.
     start, stop : int
-        The rows.
-    room : float64[:, :, ::1] of shape (4, 1 + `_FRINGE`, 2 * `n_moments`)
-        Overwritten.
-    squares : float64[::1] of shape (n,) or (0,)
-        Weights times squared errors are written to it, or added from the second output on, if there is room.
-    certain : bool[::1] of shape (n,)
+        Which of those that are left out.
+    room : float64[:, :, ::1]
+        As in `sum_segment`.
+    squares : float64[::1] of shape (m,) or (0,)
+        What they count times squared errors is written to it, or added from the second output on, if there is room.
+    certain : bool[::1] of shape (m,)
         Written: of which rows predictions are certain, the same for each output: that depends on the mass.
     into : float64[::1] of shape (3,)
-        Weight, error and slope are added to it.
+        What they count, error and slope are added to it.
     """
-    Z, y, w, w_rest, T = rows.Z[0], rows.Y[output], rows.w, rows.w_rest, on_stack(kernel, 1)
-    lower, upper, begin = edges[: Z.shape[0]], edges[Z.shape[0] :], start
-    left, before, after, right = room[0], room[1], room[2], room[3]
-    collected, here, total, has_own = side_by_side(kernel), lanes(2, TOGETHER), lanes(6, TOGETHER), 1.0
-    above, mirrored, over, wrong = side_by_side(kernel), lanes(2, TOGETHER), lanes(4, TOGETHER), lanes(1, TOGETHER)[0]
-    for k in range(4):
-        for c in range(TOGETHER):
-            over[k, c] = 0.0
-    while start < stop:
-        end = end_of_segment(Z, g, lower, upper, start, min(begin + TOGETHER, stop))
-        low, high = lower[start:end], upper[start:end]
-        # The fringes, between which there is the core. Two kinds of numbers would have functions compiled twice.
-        left_start, left_end = np.int64(low[0]), np.int64(low[-1])
-        right_start, right_end = np.int64(high[0]), np.int64(high[-1])
-        extent = 0.5 * (Z[end - 1] - Z[start])
-        center = Z[start] + extent
-        clear(kernel, T, 0)
-        if len(kernel) == _LINEAR or len(kernel) == _TRICUBE:
-            farthest = add_core(kernel, Z, y, w, g, center, runs, left_end, start, T)
-            sum_left_fringe(kernel, *part_of(Z, y, w, left_start, left_end), g, center, T, left)
-            sum_right_fringe(kernel, *part_of(Z, y, w, start, end), g, center, before)
-            clear(kernel, T, 0)
-            farthest = max(farthest, add_core(kernel, Z, y, w, g, center, runs, end, right_start, T))
-            mirror(kernel, T, 0)
-            sum_left_fringe(kernel, *part_of(Z, y, w, start, end), -g, center, T, after)
-            sum_right_fringe(kernel, *part_of(Z, y, w, right_start, right_end), -g, center, right)
-        else:
-            farthest = add_core(kernel, Z, y, w, g, center, runs, left_end, right_start, T)
-            sum_left_fringe(kernel, *part_of(Z, y, w, left_start, left_end), g, center, T, left)
-            sum_right_fringe(kernel, *part_of(Z, y, w, right_start, right_end), g, center, right)
-        # Terms are no larger than that, for weights of one.
-        extent *= g
-        size, terms = extent + max(farthest, 1.0 + extent), 1.0
-        for _ in range(_A[len(kernel)]):
-            terms *= 1.0 + size ** _B[len(kernel)]
-        in_core = roundings if farthest > 0.0 else float(right_start - left_end)
-        in_fringe = max(left_end - left_start, right_end - right_start, end - start)
-        bound = terms * _UNIT * (_ROUNDINGS + in_core + in_fringe)
-        first = start - begin
-        for i in range(end - start):
-            k = np.uint64(first + i)
-            here[0, k] = (Z[np.uint64(start + i)] - center) * g
-            if len(kernel) == _LINEAR or len(kernel) == _TRICUBE:
-                collect_sum(kernel, left, np.uint64(low[i] - left_start), before, np.uint64(i), collected, k)
-                collect_sum(kernel, right, np.uint64(high[i] - right_start), after, np.uint64(i + 1), above, k)
-                mirrored[0, k], wrong[k] = -here[0, k], bound * (collected[0, k] + above[0, k])
+    m = left_out.w.shape[0]
+    Z, lower, upper, numbers = rows.Z[0], edges[:m], edges[m:], left_out.numbers
+    total, over = lanes(6, TOGETHER), lanes(4, TOGETHER)
+    sums, above, here, here_above = side_by_side(kernel), side_by_side(kernel), lanes(2, TOGETHER), lanes(2, TOGETHER)
+    windows = Windows(sums, above, here, here_above, lanes(1, TOGETHER)[0])
+    over[:] = 0.0
+    for begin in range(start, stop, TOGETHER):
+        last, first = min(begin + TOGETHER, stop), begin
+        while first < last:
+            if numbers.shape[0] > 0:
+                end, row = first + 1, numbers[first]
             else:
-                collect_sum(
-                    kernel, left, np.uint64(low[i] - left_start), right, np.uint64(high[i] - right_start), collected, k
-                )
-                wrong[k] = bound * collected[0, k]
-        start = end
-        if end == begin + TOGETHER or end == stop:
-            read_off(kernel, collected, here, end - begin, total)
-            if len(kernel) == _LINEAR or len(kernel) == _TRICUBE:
-                read_off(kernel, above, mirrored, end - begin, over)
-                has_own = 0.0
-            weight, error, slope = square(total, over, wrong, has_own, *part_of(y, w, w_rest, begin, end))
-            into[0] += weight
-            into[1] += error
-            into[2] += slope
-            for i in range(begin, end):
-                certain[i] = total[4, i - begin] > 0.0
-            if squares.shape[0] > 0:
-                for i in range(begin, end):
-                    squares[i] = total[5, i - begin] + (squares[i] if output > 0 else 0.0)
-            begin = end
+                end, row = end_of_segment(Z, g, lower, upper, first, last), first
+            sides = lower[first:end], upper[first:end]
+            sum_segment(kernel, rows, output, g, runs, roundings, row, *sides, room, first - begin, windows)
+            first = end
+        settle(kernel, windows, left_out, output, begin, last, total, over, into)
+        for i in range(begin, last):
+            certain[i] = total[4, i - begin] > 0.0
+        if squares.shape[0] > 0:
+            for i in range(begin, last):
+                squares[i] = total[5, i - begin] + (squares[i] if output > 0 else 0.0)
 
 
-def squared_errors(kernel, rows, g, *, derivatives=Derivatives.NOTHING, squares=None, n_threads=1):
-    """Squared leave-one-out errors of all rows of one feature of which their sums can be certain.
+def squared_errors(
+    kernel, rows, g, *, derivatives=Derivatives.NOTHING, queries=None, weights=None, squares=None, n_threads=1
+):
+    """Squared leave-one-out errors of rows of one feature, all or some, of which their sums can be certain.
 
     Parameters
     ----------
@@ -440,21 +580,32 @@ def squared_errors(kernel, rows, g, *, derivatives=Derivatives.NOTHING, squares=
         As in `kernel_sums`; of fewer than 2^31 rows, in ascending order, and a kernel that has `powers`.
     derivatives : {Derivatives.NOTHING, Derivatives.SCALE, Derivatives.FEATURES, Derivatives.PAIRS}
         All but the first are the same in one feature.
-    squares : ndarray of shape (n,), default=None
-        The errors of single rows, times their weights, are written to it; 0 for those that are not certain.
+    queries, weights : ndarray of shape (m,), default=None
+        Numbers of rows, in ascending order, and what their errors count instead of their weights; None for all.
+    squares : ndarray of shape (n,) or (m,), default=None
+        The errors of single rows, times what they count, are written to it; 0 for those that are not certain.
 
     Returns
     -------
     ErrorsOfMost
+        `rest` are places in `queries`.
 
     Notes
     -----
-    Takes O(n p) time, and 10 n bytes of memory.
+    Takes O(n p) time, for some rows O(log n) more for each, and 10 n bytes of memory or 9 m and n/10.
     """
     rows, compiled, g = Rows(*map(read_only, rows)), (0,) * PROFILES[kernel].code, float(g[0])
-    (p, n), n_sums = rows.Y.shape, 2 * n_moments.py_func(compiled)
-    edges, certain, calls = np.empty(2 * n, dtype=np.int32), np.empty(n, dtype=bool), _calls(n, _CALL)
-    run_blocks(lambda start, stop: find_edges(rows.Z[0], g, start, stop, edges), calls, n_threads)
+    left_out = LeftOut.of(rows, queries, weights)
+    (p, m), n, n_sums = left_out.Y.shape, len(rows.w), 2 * n_moments.py_func(compiled)
+    edges, certain, calls = np.empty(2 * m, dtype=np.int32), np.empty(m, dtype=bool), _calls(m, _CALL)
+
+    def look_up(start, stop):
+        if queries is None:
+            find_edges(rows.Z[0], g, start, stop, edges)
+        else:
+            find_edges_of_some(rows.Z[0], g, left_out.numbers, start, stop, edges)
+
+    run_blocks(look_up, calls, n_threads)
     edges.flags.writeable = False
     squares, sums = np.empty(0) if squares is None else squares, np.zeros((len(calls), 3))
     sizes = _sizes(n)
@@ -469,7 +620,7 @@ def squared_errors(kernel, rows, g, *, derivatives=Derivatives.NOTHING, squares=
             start, below = start + n // size, start
 
         def add(start, stop, output=output, runs=runs):
-            args = compiled, rows, output, g, edges, runs, roundings_in_core(n), start, stop
+            args = compiled, rows, left_out, output, g, edges, runs, roundings_in_core(n), start, stop
             add_errors(*args, np.empty((4, 1 + _FRINGE, n_sums)), squares, certain, sums[start // _CALL])
 
         run_blocks(add, calls, n_threads)
