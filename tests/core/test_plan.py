@@ -28,7 +28,7 @@ def test_the_choice_is_never_twice_as_slow_as_the_best(benchmark):
     assert slow == {}
 
 
-@pytest.mark.parametrize("forgotten", ["dense", "sliding", "window", "fast_gauss", "segments"])
+@pytest.mark.parametrize("forgotten", ["sliding", "window", "fast_gauss", "segments"])
 def test_the_table_tells_a_bad_choice_from_a_good_one(benchmark, forgotten):
     """Without one of these, the best of the others is more than twice as slow somewhere."""
     slowest = 1.0
