@@ -117,20 +117,22 @@ def leave_one_out(
     return error / weight, slope / weight
 
 
-def _errors_of_most(rows, g, kernel, nodes, squares, *, derivatives, in_order, **how):
+def _errors_of_most(rows, g, kernel, nodes, squares, queries=None, *, weights=None, derivatives, in_order, **how):
     """Squared errors of most rows, which is less than those of each of them; None where there is no such way."""
     if nodes is not None and derivatives != Derivatives.PAIRS:
         return errors_of_cells(nodes, g, derivatives=derivatives, rtol=how["rtol"])
     n_threads = how.pop("n_threads", 1)
-    if in_order and takes_segments(kernel, rows, g, derivatives=derivatives, **how):
-        return segment_errors(kernel, rows, g, derivatives=derivatives, squares=squares, n_threads=n_threads)
+    Zq = None if queries is None else rows.Z.T[queries]
+    if in_order and takes_segments(kernel, rows, g, Zq, derivatives=derivatives, **how):
+        some = {"queries": queries, "weights": weights}
+        return segment_errors(kernel, rows, g, derivatives=derivatives, squares=squares, n_threads=n_threads, **some)
     return None
 
 
 def squared_errors(sample, metric, kernel, queries, weights, *, empty, derivatives, **how):
     """The terms of `leave_one_out`, of some rows with weights of their own instead of those that the sample has.
 
-    Parameters as there, `queries` and `weights` of shape (m,).
+    Parameters as there, `queries`, in ascending order, and `weights` of shape (m,).
 
     Returns
     -------
@@ -139,9 +141,17 @@ def squared_errors(sample, metric, kernel, queries, weights, *, empty, derivativ
     slope : ndarray of shape (q,)
         Derivatives of their sum.
     """
-    how |= {"empty": empty, "derivatives": derivatives, "in_order": sample.X.shape[1] == 1}
-    parts = _errors_by_part(metric.rows(sample), metric.g, kernel, queries, weights, **how)
-    return np.concatenate([part.squares for part in parts]), sum(part.slope for part in parts)
+    how |= {"derivatives": derivatives, "in_order": sample.X.shape[1] == 1}
+    rows, squares, slope = metric.rows(sample), np.zeros(len(queries)), np.zeros(derivatives.count(len(metric.g)))
+    found = _errors_of_most(rows, metric.g, kernel, None, squares, queries, weights=weights, **how)
+    rest = np.arange(len(queries))
+    if found is not None:
+        slope, rest = found.slope, found.rest
+    if len(rest):
+        parts = _errors_by_part(rows, metric.g, kernel, queries[rest], weights[rest], empty=empty, **how)
+        squares[rest] = np.concatenate([part.squares for part in parts])
+        slope = slope + sum(part.slope for part in parts)
+    return squares, slope
 
 
 def _errors_by_part(rows, g, kernel, queries, weights=None, *, empty, derivatives, n_threads=1, **how):

@@ -38,7 +38,7 @@ from .._criterion import leave_one_out, squared_errors
 _LAMBDA = 20.0
 
 #: Shares of the rows that are asked one after the other.
-_SHARES = 0.1, 1.0
+_SHARES = 0.2, 1.0
 
 
 class _Draw(NamedTuple):
@@ -115,4 +115,8 @@ class Screen:
             difference, deviation, slope = self.compare(draw, metric, derivatives)
             if difference > math.sqrt(2 * _LAMBDA) * deviation + draw.margin:
                 return self.value + difference, slope
+            # So small a difference all of them will hardly be certain of.
+            last = self.draws[-1].margin
+            if difference < math.sqrt(2 * _LAMBDA * last / draw.margin) * deviation + last:
+                return None
         return None

@@ -171,9 +171,10 @@ class _Curve:
         # Next to the lowest, and between two that needed all rows, some will not do.
         if lowest in beside or (len(beside) > 1 and not any(point.worse for point in beside)):
             return None
-        if self._screen is None or self._screen[0] != lowest.t:
-            self._screen = lowest.t, self.objective.screen(math.exp(lowest.t) * self.shape, lowest.value)
-        return self.objective.certainly_worse(self._screen[1], h, derivatives)
+        # What is worse than another point is worse than the lowest, if not by as much.
+        if self._screen is None or self._screen.value - lowest.value > self._screen.draws[-1].margin / 4:
+            self._screen = self.objective.screen(math.exp(lowest.t) * self.shape, lowest.value)
+        return self.objective.certainly_worse(self._screen, h, derivatives)
 
     def on_grid(self, grid):
         """Roughly on all of a grid, those that are half an octave apart in one pass."""

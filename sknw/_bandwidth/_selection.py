@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._core import Derivatives, chosen_algorithm, takes_linear_time, takes_segments
+from .._core import Derivatives, chosen_algorithm, takes_linear_time
 from .._criterion import in_units, leave_one_out, leave_one_out_of_scales, penalized_fit
 from .._node_errors import nodes_of
 from .._pooling import Metric
@@ -195,7 +195,7 @@ class Objective:
     def screen(self, h, value):
         """What tells, at a bandwidth of which the criterion is known, other ones that are certainly worse."""
         self._begin()
-        return Screen(self.sample, self.kernel, self.rough, Metric.of(h, self.sample.X), value, ENOUGH // 3)
+        return Screen(self.sample, self.kernel, self.rough, Metric.of(h, self.sample.X), value, ENOUGH // 6)
 
     def certainly_worse(self, screen, h, derivatives):
         """The criterion, about, and its derivatives, if it is worse than that of a screen; None if it may not be."""
@@ -209,16 +209,11 @@ class Objective:
         """Whether some of the rows take less time than all of them."""
         if self.criterion != "loo" or self.queries is not None or not self.has_many_rows:
             return False
-        metric = Metric.of(h, self.sample.X)
-        return not self._goes_by_cells(metric) and not self._goes_by_segments(metric)
+        return not self._goes_by_cells(Metric.of(h, self.sample.X))
 
     def _goes_by_cells(self, metric):
         nodes = self._nodes_of(metric)
         return nodes is not None and nodes.levels_for(metric.g, 1.0) is not None
-
-    def _goes_by_segments(self, metric):
-        how = {name: self.rough[name] for name in ("algorithm", "rtol")}
-        return takes_segments(self.kernel, metric.rows(self.sample), metric.g, **how)
 
     def _takes_linear_time(self, metric):
         how = {name: self.rough[name] for name in ("algorithm", "rtol")}

@@ -29,8 +29,9 @@ ALGORITHMS = ("dense", "sliding", "window", "fast_gauss")
 # neighbours, and a product of a series.
 _START, _START_CELLS, _PER_QUERY, _PER_ROW, _PRODUCT = 1e4, 2e6, 320.0, 60.0, 0.25
 
-#: Of a row whose segment is shorter than its window, over how many rows that holds.
-_PER_SEGMENT = 500.0
+#: Of a row whose segment is shorter than its window, over how many rows that holds; of one of some rows that are far
+#: from each other, for each moment.
+_PER_SEGMENT, _PER_WINDOW = 500.0, 400.0
 
 #: Above this, squared distances are formed from products of matrices, if these have the digits that are asked for.
 _FEW_FEATURES = 18
@@ -156,8 +157,8 @@ def plan(kernel, rows, g, Zq, *, derivatives=Derivatives.NOTHING, algorithm="aut
     return min(candidates, key=lambda candidate: candidate.cost)
 
 
-def takes_segments(kernel, rows, g, *, derivatives=Derivatives.NOTHING, algorithm="dense", rtol=0.0):
-    """Whether the squared leave-one-out errors of all rows are to be added up by segments.
+def takes_segments(kernel, rows, g, Zq=None, *, derivatives=Derivatives.NOTHING, algorithm="dense", rtol=0.0):
+    """Whether the squared leave-one-out errors of all rows, or some at Zq, are to be added up by segments.
 
     In one feature, of rows in ascending order. With `rtol` 0 they are made of the exact sums of each row.
     """
@@ -172,11 +173,15 @@ def takes_segments(kernel, rows, g, *, derivatives=Derivatives.NOTHING, algorith
         return False
     from ._window import rows_in_reach
 
-    # The shorter segments are, the more of them there are, and the fewer rows can be certain.
-    per_segment = _PER_SEGMENT * (1 / rows_in_reach(kernel, rows, g, rows.Z.T, rtol=rtol)).mean()
-    sides = 1 + PROFILES[kernel].powers[0] % 2
-    cost = _START + n * (10 + p * (9 * sides * _moments(kernel) + per_segment))
-    return cost < plan(kernel, rows, g, None, derivatives=derivatives, rtol=rtol).cost
+    k = _moments(kernel)
+    if Zq is None:
+        # The shorter segments are, the more of them there are, and the fewer rows can be certain.
+        per_segment = _PER_SEGMENT * (1 / rows_in_reach(kernel, rows, g, rows.Z.T, rtol=rtol)).mean()
+        sides = 1 + PROFILES[kernel].powers[0] % 2
+        cost = _START + n * (10 + p * (9 * sides * k + per_segment))
+    else:
+        cost = 2 * _START + p * k * (n + _PER_WINDOW * len(Zq))
+    return cost < plan(kernel, rows, g, Zq, derivatives=derivatives, rtol=rtol).cost
 
 
 def _moments(kernel):
