@@ -21,7 +21,7 @@ from ._core import (
     takes_segments,
 )
 from ._node_errors import errors_of_cells, nodes_of
-from ._pooling import Metric, Sample, average, can_leave_out
+from ._pooling import Metric, Sample, as_slice, average, can_leave_out
 from ._validation import (
     ALGORITHM,
     BANDWIDTH,
@@ -169,7 +169,7 @@ def _errors_by_part(rows, g, kernel, queries, weights=None, *, empty, derivative
 
     def add_up(start, stop):
         part, options = own[start:stop], how | {"n_threads": n_threads}
-        Z = rows.Z.T[_as_slice(part)]
+        Z = rows.Z.T[as_slice(part)]
         state = neighbours.sums(start, min(stop, len(own))) if neighbours else None
         averages = average(kernel, rows, g, Z, part, empty=left_out(empty), state=state, **options | forward)
         w = None if weights is None else weights[start:stop]
@@ -244,7 +244,7 @@ def _errors(rows, own, averages, derivatives, n_threads, *, weights=None, backwa
 
     def add_up(start, stop):
         part = slice(start, stop)
-        mine = _as_slice(own[part])
+        mine = as_slice(own[part])
         w = rows.w[mine] if weights is None else weights[part]
         mass, dsums, slope = state.sums[part, 0], state.dsums[part], np.zeros(q)
         # Where no row is in reach, derivatives are 0; and so far out that nothing but rounding is left of them.
@@ -275,13 +275,6 @@ def _errors(rows, own, averages, derivatives, n_threads, *, weights=None, backwa
     run_blocks(add_up, in_cache(len(own)), n_threads)
     sums = [found[start] for start in sorted(found)]  # in this order, whatever that of the threads
     return _Errors(squares, *(sum(column) for column in zip(*sums, strict=True)), adjoints)
-
-
-def _as_slice(numbers):
-    """Numbers that count up as a slice, of which an array is a view; others as they are."""
-    if len(numbers) and (numbers[1:] - numbers[:-1] == 1).all():
-        return slice(numbers[0], numbers[-1] + 1)
-    return numbers
 
 
 def _parts(rows, queries, step):

@@ -58,21 +58,19 @@ class Sample(NamedTuple):
         """From data as given: X of shape (n, d), y of shape (n, p), w of shape (n,), not negative, not all zero."""
         given = np.flatnonzero(w > 0)
         if X.shape[1] <= MOST_FEATURES_IN_ORDER:
-            given = given[spatial_order(X[given].T)]
-        X, y, w = np.asfortranarray(X[given]), y[given], w[given]
-        center = 0.5 * y.min(axis=0) + 0.5 * y.max(axis=0)
-        y = y - center
-        unit, weight_unit = _power_of_two(np.abs(y).max()), _power_of_two(w.max())
-        return cls(
-            given,
-            read_only(X.T).T,
-            read_only((y / unit).T),
-            read_only(w / weight_unit),
-            read_only(np.maximum(w - 1, 0) / weight_unit),
-            center,
-            unit,
-            weight_unit,
-        )
+            order = spatial_order((X if len(given) == len(X) else X[given]).T)
+            given = given[order]
+        # In place: of very many rows, to write to new memory takes longer than all arithmetic.
+        X, Y, w = np.asfortranarray(X[given]), np.array(y[given].T, order="C"), w[given].astype(np.float64)
+        center = 0.5 * Y.min(axis=1) + 0.5 * Y.max(axis=1)
+        Y -= center[:, None]
+        unit, weight_unit = _power_of_two(max(Y.max(), -Y.min())), _power_of_two(w.max())
+        Y /= unit
+        w_rest = w - 1
+        np.maximum(w_rest, 0, out=w_rest)
+        w_rest /= weight_unit
+        w /= weight_unit
+        return cls(given, read_only(X.T).T, *map(read_only, (Y, w, w_rest)), center, unit, weight_unit)
 
     @property
     def n_observations(self):
@@ -208,7 +206,8 @@ def average(kernel, rows, g, Zq, own=None, *, empty="nearest", derivatives=Deriv
     Averages
     """
     if not len(g):  # every row has the same weight
-        state = State.empty(len(Zq), len(rows.Y), derivatives.count(0))
+        m, p = len(Zq), len(rows.Y)
+        state = State(np.broadcast_to(np.inf, m), np.broadcast_to(0.0, (m, 1 + p)), np.empty((m, 0, 1 + p)))
         return Averages(_means(None, rows, g, Zq, own, how), np.zeros(len(Zq), dtype=bool), state)
     if state is None:
         state = kernel_sums(kernel, rows, g, Zq, own, derivatives=derivatives, **how)
@@ -299,22 +298,37 @@ def _means(kernel, rows, g, Zq, own, how):
             again = kernel_sums(kernel, rows, g, Zq, None if own is None else own[lost], **how)
             state.sums[lost] = again.sums
         return state.sums[:, 1:] / state.sums[:, :1]
-    mass, moments = rows.w.sum(), (rows.w * rows.Y).sum(axis=1)
+    out, everyone = np.empty((len(rows.Y), len(Zq))).T, in_cache(len(rows.w))
+    mass = rows.w.sum()
+    moments = sum((rows.w[start:stop] * rows.Y[:, start:stop]).sum(axis=1) for start, stop in everyone)
     if own is None:
-        return np.repeat(moments[None] / mass, len(Zq), axis=0)
-    out = np.empty((len(rows.Y), len(own)))
-    v = np.where(own >= 0, rows.w[own] - rows.w_rest[own], 0.0)
-    # Where no less stays than goes, a difference is as good as a sum, |y| being bounded; at most one row is heavier.
-    rest = mass - v
-    heavy = np.flatnonzero(v > rest)
-    rest[heavy] = mass
-    for c, y in enumerate(rows.Y):
-        out[c] = (moments[c] - v * y[own]) / rest
-    for i in heavy:
-        w = rows.w.copy()
-        w[own[i]] = rows.w_rest[own[i]]
-        out[:, i] = (w * rows.Y).sum(axis=1) / w.sum()
-    return out.T
+        out[:] = moments / mass
+        return out
+
+    def leave_out(start, stop):
+        part = own[start:stop]
+        mine = as_slice(part)
+        v = np.where(part >= 0, rows.w[mine] - rows.w_rest[mine], 0.0)
+        # Where no less stays than goes, a difference is as good as a sum, |y| being bounded; at most one is heavier.
+        rest = mass - v
+        heavy = np.flatnonzero(v > rest)
+        rest[heavy] = mass
+        for c, y in enumerate(rows.Y):
+            out[start:stop, c] = (moments[c] - v * y[mine]) / rest
+        for i in heavy:
+            w = rows.w.copy()
+            w[part[i]] = rows.w_rest[part[i]]
+            out[start + i] = (w * rows.Y).sum(axis=1) / w.sum()
+
+    run_blocks(leave_out, in_cache(len(own)), how.get("n_threads", 1))
+    return out
+
+
+def as_slice(numbers):
+    """Numbers that count up as a slice, of which an array is a view; others as they are."""
+    if len(numbers) and numbers[0] >= 0 and (numbers[1:] - numbers[:-1] == 1).all():
+        return slice(numbers[0], numbers[-1] + 1)
+    return numbers
 
 
 def _weights(kernel, rows, g, Zq, own, how):

@@ -89,12 +89,14 @@ class Screen:
         leave_one_out(sample, metric, kernel, squares=squares, **how)
         self._weight, total = sample.w.sum(), squares.sum()
         shares = squares / total if total > 0 else np.zeros(n)
+        shares += 1 / n
         lots = np.random.default_rng(0).uniform(size=n)
+        lots /= shares
         self.draws = []
         for share in _SHARES:
-            chances = np.minimum(1.0, 0.5 * share * n_rows * (shares + 1 / n))
-            rows = np.flatnonzero(lots < chances)
-            chances, margin = chances[rows], _LAMBDA * (2 * value / (share * n_rows))
+            m = share * n_rows
+            rows = np.flatnonzero(lots < 0.5 * m)
+            chances, margin = np.minimum(1.0, 0.5 * m * shares[rows]), _LAMBDA * (2 * value / m)
             self.draws.append(_Draw(rows, sample.w[rows] / chances, 1 - chances, squares[rows] / chances, margin))
 
     def compare(self, draw, metric, derivatives):

@@ -27,8 +27,9 @@ _TIE = 1e-12
 
 
 #: Of very many rows, the logarithm of the bandwidth is found to this precision by second derivatives, without them to
-#: that; the slope of an error with many small kinks has no root that is known better.
-_NEAR, _NEAR_KINKS = 1e-5, 1e-4
+#: that, or as far as it matters: until the error cannot fall by more than this share of what there is to gain. For the
+#: slope of an error with many small kinks has many roots beside each other.
+_NEAR, _NEAR_KINKS, _NO_GAIN = 1e-5, 1e-4, 1e-9
 
 
 class _Point(NamedTuple):
@@ -121,7 +122,7 @@ def _explore(curve, everyone):
         curve.notes = (f"bandwidths were compared by the errors of {rows}: there may be a lower minimum",)
     elif curve.smooth or callable(kernel):
         _subdivide(curve, everyone)
-    _refine(curve, kernel)
+    _refine(curve, kernel, everyone)
 
 
 class _Curve:
@@ -249,9 +250,10 @@ def _neighbors(metric, sample, kernel, how):
     """The places that hold rows, in units of the reference shape, and how far each is from the nearest other one."""
     Z = metric.coordinates(sample.X) * metric.g
     if Z.shape[1] == 1:
-        Z = np.unique(Z)
-        gaps = np.diff(Z)
-        return Z[:, None], np.minimum(np.append(np.inf, gaps), np.append(gaps, np.inf))
+        z = Z[:, 0] if sample.X.shape[1] == 1 else np.sort(Z[:, 0])  # in ascending order anyway if it is the only one
+        gaps = np.diff(z)
+        z, gaps = z[np.append(True, gaps > 0)], gaps[gaps > 0]
+        return z[:, None], np.minimum(np.append(np.inf, gaps), np.append(gaps, np.inf))
     order = np.lexsort(Z.T)
     Z = Z[order]
     Z = Z[np.append(True, (Z[1:] != Z[:-1]).any(axis=1))]
@@ -339,7 +341,7 @@ def _subdivide(curve, everyone, most=400):
         intervals = halves
 
 
-def _refine(curve, kernel, most=8):
+def _refine(curve, kernel, everyone, most=8):
     """Find the minima in the most promising intervals."""
     ordered = curve.ordered()
     lowest = min(ordered, key=lambda point: point.value)
@@ -364,7 +366,7 @@ def _refine(curve, kernel, most=8):
         elif curve.smooth:
             a, b = _bracket(curve, a, b, start) if a.rough or b.rough else (a, b)
             if a.slope < 0 < b.slope:
-                brentq(lambda t: curve(t).slope, a.t, b.t, xtol=_NEAR_KINKS if many else 1e-9)
+                _find_root(curve, a, b, _NO_GAIN * (everyone - min(a.value, b.value)) if many else 0.0)
         else:
             minimize_scalar(lambda t: curve(t).value, bounds=(a.t, b.t), method="bounded", options={"xatol": 1e-9})
     # The lowest of the grid may be at an end, or at a kink. Estimates from a part of the rows are not compared with
@@ -402,6 +404,19 @@ def _newton(curve, a, b, t, precision):
         if abs(step) < precision or high - low < precision:
             return
         t = t + step if low < t + step < high else 0.5 * (low + high)
+
+
+def _find_root(curve, a, b, no_gain):
+    """Find the root of the slope between two points; or where the criterion falls by no more than that up to there."""
+    low, high = a.t, b.t
+
+    def slope(t):
+        nonlocal low, high
+        point = curve(t)
+        low, high = (max(low, t), high) if point.slope < 0 else (low, min(high, t))
+        return point.slope if abs(point.slope) * (high - low) > no_gain else 0.0
+
+    brentq(slope, a.t, b.t, xtol=_NEAR_KINKS if no_gain > 0 else 1e-9)
 
 
 def _bracket(curve, a, b, t):
@@ -456,7 +471,7 @@ def _widest_of_best(curve, everyone):
         return ordered[i]
     # At a minimum that is not a plateau, this step costs the curvature times 5e-9.
     step = 1e-4
-    if ordered[i].bend * step**2 / 2 > 10 * _TIE * level:
+    if max(ordered[i].slope * step, ordered[i].bend * step**2 / 2) > 10 * _TIE * level:
         return ordered[i]
     low, high = ordered[i], curve(ordered[i].t + step)
     if high.value < (1 - _TIE) * low.value:  # a minimum that is known roughly
