@@ -251,9 +251,11 @@ def _neighbors(metric, sample, kernel, how):
     Z = metric.coordinates(sample.X) * metric.g
     if Z.shape[1] == 1:
         z = Z[:, 0] if sample.X.shape[1] == 1 else np.sort(Z[:, 0])  # in ascending order anyway if it is the only one
-        gaps = np.diff(z)
-        z, gaps = z[np.append(True, gaps > 0)], gaps[gaps > 0]
-        return z[:, None], np.minimum(np.append(np.inf, gaps), np.append(gaps, np.inf))
+        if (z[1:] == z[:-1]).any():
+            z = z[np.append(True, z[1:] > z[:-1])]
+        gaps = np.full(len(z) + 1, np.inf)
+        np.subtract(z[1:], z[:-1], out=gaps[1:-1])
+        return z[:, None], np.minimum(gaps[1:], gaps[:-1])
     order = np.lexsort(Z.T)
     Z = Z[order]
     Z = Z[np.append(True, (Z[1:] != Z[:-1]).any(axis=1))]
