@@ -171,8 +171,7 @@ class Neighbours:
         self.kernel = kernel
         self._compiled = (0,) * (NEAREST if kernel == "nearest" else PROFILES[kernel]).code
         self._rows, self._g, self._n_derivatives = Rows(*map(read_only, rows)), float(g[0]), derivatives.count(1)
-        forever = kernel != "nearest" and not math.isfinite(PROFILES[kernel].reach)
-        self._log_share = log_of_share(rows, rtol) if forever else 0.0
+        self._log_share = log_of_share(kernel, rows, rtol)
 
     def sums(self, first, last, n_threads=1):
         """State of the rows from `first` to before `last`.

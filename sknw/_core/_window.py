@@ -385,7 +385,7 @@ def window_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHIN
     if d > 1:
         tiles = Boxes(rows.Z, rows.Z).groups(_TILE)
         boxes = [tiles, tiles.groups(_GROUP)]
-    log_share = log_of_share(rows, rtol)
+    log_share = log_of_share(kernel, rows, rtol)
     compiled = (0,) * (NEAREST if kernel == "nearest" else PROFILES[kernel]).code
     state, counts = State.empty(m, p, q), np.zeros(m, np.int64)
 
@@ -406,8 +406,13 @@ def window_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHIN
     return State(*(a[back] for a in state))
 
 
-def log_of_share(rows, rtol):
-    """The logarithm of the sum of all weights over the share of a query's mass that may be neglected."""
+def log_of_share(kernel, rows, rtol):
+    """The logarithm of the sum of all weights over the share of a query's mass that may be neglected.
+
+    Of kernels that vanish it is not asked for.
+    """
+    if kernel == "nearest" or math.isfinite(PROFILES[kernel].reach):
+        return 0.0
     with np.errstate(divide="ignore"):
         return float(np.log(rows.w.sum()) - np.log(rtol))
 
