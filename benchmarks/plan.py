@@ -1,7 +1,7 @@
 """Is the algorithm that is chosen the fastest one? Times of all that apply, on a grid of problems.
 
-There are two tasks: the sums of all rows, with derivatives, and their leave-one-out error, of which some kernels have
-"segments" as one more algorithm.
+There are three tasks: the sums of all rows, with derivatives, their leave-one-out error, and the squared errors of two
+thousand of them, for both of which some kernels have "segments" as one more algorithm.
 
 The model in `_plan.py` estimates the time of one thread, so that is what is measured: processor time, which others on
 the same machine hardly change. A line for each problem: what was chosen, the times, and how much slower the choice is
@@ -27,7 +27,7 @@ import numpy as np
 from sknw._core import ALGORITHMS, Derivatives, Rows, check_applies, kernel_sums, read_only, spatial_order
 from sknw._core._plan import plan, takes_segments
 from sknw._core._window import expected_pairs
-from sknw._criterion import leave_one_out
+from sknw._criterion import leave_one_out, squared_errors
 from sknw._pooling import Metric, Sample
 
 FORGIVEN = 2e-3
@@ -36,15 +36,18 @@ TABLE = Path(__file__).parents[1] / "tests" / "core" / "plan_times.csv"
 
 ROWS, BANDWIDTHS = (500, 5000, 50_000, 200_000), (1e-4, 1e-3, 0.01, 0.1, 1.0)
 
+POLYNOMIALS = ("tophat", "linear", "epanechnikov", "tricube")
+
 #: Task, kernel, features, rows, bandwidth in standard deviations.
 GRID = [
     *itertools.product(
         ("sums",), ("gaussian", "exponential", "epanechnikov", "tricube"), (1, 2, 3, 5), ROWS, BANDWIDTHS
     ),
-    *itertools.product(("errors",), ("tophat", "linear", "epanechnikov", "tricube"), (1,), ROWS, (1e-5, *BANDWIDTHS)),
+    *itertools.product(("errors",), POLYNOMIALS, (1,), ROWS, (1e-5, *BANDWIDTHS)),
+    *itertools.product(("some errors",), POLYNOMIALS, (1,), (20_000, 200_000), (1e-5, *BANDWIDTHS)),
 ]
 
-TASKS = ("sums", "errors")
+TASKS = ("sums", "errors", "some errors")
 
 #: What may be chosen.
 WAYS = (*ALGORITHMS, "segments")
@@ -61,12 +64,18 @@ def make_rows(n, d):
     return X, Rows(*map(read_only, (X.T, rng.uniform(-1, 1, size=(1, n)), np.ones(n), np.zeros(n))))
 
 
+def some_of(n):
+    """Numbers of some rows."""
+    return np.arange(0, n, n // 2000)
+
+
 def choose(task, kernel, d, n, h):
     """What is chosen for a problem."""
     rows, g = make_rows(n, d)[1], np.full(d, 1 / h)
-    if task == "errors" and takes_segments(kernel, rows, g, algorithm="auto", **OPTIONS):
+    Zq = rows.Z.T[some_of(n)] if task == "some errors" else None
+    if task != "sums" and takes_segments(kernel, rows, g, Zq, algorithm="auto", **OPTIONS):
         return "segments"
-    return plan(kernel, rows, g, None, **OPTIONS).algorithm
+    return plan(kernel, rows, g, Zq, **OPTIONS).algorithm
 
 
 def solver(way, task, kernel, d, n, h):
@@ -79,8 +88,10 @@ def solver(way, task, kernel, d, n, h):
     how = {**OPTIONS, "algorithm": "sliding" if way == "segments" else way, "empty": "nearest"}
     how["rtol"] = 0.0 if way == "sliding" else how["rtol"]
     sample = Sample.of(X, rows.Y.T, rows.w)
-    metric = Metric.of(h, sample.X)
-    return lambda few=None: leave_one_out(sample, metric, kernel, queries=own[:few] if few else None, **how)
+    args, some = (sample, Metric.of(h, sample.X), kernel), some_of(n)
+    if task == "some errors":
+        return lambda few=n: squared_errors(*args, some[:few], np.ones(len(some[:few])), **how)
+    return lambda few=None: leave_one_out(*args, queries=own[:few] if few else None, **how)
 
 
 def seconds(expected, kernel, rows, g):
@@ -94,7 +105,7 @@ def measure(problem, patience):
     """Seconds that each way takes, of those that apply and are expected to take no longer than that."""
     (task, kernel, d, n, h), times = problem, {}
     rows, g = make_rows(n, d)[1], np.full(d, 1 / h)
-    for way in WAYS if task == "errors" else ALGORITHMS:
+    for way in ALGORITHMS if task == "sums" else WAYS:
         algorithm = "sliding" if way == "segments" else way
         try:
             check_applies(algorithm, kernel, d)

@@ -19,7 +19,7 @@ def benchmark():
 
 def test_the_choice_is_never_twice_as_slow_as_the_best(benchmark):
     table = list(benchmark.read())
-    assert collections.Counter(task for (task, *_), _ in table) == {"sums": 300, "errors": 96}
+    assert collections.Counter(task for (task, *_), _ in table) == {"sums": 300, "errors": 96, "some errors": 48}
     slow = {
         problem: (chosen, times)
         for problem, times in table

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from sknw._core import PROFILES, Derivatives, Rows, kernel_sums, read_only, takes_segments
 from sknw._core import _segments as segments_module
-from sknw._core._segments import find_edges, squared_errors
+from sknw._core._segments import find_edges, find_edges_of_some, squared_errors
 
 KERNELS = [name for name, profile in PROFILES.items() if profile.powers]
 
@@ -58,15 +58,18 @@ def dense_errors(kernel, rows, g):
     return (residuals**2).mean(axis=1), (2 * residuals * slope).mean(axis=1), mass
 
 
-def check(kernel, rows, g, n_threads=1):
-    """All that is certain is right; returns the numbers of the rows that are not."""
-    squares = np.empty(len(rows.w))
-    found = squared_errors(kernel, rows, g, derivatives=Derivatives.SCALE, squares=squares, n_threads=n_threads)
+def check(kernel, rows, g, n_threads=1, some=None, v=None):
+    """All that is certain is right; returns the numbers of the rows that are not, and masses."""
+    m = len(rows.w if some is None else some)
+    squares, how = np.empty(m), {"derivatives": Derivatives.SCALE, "n_threads": n_threads}
+    found = squared_errors(kernel, rows, g, queries=some, weights=v, squares=squares, **how)
     expected, slopes, mass = dense_errors(kernel, rows, g)
-    certain = np.ones(len(rows.w), dtype=bool)
+    if some is not None:
+        expected, slopes, mass = expected[some], slopes[some], mass[some]
+    certain = np.ones(m, dtype=bool)
     certain[found.rest] = False
     assert not squares[found.rest].any()
-    w, n = rows.w[certain], len(rows.w)
+    w, n = (rows.w if some is None else v)[certain], len(rows.w)
     wrong = np.abs(squares[certain] - w * expected[certain])
     # That of the square is twice the error, at most 2, times what the prediction is wrong by.
     assert (wrong <= 4 * PROMISE * w + np.finfo(float).tiny).all()
@@ -96,6 +99,33 @@ def test_what_is_certain_is_right(rng, kernel, design, weights):
             assert not np.setdiff1d(np.flatnonzero(mass == 0), rest).size
             if design == "uniform" and weights == "one" and h > 0.1:
                 assert len(rest) == 0
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("weights", ["one", "mixed", "decades"])
+def test_some_rows(rng, kernel, design, weights):
+    """Each with a window of its own, that need not be like its neighbour's, and with another weight for its error."""
+    rows = make_rows(rng, DESIGNS[design](rng, 3000), weights, p=2)
+    z = rows.Z[0]
+    for m in (1, 5, 400):
+        some = np.sort(rng.choice(len(z), m, replace=False))
+        for h in np.quantile(np.abs(z - rng.permutation(z)), [0.002, 0.3, 0.99]) * 1.0000001:
+            if h > 0:
+                rest, mass = check(kernel, rows, np.array([1 / h]), some=some, v=rng.uniform(0.1, 9, size=m))
+                assert not np.setdiff1d(np.flatnonzero(mass == 0), rest).size
+                if design == "uniform" and weights == "one" and h > 0.1:
+                    assert len(rest) == 0
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_edges_of_some_windows(rng, kernel):
+    """At both ends of the rows, and where runs begin and end."""
+    n = 2100
+    rows = make_rows(rng, rng.uniform(size=n))
+    some = np.array([0, 1, 127, 128, 129, 255, 256, 1023, 1024, 1025, 2047, 2048, n - 2, n - 1])
+    for h in (1e-3, 0.03, 0.2, 0.6, 3.0):
+        check(kernel, rows, np.array([1 / h]), some=some, v=np.ones(len(some)), n_threads=2)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -184,6 +214,10 @@ def test_edges_of_windows(rng, step):
                 reached = np.abs(x[:, None] - x) * (1 / h) <= 1
                 assert_array_equal(edges[:n], reached.argmax(axis=1))
                 assert_array_equal(edges[n:], n - reached[:, ::-1].argmax(axis=1))
+                some = np.arange(0, n, step)
+                of_some = np.full(2 * len(some), -1, dtype=np.int32)
+                find_edges_of_some(read_only(x), 1 / h, read_only(some, np.int64), 0, len(some), of_some)
+                assert_array_equal(of_some, np.append(edges[some], edges[n + some]))
 
 
 def test_any_number_of_threads_gives_the_same_bits(rng):
@@ -209,10 +243,28 @@ def test_memory(rng):
     assert peak < 1.2 * (9 * n + runs + fringes) + 2**16
 
 
+def test_memory_for_some_rows(rng):
+    """Nothing for each of the others but moments of runs."""
+    n, m = 500_000, 1000
+    rows = make_rows(rng, rng.uniform(size=n))
+    args, some = ("triweight", rows, np.array([10.0])), {"queries": np.arange(0, n, n // m), "weights": np.ones(m)}
+    squared_errors(*args, **some)
+    tracemalloc.start()
+    squared_errors(*args, **some)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    runs, fringes, left_out = n / 128 * 8 / 7 * 15 * 8, 2 * 513 * 14 * 8, m * (9 + 5 * 8)
+    assert peak < 1.2 * (left_out + runs + fringes) + 2**16
+
+
 def test_where_segments_are_taken(rng):
     rows = make_rows(rng, rng.uniform(size=20_000))
     how = {"algorithm": "auto", "rtol": 1e-10}
     narrow, wide = np.array([1e5]), np.array([50.0])
+    few, many = rows.Z.T[::100], rows.Z.T[::2]
+    assert takes_segments("epanechnikov", rows, wide / 10, few, **how)  # whatever a window holds
+    assert not takes_segments("epanechnikov", rows, narrow, few, **how)
+    assert not takes_segments("epanechnikov", rows, wide, many, **how)  # which slide
     skewed = rows._replace(Z=np.exp(60 * rng.normal(size=(1, 20_000))))
     skewed.Z.sort()
     assert not takes_segments("epanechnikov", skewed, 1 / np.quantile(skewed.Z, [0.1]), **how)  # a few hold very many
