@@ -196,6 +196,30 @@ def test_the_bound(rng, kernel, below, above, farthest):
     assert_allclose((n - 1) * many**degree * 1e-11, n * terms * roundings * 2**-53, rtol=0.01)
 
 
+@pytest.mark.parametrize(("kernel", "a", "b"), [("linear", 1, 1), ("tricube", 3, 3)])
+@pytest.mark.parametrize("n_lone", [1, 60])
+@pytest.mark.parametrize("is_below", [True, False])
+def test_the_bound_of_sides(rng, kernel, a, b, n_lone, is_below):
+    """The same where rows below and above are summed up apart, and one of the two has a run.
+
+    That has a row next to the lone ones, which is further from what the run is about, and as light as these.
+    """
+    n, light = 256, 1e-9
+    y = read_only(rng.uniform(-1, 1, size=(1, n)))
+    few, many = 1e-9, 0.9  # 1 - u^b
+    while many / few > 1.001:
+        rest = np.sqrt(few * many)
+        u = (1 - rest) ** (1 / b)
+        run, others = np.append(1e-9, np.full(127, u)), np.full(128 - n_lone, -u)
+        z = np.sort(np.concatenate([run, np.zeros(n_lone), others]) * (-1 if is_below else 1))
+        w = np.where(np.abs(z) < 0.1, light, 1.0)
+        rows = Rows(*map(read_only, (z[None], y, w, np.zeros(n))))
+        found = squared_errors(kernel, rows, np.array([1.0]))
+        few, many = (few, rest) if not np.isin(np.flatnonzero(z == 0), found.rest).any() else (rest, many)
+    terms, roundings, heavy = (1 + (2 * u) ** b) ** a, 54 + n_lone + 256, w[w == 1].sum()
+    assert_allclose(heavy * many**a * 1e-11, heavy * terms * roundings * 2**-53, rtol=0.01)
+
+
 def test_roundings():
     """A term is one of 128 at each end of a core, or of a run, which is moved and added up on each level."""
     assert segments_module.roundings_in_core(100) == 256
