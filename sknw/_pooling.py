@@ -19,6 +19,7 @@ from ._core import (
     read_only,
     run_blocks,
     spatial_order,
+    times_matrix,
 )
 
 
@@ -161,13 +162,7 @@ class Metric(NamedTuple):
                 return np.clip(np.ldexp(Z, self.exponents), -largest, largest)
         if self.G is None:
             return Z
-        Z = Z - self.origin
-        out = np.zeros_like(Z)
-        with np.errstate(over="ignore", invalid="ignore"):
-            for k, column in enumerate(
-                self.G.T
-            ):  # not a matrix product, whose rounding may depend on the number of rows
-                out += Z[:, k, None] * column
+        out = times_matrix(Z - self.origin, self.G.T)
         if not np.isfinite(out).all():
             raise ValueError("X divided by the bandwidth matrix overflows; use a wider bandwidth or rescale X.")
         return out

@@ -18,6 +18,7 @@ from ._core import (
     kernel_weights,
     pull_back,
     segment_errors,
+    times_matrix,
 )
 
 #: As many rows as give every algorithm something to do.
@@ -87,12 +88,19 @@ def _compile(d, kernel):
         kernel_weights(name, rows, g, X[few])
     if d == 1 and PROFILES[kernel].powers:
         segment_errors(kernel, rows, g)
-    own = np.arange(_ROWS)[few]
+        segment_errors(kernel, rows, g, queries=np.arange(64), weights=np.ones(64))
+    times_matrix(X, np.eye(d))
+    everyone = np.arange(_ROWS)
+    own = everyone[few]
     if kernel == "gaussian":  # moments at nodes, queries that its own loops leave to others, and float32
         Nodes.of(rows)
         for derivatives in (Derivatives.SCALE, Derivatives.CURVATURE, Derivatives.FEATURES):
             kernel_sums(kernel, rows, g, X[few], own, derivatives=derivatives)
         kernel_sums(kernel, rows, g, X[few], own, rtol=1e-10, single=True)
+        wide = g / d  # or else nobody is near in many features
+        shift = kernel_sums(kernel, rows, wide, X, everyone, rtol=1e-10).shift
+        how = {"derivatives": Derivatives.FEATURES, "rtol": 1e-10}
+        pull_back(kernel, rows, wide, X, everyone, shift, np.ones((_ROWS, 2)), **how)
     kernel_sums_of_scales(kernel, rows, g, X[few], own, places=[0, 1])
     for derivatives in (derivatives for derivatives in every if derivatives.by_coordinate):
         pull_back(kernel, rows, g, X[few], own, np.zeros(64), np.ones((64, 2)), derivatives=derivatives, rtol=1e-10)

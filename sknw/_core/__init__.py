@@ -6,7 +6,9 @@ Nothing here knows a parameter of the estimator, a warning, or scikit-learn, and
     pull_back, segment_errors
         |-- plan                  _plan.py        which algorithm
         |-- dense                 _dense.py       every pair, any kernel
-        |     |-- Gaussian          _gaussian.py  in fewer operations, by matrix products in many features, in float32
+        |     |-- Gaussian          _gaussian.py  in fewer operations, by matrix products in many features, in float32;
+        |     |                                   of _coordinates.py
+        |     |     +-- all rows      _pairs.py   each without itself: every pair once
         |     |-- bandwidths        _scales.py    many at once
         |     +-- gradients         _reverse.py   by reverse mode: matrices, many features
         |-- sliding               _sliding.py     one feature: sums that move with the query, as moments (_moments.py)
@@ -41,6 +43,7 @@ from ._sums import (
     pull_back,
     segment_errors,
     takes_linear_time,
+    times_matrix,
 )
 from ._threads import available_threads, in_cache, one_thread_for_blas, run_blocks
 
@@ -79,5 +82,6 @@ __all__ = [
     "spatial_order",
     "takes_linear_time",
     "takes_segments",
+    "times_matrix",
     "widest",
 ]

@@ -1,165 +1,36 @@
 r"""The Gaussian over every pair: what most sums are, in as few operations as there can be.
 
-Coordinates are centred in the middle of the rows and scaled before they are subtracted, once per block of queries and
-tile of rows, so that the Gaussian is :math:`2^{-s}`, and sums are relative to s = 0:
-
-.. math:: s = |a - b|^2, \qquad a = (z_q - c)\, g\, r, \quad b = (z - c)\, g\, r, \quad r^2 = \tfrac12 \log_2 e
-
-In many features s follows from products of matrices, :math:`|a|^2 + |b|^2 - 2\, a \cdot b`.
-
-The price is digits, in units of the unit roundoff u and of bandwidths. Coordinates are wrong by 2u of themselves, and b
-is no larger than a and their distance, so that s is wrong by :math:`8 u \sqrt s |a|` besides the rounding of
-differences; by products, inner ones are wrong by :math:`d u |a| |b|`, squares by d u of themselves, and three more
-roundings put them together, :math:`(2 d + 12)\, u\, (|a|^2 + |b|^2)` in all, whatever the order of their sums. A weight
-is wrong by half of that, relative to itself. Products are taken where that is no more than `rtol`, differences
-elsewhere. Queries that are too far from the middle for these, and those so far from all rows that sums would leave the
-range of the numbers, are left to `_dense.py`.
+Coordinates are those of `_coordinates.py`. Queries that are too far from the middle for these, and those so far from
+all rows that sums would leave the range of the numbers, are left to `_dense.py`.
 
 In float32 the loops have twice as many lanes and fewer terms; sums are float64 all the same.
 """
 
 import contextlib
 import math
-from typing import NamedTuple
 
 import numpy as np
 
+from ._coordinates import (
+    DOUBLE,
+    FARTHEST,
+    SINGLE,
+    SINGLE_RTOL,
+    UNIT,
+    Block,
+    distances_from_products,
+    middle_of_rows,
+    most_for_products,
+)
 from ._dense import add_moments, add_scaled, copy, squared_distances
 from ._jit import as_in, bits, half_to_the, jit, jit_entry, jit_sum, not_inlined, number, overload_jit, wide_vectors
+from ._pairs import add_all_pairs, are_all
 from ._processor import aligned, tile_width
 from ._rows import Derivatives, State, read_only
 from ._threads import one_thread_for_blas, run_blocks
 
-#: The Gaussian exp(-s/2) is 2**(-_UNIT s).
-_UNIT = 0.5 * math.log2(math.e)
-
-#: Scaled coordinates are cut there: their squares are finite, and so far away no weight is left to multiply them.
-_FARTHEST = 1e15
-
 #: Squared distance of a row that is left out. Its weight is zero, and so must be its product with the distance.
 _OUT = 1e30
-
-
-class _Precision(NamedTuple):
-    """What one type of floating-point numbers can do.
-
-    Attributes
-    ----------
-    dtype : type
-    roundoff : float
-    farthest : float
-        Least distance of a query to a row, squared, beyond which it is left to `_dense.py`.
-    least : float
-        The least power: rows that are farther have it, too.
-    """
-
-    dtype: type
-    roundoff: float
-    farthest: float
-    least: float
-
-    def widest(self, rtol):
-        """How far queries may be from the middle: no farther than `rtol` allows.
-
-        Distances that count are the least one, and what softmax weights add to it on average: twice the logarithm of
-        the sum of the weights over that of the nearest row, below 100 for up to 20 decades of it.
-        """
-        return rtol / (4 * self.roundoff * math.sqrt(self.farthest + 100))
-
-
-DOUBLE = _Precision(np.float64, 2.0**-53, 800.0, 2.0**-1021)
-SINGLE = _Precision(np.float32, 2.0**-24, 100.0, 2.0**-125)
-
-#: What a weight may be wrong by in float32, relative to itself, besides the rounding of differences.
-SINGLE_RTOL = 1e-4
-
-
-def most_for_products(d, rtol, roundoff=DOUBLE.roundoff):
-    """How much two squares may add up to for weights that follow from their inner product to be right to `rtol`."""
-    return rtol / ((d + 6) * roundoff)
-
-
-def _cut(coordinates):
-    """Bring coordinates back to where their squares are numbers."""
-    return np.clip(coordinates, -_FARTHEST, _FARTHEST, out=coordinates)
-
-
-def middle(Z):
-    """A place amid some points: of each coordinate one that is neither high nor low among them."""
-    return np.partition(Z, len(Z) // 2, axis=0)[len(Z) // 2]
-
-
-class Block:
-    """A block of queries in centred and scaled coordinates, and the tiles of rows that it meets.
-
-    Parameters
-    ----------
-    Zq : ndarray of shape (m, d)
-    rows : Rows
-    origin, g : ndarray of shape (d,)
-        Middle, and factor of each feature.
-    dtype : type, default=np.float64
-
-    Attributes
-    ----------
-    A : ndarray of shape (m, d)
-        The queries.
-    squares : ndarray of shape (m,)
-        Their squared distances to the middle.
-    """
-
-    def __init__(self, Zq, rows, origin, g, dtype=np.float64):
-        self.rows, self.origin, self.g, self.dtype = rows, origin, g, dtype
-        A = _cut(self._scale(np.ascontiguousarray(Zq), origin, g))
-        self.squares = np.einsum("ik,ik->i", A, A)
-        self.A = A.astype(dtype, copy=False)
-
-    @staticmethod
-    def _scale(Z, origin, g, out=None):
-        with np.errstate(over="ignore", invalid="ignore"):
-            out = np.subtract(Z, origin, out=out)
-            return np.multiply(out, g, out=out)
-
-    def tiles(self, width):
-        """Yield each tile: start, stop, coordinates of shape (d, stop - start), their squares.
-
-        The arrays of a tile are used again for the next one.
-        """
-        n, d = len(self.rows.w), self.A.shape[1]
-        before = None
-        for start in range(0, n, width):
-            stop = min(start + width, n)
-            if stop - start != before:  # at the first tile, and perhaps at the last
-                before = stop - start
-                wide = aligned((d, before))
-                B = aligned((d, before), self.dtype) if self.dtype != np.float64 else wide
-            self._scale(self.rows.Z[:, start:stop], self.origin[:, None], self.g[:, None], wide)
-            with np.errstate(over="ignore", invalid="ignore"):
-                squares = np.einsum("kj,kj->j", wide, wide)
-            if not squares.max() <= _FARTHEST**2:
-                squares = np.einsum("kj,kj->j", _cut(wide), wide)
-            squares = squares.astype(self.dtype, copy=False)
-            if B is not wide:
-                B[:] = wide
-            yield start, stop, B, squares
-
-    def products(self, queries, B, room):
-        """Inner products of a slice of the queries with a tile, in the memory of the array `room`."""
-        A = self.A[queries]
-        out = room.ravel()[: len(A) * B.shape[1]].reshape(len(A), B.shape[1])
-        with np.errstate(over="ignore", invalid="ignore"):
-            return np.matmul(A, B, out=out)
-
-
-@jit
-def distances_from_products(i, square, squares, products, s):
-    """Squared distances of query i, whose square is given, to the rows of a tile."""
-    not_inlined()
-    wide_vectors()
-    square, twice, zero, product = as_in(square, s), as_in(2.0, s), as_in(0.0, s), products[i]
-    for j in range(s.shape[0]):
-        t = (square + squares[j]) - twice * product[j]
-        s[j] = t if t > zero else zero  # rounding can make it negative
 
 
 def add_powers(s, w, Y, start, v, sums):
@@ -297,7 +168,7 @@ def add_rows(with_respect_to, A, own, rows, origin, g, B, buffers, low, sums, ds
         for k in range(A.shape[1]):
             Z, b = rows.Z[k, start : start + width], B[k, :width]
             for j in range(width):
-                b[j] = min(max((Z[j] - origin[k]) * g[k], -_FARTHEST), _FARTHEST)
+                b[j] = min(max((Z[j] - origin[k]) * g[k], -FARTHEST), FARTHEST)
         s, w, v, f = buffers[0, :width], buffers[1, :width], buffers[2, :width], buffers[3, :width]
         copy(rows.w, start, w)
         for i in range(A.shape[0]):
@@ -375,13 +246,11 @@ def gaussian_sums(rows, g, Zq, own, *, derivatives, rtol, by_products, single=Fa
     """
     (m, d), (p, n) = Zq.shape, rows.Y.shape
     precision, state = SINGLE if single else DOUBLE, State.empty(m, p, derivatives.count(d))
-    low, sums, dsums = state
     with_respect_to = derivatives.for_loops() if derivatives == Derivatives.FEATURES else ()
-    scaled, rtol = g * math.sqrt(_UNIT), SINGLE_RTOL if single else rtol
-    # Not that of the queries: each has the same answer whichever others are asked with it.
-    origin = middle(rows.Z[:, n * np.arange(1, 10, 2) // 10].T)
+    scaled, rtol = g * math.sqrt(UNIT), SINGLE_RTOL if single else rtol
+    origin = middle_of_rows(rows)
     whole = Block(Zq, rows, origin, scaled, precision.dtype)
-    near = whole.squares <= _UNIT * precision.widest(rtol) ** 2
+    near = whole.is_near(rtol, precision)
     if not near.all():
         near, asked = np.flatnonzero(near), {"derivatives": derivatives, "rtol": rtol, "by_products": by_products}
         if len(near):
@@ -391,24 +260,45 @@ def gaussian_sums(rows, g, Zq, own, *, derivatives, rtol, by_products, single=Fa
             state.put(near, part)
             near = np.delete(near, rest)
         return state, np.setdiff1d(np.arange(m), near)
-    most_square = _UNIT * most_for_products(d, rtol, precision.roundoff)
-    tile = min(_TILE, n) if by_products else tile_width(d + 4, np.dtype(precision.dtype).itemsize)
+    most = UNIT * most_for_products(d, rtol, precision.roundoff) if by_products else -1.0
+    if are_all(own, n) and not single and derivatives != Derivatives.FEATURES:
+        add_all_pairs(rows, whole, most, *state, n_threads=n_threads)
+    else:
+        _add_by_blocks(rows, whole, own, with_respect_to, most, *state, n_threads=n_threads)
+    low, sums, dsums = state
+    low /= UNIT
+    # Where the nearest rows weigh next to nothing, others would count that have the least power instead of none.
+    rest = ~((low < precision.farthest) & (rows.w.sum() * precision.least <= precision.roundoff * sums[:, 0]))
+    relative = np.exp2(UNIT * np.where(rest, 0.0, low))  # to the nearest row
+    sums *= relative[:, None]
+    if derivatives >= Derivatives.SCALE:
+        dsums *= (relative / UNIT)[:, None, None]
+    if derivatives == Derivatives.CURVATURE:  # the second derivative is that of v s, v s (s - 2)
+        dsums[:, 1] /= UNIT
+        dsums[:, 1] -= 2 * dsums[:, 0]
+    return state, np.flatnonzero(rest)
+
+
+def _add_by_blocks(rows, whole, own, with_respect_to, most, low, sums, dsums, *, n_threads):
+    """Add all rows to the sums of all queries, a block of these at a time; by products where `most` is positive."""
+    (m, d), n, dtype, by_products = whole.A.shape, len(rows.w), whole.dtype, most > 0
+    tile = min(_TILE, n) if by_products else tile_width(d + 4, np.dtype(dtype).itemsize)
 
     def add(first, last):
-        part, room = slice(first, last), aligned((4, tile), precision.dtype)
+        part, room = slice(first, last), aligned((4, tile), dtype)
         if not by_products:
-            B = aligned((d, tile), precision.dtype)
             mine = low[part], sums[part], dsums[part]
-            add_rows(with_respect_to, whole.A[part], own[part], rows, origin, scaled, B, room, *mine)
+            args = own[part], rows, whole.origin, whole.g, aligned((d, tile), dtype), room, *mine
+            add_rows(with_respect_to, whole.A[part], *args)
             return
         at_a_time = _PRODUCTS // room[0].nbytes
-        products = aligned((min(at_a_time, last - first), tile), precision.dtype)
+        products = aligned((min(at_a_time, last - first), tile), dtype)
         for start, stop, B, squares in whole.tiles(tile):
-            room = room if stop - start == room.shape[1] else aligned((4, stop - start), precision.dtype)
-            most = most_square - float(squares.max())
+            room = room if stop - start == room.shape[1] else aligned((4, stop - start), dtype)
+            most_of_tile = most - float(squares.max())
             for begin in range(first, last, at_a_time):
                 some = slice(begin, min(begin + at_a_time, last))
-                args = B, whole.squares[some], squares, whole.products(some, B, products), most, room
+                args = B, whole.squares[some], squares, whole.products(some, B, products), most_of_tile, room
                 add_rows_by_products(whole.A[some], own[some], rows, start, *args, low[some], sums[some], dsums[some])
 
     # Enough blocks for several threads, of so many pairs that they are worth a call.
@@ -419,14 +309,3 @@ def gaussian_sums(rows, g, Zq, own, *, derivatives, rtol, by_products, single=Fa
     step = math.ceil(m / math.ceil(m / max(32, step)))  # of equal size
     with one_thread_for_blas if by_products else contextlib.nullcontext():
         run_blocks(add, [(first, min(first + step, m)) for first in range(0, m, step)], n_threads)
-    low /= _UNIT
-    # Where the nearest rows weigh next to nothing, others would count that have the least power instead of none.
-    rest = ~((low < precision.farthest) & (rows.w.sum() * precision.least <= precision.roundoff * sums[:, 0]))
-    relative = np.exp2(_UNIT * np.where(rest, 0.0, low))  # to the nearest row
-    sums *= relative[:, None]
-    if derivatives >= Derivatives.SCALE:
-        dsums *= (relative / _UNIT)[:, None, None]
-    if derivatives == Derivatives.CURVATURE:  # the second derivative is that of v s, v s (s - 2)
-        dsums[:, 1] /= _UNIT
-        dsums[:, 1] -= 2 * dsums[:, 0]
-    return state, np.flatnonzero(rest)

@@ -12,9 +12,10 @@ distances, and U B, are products of matrices.
 
 import numpy as np
 
-from ._dense import add_moments, fill_slopes, squared_distances
-from ._gaussian import Block, distances_from_products, middle, most_for_products
+from ._coordinates import Block, distances_from_products, middle, most_for_products
+from ._dense import _GAUSSIAN, add_moments, fill_slopes, squared_distances
 from ._jit import jit_entry, jit_sum, not_inlined
+from ._pairs import are_all, gradient_of_all_pairs
 from ._processor import aligned
 from ._rows import Derivatives
 from ._threads import one_thread_for_blas, run_blocks
@@ -96,6 +97,11 @@ def gradient(kernel, rows, g, Zq, own, shift, adjoints, *, derivatives, by_produ
     ndarray of shape (q,)
     """
     (m, d), n = Zq.shape, len(rows.w)
+    if len(kernel) == _GAUSSIAN and are_all(own, n):
+        how = {"derivatives": derivatives, "by_products": by_products, "rtol": rtol, "n_threads": n_threads}
+        found = gradient_of_all_pairs(rows, g, shift, adjoints, **how)
+        if found is not None:
+            return found
     most = most_for_products(d, rtol) if by_products else -np.inf
     step = max(32, min(_QUERIES, _WORK_PER_BLOCK // (n * d)))
     blocks = [(b, first, min(first + step, m)) for b, first in enumerate(range(0, m, step))]

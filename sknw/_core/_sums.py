@@ -170,6 +170,18 @@ def segment_errors(kernel, rows, g, **how):
     return squared_errors(kernel, rows, g, **how)
 
 
+def times_matrix(Z, G):
+    """The product of two matrices, each line of which is rounded in the same way whatever the others are.
+
+    A library's products are not: their order of additions may depend on the number of lines.
+    """
+    from ._coordinates import add_times_matrix
+
+    out = np.zeros((len(Z), G.shape[1]))
+    add_times_matrix(read_only(Z), read_only(G), out)
+    return out
+
+
 def takes_linear_time(kernel, rows, g, *, algorithm, rtol):
     """Whether leaving each row out in turn takes a time in proportion to the rows, however many a window holds."""
     if not len(g):

@@ -1,0 +1,159 @@
+"""Every pair of rows once, for both: against sums of single rows, and what is promised of threads and memory."""
+
+import itertools
+import tracemalloc
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from sknw._core import Derivatives, Rows, kernel_sums, read_only
+from sknw._core import _pairs as pairs_module
+from sknw._core import _plan as plan_module
+from sknw._core._pairs import gradient_of_all_pairs, rounds
+from sknw._core._sums import pull_back
+
+EPS = np.finfo(np.float64).eps
+
+#: Rows of a panel in these tests: several panels take little time.
+PANEL = 64
+
+
+@pytest.fixture(autouse=True)
+def _few_rows_too(monkeypatch):
+    monkeypatch.setattr(plan_module, "FEWEST_ROWS", 1)
+    monkeypatch.setattr(plan_module, "_FEWEST_BY_FEATURE", 1)
+    monkeypatch.setattr(pairs_module, "_PANEL", PANEL)
+
+
+def make_rows(rng, n, d, p, offset=0.0):
+    w = rng.integers(1, 4, size=n).astype(float)
+    w[5:8] = 1.0  # of which nothing stays
+    return Rows(*map(read_only, (rng.normal(size=(d, n)) + offset, rng.normal(size=(p, n)), w, w - 1)))
+
+
+def sums(rows, g, *, rtol, queries=None, **options):
+    """Of all rows, or some, each without itself."""
+    own = np.arange(len(rows.w)) if queries is None else queries
+    return kernel_sums("gaussian", rows, g, rows.Z.T[own], own, algorithm="dense", rtol=rtol, **options)
+
+
+@pytest.mark.parametrize("k", range(1, 10))
+def test_everyone_meets_everyone_once(k):
+    met = []
+    for pairs in rounds(k):
+        assert all(i == j for i, j in pairs) or len(set(itertools.chain(*pairs))) == 2 * len(pairs)
+        met += pairs
+    assert sorted(met) == list(itertools.combinations_with_replacement(range(k), 2))
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e8])
+@pytest.mark.parametrize("p", [1, 3])
+@pytest.mark.parametrize("d", [1, 2, 10, 30])
+@pytest.mark.parametrize("n", [1, 2, PANEL - 1, PANEL, PANEL + 1, 4 * PANEL + 5, 7 * PANEL])
+def test_sums_are_those_of_single_rows(rng, n, d, p, offset):
+    rows, g = make_rows(rng, n, d, p, offset), 1 / rng.uniform(1.0, 2.0, size=d) / np.sqrt(d)
+    exact = sums(rows, g, rtol=0, derivatives=Derivatives.CURVATURE)
+    found = sums(rows, g, rtol=1e-10, derivatives=Derivatives.CURVATURE)
+    # As in test_gaussian.py: squares add up to 50, and both ways sum up n numbers.
+    bound = (d + 6) * EPS / 2 * 50 + n * EPS
+    scale = exact.sums[:, :1] * np.abs(rows.Y).max()
+    assert (np.abs(found.sums - exact.sums) <= bound * scale).all()
+    assert (np.abs(found.dsums[:, 0] - exact.dsums[:, 0]) <= 60 * bound * scale).all()
+    assert (np.abs(found.dsums[:, 1] - exact.dsums[:, 1]) <= 3000 * bound * scale).all()
+    known = exact.sums[:, 0] > 0
+    assert_allclose(found.shift[known], exact.shift[known], rtol=0, atol=2 * bound)
+
+
+@pytest.mark.parametrize("d", [1, 30])
+def test_rows_that_are_far_away_are_left_to_others(rng, d):
+    """One that no other row's weight reaches, and one that is too far from the middle for differences of the rest."""
+    n = 5 * PANEL
+    for far in (60.0, 1e12, 1e200):
+        rows, g = make_rows(rng, n, d, 1), np.full(d, 1.0)
+        Z = rows.Z.copy()
+        Z[:, 7] = far
+        rows = rows._replace(Z=read_only(Z))
+        exact, found = (sums(rows, g, rtol=rtol, derivatives=Derivatives.SCALE) for rtol in (0, 1e-10))
+        assert_array_equal(found.shift[7], exact.shift[7])
+        bound = (d + 6) * EPS / 2 * 100 + n * EPS
+        scale = np.maximum(exact.sums[:, :1], 1.0) * np.abs(rows.Y).max()
+        assert (np.abs(found.sums - exact.sums) <= bound * scale).all()
+
+
+@pytest.mark.parametrize("d", [1, 30])
+def test_any_number_of_threads_gives_the_same_bits(rng, d):
+    rows, g = make_rows(rng, 9 * PANEL + 3, d, 2), np.full(d, 1 / np.sqrt(d))
+    adjoints = rng.normal(size=(len(rows.w), 3))
+    how = {"derivatives": Derivatives.PAIRS, "rtol": 1e-10}
+    found = []
+    for n_threads in (1, 2, 5):
+        state = sums(rows, g, rtol=1e-10, derivatives=Derivatives.CURVATURE, n_threads=n_threads)
+        own = np.arange(len(rows.w))
+        gradient = pull_back("gaussian", rows, g, rows.Z.T, own, state.shift, adjoints, **how, n_threads=n_threads)
+        found.append([*state, gradient])
+    for other in found[1:]:
+        for a, b in zip(found[0], other, strict=True):
+            assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("derivatives", [Derivatives.FEATURES, Derivatives.PAIRS])
+@pytest.mark.parametrize("p", [1, 3])
+@pytest.mark.parametrize("d", [1, 2, 10, 30])
+@pytest.mark.parametrize("n", [2, PANEL, 4 * PANEL + 5])
+def test_gradients_are_those_of_single_rows(rng, n, d, p, derivatives):
+    rows, g = make_rows(rng, n, d, p), 1 / rng.uniform(1.0, 2.0, size=d) / np.sqrt(d)
+    own, adjoints = np.arange(n), rng.uniform(0.5, 1, size=(n, 1 + p))
+    state = sums(rows, g, rtol=0)
+    how = {"derivatives": derivatives, "n_threads": 2}
+    found = gradient_of_all_pairs(rows, read_only(g), state.shift, adjoints, by_products=d > 18, rtol=1e-10, **how)
+    turned = own[::-1]  # not all rows in their order: these are summed up one by one
+    args = rows.Z.T[turned], turned, state.shift[turned], adjoints[turned]
+    exact = pull_back("gaussian", rows, g, *args, rtol=0.0, **how)
+    # Terms are products of weights relative to the nearest row, adjoints, targets and squares: each is wrong by as much
+    # as weights and squares are, and n² of them by their rounding.
+    weights = state.sums[:, 0] * np.abs(adjoints).sum(axis=1) * max(1.0, np.abs(rows.Y).max())
+    bound = (2 * (d + 6) * EPS / 2 * 50 + n * EPS) * 50 * weights.sum()
+    assert (np.abs(found - exact) <= bound).all()
+    assert np.abs(exact).max() > 1e6 * bound  # or else this would say nothing
+
+
+def test_gradients_that_lack_digits_are_left_to_single_rows(rng):
+    rows, adjoints = make_rows(rng, 3 * PANEL, 2, 1), rng.normal(size=(3 * PANEL, 2))
+    how = {"derivatives": Derivatives.PAIRS, "by_products": False, "n_threads": 1}
+    own = np.arange(len(rows.w))
+    for g, rtol, is_found in ((1.0, 1e-10, True), (1e6, 1e-10, False), (1.0, 0.0, False), (100.0, 1e-6, False)):
+        g = read_only(np.full(2, g))
+        shift = sums(rows, g, rtol=0).shift
+        assert (gradient_of_all_pairs(rows, g, shift, adjoints, rtol=rtol, **how) is not None) == is_found
+    # A row that the absolute weights of others do not reach; and derivatives that overflow with them.
+    Z = rows.Z.copy()
+    Z[:, 5] = 60.0
+    far, g = rows._replace(Z=read_only(Z)), read_only(np.ones(2))
+    shift = sums(far, g, rtol=0).shift
+    assert gradient_of_all_pairs(far, g, shift, adjoints, rtol=1e-10, **how) is None
+    args = "gaussian", far, g, far.Z.T, own, shift, adjoints
+    found, exact = (pull_back(*args, derivatives=Derivatives.PAIRS, rtol=rtol) for rtol in (1e-10, 0.0))
+    assert_array_equal(found, exact)
+    Z[:, 5] = 20.0
+    near = rows._replace(Z=read_only(Z))
+    shift = sums(near, g, rtol=0).shift
+    assert gradient_of_all_pairs(near, g, shift, adjoints, rtol=1e-10, **how) is not None
+    huge = np.full_like(adjoints, 1e300)
+    assert gradient_of_all_pairs(near, g, shift, huge, rtol=1e-10, **how) is None
+
+
+def test_memory(rng, monkeypatch):
+    """Two panels for each thread, whatever the number of pairs."""
+    monkeypatch.setattr(pairs_module, "_PANEL", 256)
+    n, d = 6000, 30
+    rows, g = make_rows(rng, n, d, 1), np.full(d, 1 / np.sqrt(d))
+    adjoints, own = rng.normal(size=(n, 2)), np.arange(n)
+    for _ in range(2):
+        tracemalloc.start()
+        state = sums(rows, g, rtol=1e-10, n_threads=2)
+        pull_back("gaussian", rows, g, rows.Z.T, own, state.shift, adjoints, derivatives=Derivatives.PAIRS, rtol=1e-10)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    # Coordinates once or twice more, ten numbers of each row, and of each thread products and adjoint weights.
+    assert peak < 8 * (3 * n * d + 10 * n + 2 * (2 * 256**2 + 4 * 256 * d)) + 2**18 < 8 * n * n / 10
