@@ -5,6 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from numpy.polynomial import Polynomial
 from numpy.testing import assert_allclose
 
 from sknw import NadarayaWatsonRegressor, loo_error
@@ -172,3 +173,43 @@ def test_a_full_matrix_is_whitened_first(rng, d):
     fast, exact = (model.predict(Xq) for model in models)
     # Rounding of coordinates is in proportion to the condition number of H, below 1e3 here.
     assert_allclose(fast, exact, rtol=0, atol=2e-10 * np.ptp(y))
+
+
+class Fake:
+    """A criterion on the logarithm of the bandwidth whose slope is known, which remembers its points."""
+
+    def __init__(self, criterion):
+        self.criterion, self.points = criterion, {}
+
+    def __call__(self, t):
+        return self.points.setdefault(t, search_module._Point(t, *self.criterion(t)))
+
+
+def test_a_shoulder_is_no_minimum(rng):
+    """Where the slope nearly vanishes, what is left to gain may be beyond."""
+    losses, evaluations = [], []
+    for _ in range(500):
+        lowest, shoulder = rng.uniform(0.05, 0.65, size=2)
+        slope = Polynomial([-lowest, 1]) * (Polynomial([-shoulder, 1]) ** 2 + 10.0 ** rng.uniform(-14, -1))
+        criterion = slope.integ()
+        curve = Fake(lambda t, c=criterion, s=slope, t_0=lowest: (1 + c(t) - c(t_0), s(t)))
+        a, b = curve(0.0), curve(math.log(2))
+        gain = max(a.value, b.value) - 1
+        search_module._find_root(curve, a, b, 1e-4, 1e-9 * gain)
+        losses.append((min(point.value for point in curve.points.values()) - 1) / gain)
+        evaluations.append(len(curve.points))
+    # What a cubic through both ends of a hundredth cannot tell, of terms of the sixth power of log 2 and below.
+    assert max(losses) < 1e-6
+    assert np.mean(evaluations) < 14
+
+
+def test_kinks_are_not_looked_into():
+    """A parabola whose slope jumps up and down, by as much as it changes in a thousandth: three points or four."""
+    curve = Fake(lambda t: (1 + (t - 0.3) ** 2, 2 * (t - 0.3) + 2e-3 * math.sin(1e5 * t)))
+    a, b = curve(0.2), curve(0.45)
+    search_module._find_root(curve, a, b, 1e-4, 1e-5)
+    assert len(curve.points) <= 4
+    assert min(point.value for point in curve.points.values()) < 1 + 1e-5
+    thorough = Fake(curve.criterion)
+    search_module._find_root(thorough, a, b, 1e-4, 0.0)
+    assert len(thorough.points) > 6

@@ -64,6 +64,17 @@ def test_all_rows_tell_all(rng, kernel):
         assert_allclose(found, slope, rtol=1e-9, atol=1e-9 * value)
 
 
+def test_about_as_many_rows_are_drawn_as_were_asked_for(rng):
+    """Of which half in proportion to their errors; a share of them for each stage, of the same lots."""
+    x, y = wave(rng, 20_000)
+    sample, screen = make_screen(x[:, None], y, "epanechnikov", np.array([0.05]), 1000)
+    for share, draw in zip(screen_module._SHARES, screen.draws, strict=True):
+        assert abs(len(draw.rows) - 1000 * share) < 5 * math.sqrt(1000 * share)
+        # The sum of weights over chances estimates that of all, with as many rows.
+        assert_allclose(draw.weights.sum(), sample.w.sum(), rtol=5 * math.sqrt(2 / (1000 * share)))
+    assert set(screen.draws[0].rows) <= set(screen.draws[-1].rows)
+
+
 def test_deviations_are_what_is_told(rng):
     """Over many data sets, differences between estimates and truth have a variance of one such deviation squared."""
     scores = []

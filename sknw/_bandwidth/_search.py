@@ -31,6 +31,9 @@ _TIE = 1e-12
 #: slope of an error with many small kinks has many roots beside each other.
 _NEAR, _NEAR_KINKS, _NO_GAIN = 1e-5, 1e-4, 1e-9
 
+#: What there is to gain is told by a cubic through both ends of an interval no longer than that.
+_NARROW = 0.01
+
 
 class _Point(NamedTuple):
     """One evaluation of the criterion: log c, its value, and its derivatives in log c (NaN where there are none)."""
@@ -368,7 +371,8 @@ def _refine(curve, kernel, everyone, most=8):
         elif curve.smooth:
             a, b = _bracket(curve, a, b, start) if a.rough or b.rough else (a, b)
             if a.slope < 0 < b.slope:
-                _find_root(curve, a, b, _NO_GAIN * (everyone - min(a.value, b.value)) if many else 0.0)
+                no_gain = _NO_GAIN * (everyone - min(a.value, b.value)) if many else 0.0
+                _find_root(curve, a, b, _NEAR_KINKS if many else 1e-9, no_gain)
         else:
             minimize_scalar(lambda t: curve(t).value, bounds=(a.t, b.t), method="bounded", options={"xatol": 1e-9})
     # The lowest of the grid may be at an end, or at a kink. Estimates from a part of the rows are not compared with
@@ -408,17 +412,21 @@ def _newton(curve, a, b, t, precision):
         t = t + step if low < t + step < high else 0.5 * (low + high)
 
 
-def _find_root(curve, a, b, no_gain):
-    """Find the root of the slope between two points; or where the criterion falls by no more than that up to there."""
-    low, high = a.t, b.t
+def _find_root(curve, a, b, precision, no_gain):
+    """Find the root of the slope between two points, or where the criterion would not fall by as much as that there.
+
+    What it would fall by is not told by a slope alone, for that is small on a shoulder, too.
+    """
+    low, high = a, b
 
     def slope(t):
         nonlocal low, high
         point = curve(t)
-        low, high = (max(low, t), high) if point.slope < 0 else (low, min(high, t))
-        return point.slope if abs(point.slope) * (high - low) > no_gain else 0.0
+        low, high = (max(low, point), high) if point.slope < 0 else (low, min(high, point))
+        gain = min(low.value, high.value) - _lowest_of_cubic(low, high)
+        return point.slope if gain >= no_gain or high.t - low.t > _NARROW else 0.0
 
-    brentq(slope, a.t, b.t, xtol=_NEAR_KINKS if no_gain > 0 else 1e-9)
+    brentq(slope, a.t, b.t, xtol=precision)
 
 
 def _bracket(curve, a, b, t):
