@@ -92,7 +92,7 @@ class BandwidthReport(NamedTuple):
             title = "local minima" if self.shrinkage is None else "minima, one factor"
             yield title if i == 0 else "", f"{'about ' if is_estimate else ''}{value:.6g} at {text}"
         low, median, high = self.n_neighbors
-        yield "effective neighbours", f"{median:.1f} (median), {low:.1f} to {high:.1f}, of {self.n_rows} rows"
+        yield "effective neighbours", f"{median:.1f} (median), {low:.1f} to {high:.1f}, seen from {self.n_rows} rows"
         yield "empty windows", f"{self.n_empty} rows have nobody else in reach"
         yield "algorithm", self.algorithm
         if self.smoothed_out:
