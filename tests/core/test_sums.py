@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose, assert_array_equal
 
 from sknw._core import (
     ALGORITHMS,
@@ -18,6 +19,7 @@ from sknw._core import (
     kernel_weights,
     read_only,
     spatial_order,
+    times_matrix,
 )
 from sknw._core._neighbours import Neighbours
 from sknw._core._plan import plan
@@ -319,3 +321,13 @@ def test_rows_that_whole_numbers_tell_apart():
     rows = Rows(*map(read_only, ([[1.7e15 - 4, 1.7e15 + 2]], [[1.0, 0.0]], np.ones(2), np.zeros(2))))
     for sums in (dense_sums, window_sums):
         assert sums("nearest", rows, np.ones(1), np.full((1, 1), 1.7e15)).sums.tolist() == [[1.0, 0.0]]
+
+
+def test_lines_of_a_product_do_not_depend_on_each_other(rng):
+    """The same bits for a point alone as among others; a library's product would not promise it."""
+    Z, G = rng.normal(size=(70, 13)), rng.normal(size=(13, 5))
+    found = times_matrix(Z, G)
+    assert_allclose(found, Z @ G, rtol=0, atol=14 * np.finfo(float).eps * np.abs(Z).max() * np.abs(G).max() * 13)
+    for i in (0, 3, 69):
+        assert_array_equal(times_matrix(Z[i : i + 1], G)[0], found[i])
+    assert_array_equal(times_matrix(np.asfortranarray(Z)[5:40], G), found[5:40])
