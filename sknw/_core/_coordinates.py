@@ -164,8 +164,13 @@ def distances_from_products(i, square, squares, products, s):
 @jit_entry(allocates=False)
 def add_times_matrix(Z, G, out):
     """Add the product of two matrices, of shapes (m, d) and (d, k), to `out`, line by line."""
+    d, fours = Z.shape[1], Z.shape[1] // 4 * 4
     for i in range(Z.shape[0]):
-        for k in range(Z.shape[1]):
-            z = Z[i, k]
+        z, line = Z[i], out[i]
+        for k in range(0, fours, 4):  # that many at once, for a line to be written less often
+            z_0, z_1, z_2, z_3 = z[k], z[k + 1], z[k + 2], z[k + 3]
             for j in range(G.shape[1]):
-                out[i, j] += z * G[k, j]
+                line[j] += z_0 * G[k, j] + z_1 * G[k + 1, j] + z_2 * G[k + 2, j] + z_3 * G[k + 3, j]
+        for k in range(fours, d):
+            for j in range(G.shape[1]):
+                line[j] += z[k] * G[k, j]
