@@ -346,13 +346,18 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
                 )
             rule = rule_of_thumb(sample, self.bandwidth_type, self.kernel, self.bandwidth)
             return in_family(rule.h, self.bandwidth_type, d)
+        return self._find_bandwidth(sample, progress)
+
+    def _find_bandwidth(self, sample, progress):
+        """The same, by a criterion."""
+        d = sample.X.shape[1]
         if sample.w_rest.any() and not sample.counts:
             warnings.warn(
                 "Some sample weights are above 1 but not whole numbers. They count observations: leave-one-out keeps "
                 "w - 1 of a row of weight w, and so predicts it from itself, which asks for too narrow a bandwidth. If "
                 "they are precisions, divide them by their maximum.",
                 UserWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         criterion = "loo" if self.bandwidth == "gradient" else self.bandwidth
         options = {"empty": self.empty, **self._how()}
@@ -499,6 +504,18 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
         self._warn_if_empty(n_empty, len(X), self._empty(own), stacklevel=3)
         return sparse.vstack(parts, format="csr")
 
+    def _neighbors_of_some(self):
+        """Effective numbers of neighbours of some training rows, evenly spread, each of which is left out."""
+        kernel, rows, g, n = self._kernel, self._rows, self._metric.g, len(self._rows.w)
+        some = np.unique(np.linspace(0, n - 1, min(n, _ROWS_REPORTED)).astype(np.int64))
+        how = {"empty": left_out(self.empty), "n_threads": self._how()["n_threads"]}
+        step, found = max(1, _WEIGHTS_AT_A_TIME // n), []
+        for start in range(0, len(some), step):
+            part = some[start : start + step]
+            shares, _ = weights(kernel, rows, g, rows.Z.T[part], part, **how)
+            found.append(effective_neighbors(shares, rows, part, self._weight_unit))
+        return np.concatenate(found)
+
     def bandwidth_report(self):
         """What the choice of the bandwidth came to.
 
@@ -536,13 +553,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
         errors = np.mean((means - rows.Y.T) ** 2, axis=1)
         means, _, _ = average(kernel, rows._replace(Z=rows.Z[:0]), g[:0], Z[:, :0], own, **options)
         everyone = rows.w @ np.mean((means - rows.Y.T) ** 2, axis=1)
-        some = np.unique(np.linspace(0, n - 1, min(n, _ROWS_REPORTED)).astype(np.int64))
-        step = max(1, _WEIGHTS_AT_A_TIME // n)
-        neighbors = []
-        for start in range(0, len(some), step):
-            part = some[start : start + step]
-            shares, _ = weights(kernel, rows, g, Z[part], part, empty=options["empty"], n_threads=options["n_threads"])
-            neighbors.append(effective_neighbors(shares, rows, part, self._weight_unit))
+        neighbors = self._neighbors_of_some()
         h = widths(self.bandwidth_, self._metric, d)
         X = self.X_fit_.astype(np.float64, copy=False)
         sample = Sample.of(X, self.y_fit_.reshape(len(self.y_fit_), -1), self._row_of >= 0)
@@ -563,8 +574,8 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
             features=list(getattr(self, "feature_names_in_", [f"x{i}" for i in range(d)])),
             bandwidth=h,
             in_spreads=in_spreads,
-            n_neighbors=tuple(float(q) for q in np.quantile(np.concatenate(neighbors), [0, 0.5, 1])),
-            n_rows=len(some),
+            n_neighbors=tuple(float(q) for q in np.quantile(neighbors, [0, 0.5, 1])),
+            n_rows=len(neighbors),
             n_empty=int(np.count_nonzero(void)),
             algorithm=self.algorithm_,
             shrinkage=getattr(self, "shrinkage_", None),

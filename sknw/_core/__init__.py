@@ -12,7 +12,8 @@ Nothing here knows a parameter of the estimator, a warning, or scikit-learn, and
         |     |-- bandwidths        _scales.py    many at once
         |     +-- gradients         _reverse.py   by reverse mode: matrices, many features
         |-- sliding               _sliding.py     one feature: sums that move with the query, as moments (_moments.py)
-        |     +-- errors            _segments.py  of all rows of one feature, each without itself, in one go
+        |     +-- errors            _segments.py  of all rows of one feature, each without itself, in one go, by their
+        |                                         windows (_edges.py)
         |-- window                _window.py      pairs within reach, by boxes around rows in spatial_order (_order.py)
         |     +-- neighbours        _neighbours.py  of all rows of one feature at a time
         +-- fast Gauss            _fast_gauss.py  series (_series.py) on a grid of cells (_cells.py), by _expansions.py;

@@ -8,7 +8,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from sknw._core import PROFILES, Derivatives, Rows, kernel_sums, read_only, takes_segments
 from sknw._core import _segments as segments_module
-from sknw._core._segments import find_edges, find_edges_of_some, squared_errors
+from sknw._core._edges import find_edges, find_edges_of_some
+from sknw._core._segments import squared_errors
 
 KERNELS = [name for name, profile in PROFILES.items() if profile.powers]
 
