@@ -237,7 +237,8 @@ def dense_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING
     -----
     Exact to rounding; of the Gaussian with `rtol` > 0, to `rtol`.
 
-    Takes O(m n (d + p)) time, and O(m p) memory besides the result; with derivatives q times more, q their number.
+    Takes O(m n (d + p)) time, of the Gaussian half of that where each row is left out in turn, and O(m p) memory besides
+    the result; with derivatives q times more, q their number.
     """
     from ._dense import add_rows
 
@@ -365,8 +366,9 @@ def pull_back(kernel, rows, g, Zq, own, shift, adjoints, *, derivatives, rtol=0.
 
     Notes
     -----
-    Takes O(m n (d + p)) time, for PAIRS too, and O(q) memory besides a block and a tile for each thread. By sums of
-    products: rounding is relative to the extent of a block of queries, in units of the bandwidth, squared.
+    Takes O(m n (d + p)) time, for PAIRS too, and O(q) memory besides a block and a tile for each thread; of the
+    Gaussian, where each row is left out in turn, half of that time and O(n d) memory. By sums of products: rounding is
+    relative to the extent of a block of queries, or of all rows, in units of the bandwidth, squared.
     """
     from ._reverse import gradient
 
