@@ -237,8 +237,8 @@ def dense_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING
     -----
     Exact to rounding; of the Gaussian with `rtol` > 0, to `rtol`.
 
-    Takes O(m n (d + p)) time, of the Gaussian half of that where each row is left out in turn, and O(m p) memory besides
-    the result; with derivatives q times more, q their number.
+    Takes O(m n (d + p)) time, of the Gaussian half of that where each row is left out in turn, and O(m p) memory
+    besides the result; with derivatives q times more, q their number.
     """
     from ._dense import add_rows
 
