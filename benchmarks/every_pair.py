@@ -196,10 +196,8 @@ def series(report):
     metric = Metric.of(np.full(2, 8.0), sample.X)
     rows = metric.rows(sample)
     args = "gaussian", rows
-    how = {"derivatives": Derivatives.NOTHING, "n_threads": report.n_threads}
-    ours, mine = best_time(
-        lambda: kernel_sums_of_scales(*args, metric.g, rows.Z.T, places=range(16), rtol=1e-10, **how), 3
-    )
+    how = {"derivatives": Derivatives.NOTHING, "rtol": 1e-10, "n_threads": report.n_threads}
+    ours, mine = best_time(lambda: kernel_sums_of_scales(*args, metric.g, rows.Z.T, places=range(16), **how), 3)
     theirs, others = best_time(
         lambda: [kernel_sums(*args, metric.g * 2 ** (k / 2), rows.Z.T, algorithm="dense", **how) for k in range(16)], 3
     )

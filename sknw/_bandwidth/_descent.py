@@ -129,7 +129,7 @@ def _cut_short(limit, value, phase):
     warnings.warn(
         f"The choice of the bandwidth {after}, with the best so far; raise {limit}{or_tol}.",
         ConvergenceWarning,
-        stacklevel=6,
+        stacklevel=7,
     )
     return after
 

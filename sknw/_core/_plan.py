@@ -196,6 +196,7 @@ def takes_blocks(kernel, n, d, derivatives, rtol):
     """Whether "dense" scales coordinates, not each difference, for a relative accuracy of `rtol`.
 
     It depends on the number of rows, but not of queries: each has the same answer whichever others are asked with it.
+    Only where all rows are left out in turn, sums are added up in another order.
     """
     if derivatives == Derivatives.PAIRS or kernel != "gaussian" or rtol < _fast_gauss.LEAST_RTOL:
         return False

@@ -177,9 +177,15 @@ def times_matrix(Z, G):
     """
     from ._coordinates import add_times_matrix
 
-    out = np.zeros((len(Z), G.shape[1]))
-    add_times_matrix(read_only(Z), read_only(G), out)
+    Z, G, out = read_only(Z), read_only(G), np.zeros((len(Z), G.shape[1]))
+    # In blocks of some hundredths of a second, between which it can be interrupted.
+    step = max(1, _PRODUCTS_PER_BLOCK // max(1, G.size))
+    blocks = [(start, start + step) for start in range(0, len(Z), step)]
+    run_blocks(lambda start, stop: add_times_matrix(Z[start:stop], G, out[start:stop]), blocks, 1)
     return out
+
+
+_PRODUCTS_PER_BLOCK = 2**27
 
 
 def takes_linear_time(kernel, rows, g, *, algorithm, rtol):
@@ -237,8 +243,8 @@ def dense_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING
     -----
     Exact to rounding; of the Gaussian with `rtol` > 0, to `rtol`.
 
-    Takes O(m n (d + p)) time, of the Gaussian half of that where each row is left out in turn, and O(m p) memory
-    besides the result; with derivatives q times more, q their number.
+    Takes O(m n (d + p)) time, of the Gaussian half of that where each row is left out in turn, and O(m (d + p))
+    memory besides the result; with derivatives q times more, q their number.
     """
     from ._dense import add_rows
 

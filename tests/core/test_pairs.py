@@ -8,6 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sknw._core import Derivatives, Rows, kernel_sums, read_only
+from sknw._core import _gaussian as gaussian_module
 from sknw._core import _pairs as pairs_module
 from sknw._core import _plan as plan_module
 from sknw._core._pairs import gradient_of_all_pairs, rounds
@@ -63,6 +64,19 @@ def test_sums_are_those_of_single_rows(rng, n, d, p, offset):
     assert (np.abs(found.dsums[:, 1] - exact.dsums[:, 1]) <= 3000 * bound * scale).all()
     known = exact.sums[:, 0] > 0
     assert_allclose(found.shift[known], exact.shift[known], rtol=0, atol=2 * bound)
+
+
+def test_all_rows_go_by_pairs(rng, monkeypatch):
+    """Some of them, or all in another order, do not; nor does what is to be exact."""
+    met, once = [], gaussian_module.add_all_pairs
+    monkeypatch.setattr(gaussian_module, "add_all_pairs", lambda *args, **how: met.append(1) or once(*args, **how))
+    rows, g = make_rows(rng, 3 * PANEL, 2, 1), np.ones(2)
+    sums(rows, g, rtol=1e-10)
+    assert met == [1]
+    own = np.arange(3 * PANEL)
+    for queries, rtol in ((own[:-1], 1e-10), (own[::-1], 1e-10), (own, 0.0)):
+        sums(rows, g, rtol=rtol, queries=queries)
+    assert met == [1]
 
 
 @pytest.mark.parametrize("d", [1, 30])
