@@ -17,8 +17,8 @@ with a probability of :math:`e^{-\lambda}` at the most, were the true variance k
 for h are few and none of them is drawn. They are missed with a probability of :math:`e^{-\lambda}` if they amount to
 :math:`\lambda\, b`, which is therefore the margin that is asked for besides the deviations.
 
-Far from the minimum a few rows are enough: one in ten of those that are drawn is asked first, with the margin of a
-tenth as many, and what is said of chances holds for either.
+Far from the minimum a few rows are enough: one in five of those that are drawn is asked first, with the margin of a
+fifth as many, and what is said of chances holds for either. All are asked only if they may be certain.
 
 References
 ----------

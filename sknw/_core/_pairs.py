@@ -16,7 +16,7 @@ from ._processor import aligned
 from ._rows import Derivatives
 from ._threads import one_thread_for_blas, run_blocks
 
-#: Rows of a panel: what is of each of its pairs fills the second-level cache.
+#: Rows of a panel: enough pairs for a call, and few enough for the sums of both to stay in the caches.
 _PANEL = 512
 
 
