@@ -24,9 +24,9 @@ lint: $(BIN)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
 
-bench: $(BIN)/.ready  ## This package beside its peers, in one run
+bench: $(BIN)/.ready  ## This package beside its peers that are installed, in one run; the promises' tables go to docs/benchmarks.md
 	$(BIN)/python benchmarks/compare.py
-	$(BIN)/python benchmarks/near_linear.py
+	$(BIN)/python benchmarks/page.py --write docs/benchmarks.md
 
 $(BIN)/.docs-ready: $(BIN)/.ready
 	$(BIN)/python -m pip install --quiet --editable ".[docs]"

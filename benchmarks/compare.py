@@ -7,19 +7,14 @@ computes something else has no time. Peers that are not installed are left out b
 """
 
 import argparse
-import platform
-import sys
 import warnings
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
-from pathlib import Path
-from time import perf_counter
 
 import numpy as np
 from joblib import cpu_count
 from numpy.testing import assert_allclose
 from sklearn.metrics.pairwise import rbf_kernel
+from table import best_time, brief, has, progress, ratio, used
 from threadpoolctl import threadpool_limits
 
 from sknw import NadarayaWatsonRegressor, loo_error
@@ -114,22 +109,9 @@ PREDICT = {
 }
 
 
-def best_time(function, most, patience=2.0):
-    """Shortest time of up to `most` calls, and what the last one returned; one call only, if that takes long.
-
-    What is compiled or loaded on first use must have been used before.
-    """
-    times = []
-    while not times or (sum(times) < patience and len(times) < most):
-        start = perf_counter()
-        result = function()
-        times.append(perf_counter() - start)
-    return min(times), result
-
-
 def missing():
     """Peers that are not installed."""
-    return [peer for peer in ("statsmodels", "torch") if find_spec(peer) is None]
+    return [peer for peer in ("statsmodels", "torch") if not has(peer)]
 
 
 def compare_predict(table, n, d, *, n_threads, most):
@@ -226,44 +208,6 @@ class Table:
         return "\n".join(out + [""] * bool(notes) + notes)
 
 
-def ratio(x):
-    """Two significant digits are all that a timing has."""
-    return f"{x:.1f}x" if x < 9.95 else f"{float(f'{x:.2g}'):.0f}x"
-
-
-def brief(seconds):
-    """A time with three digits."""
-    unit, name = (1, "s") if seconds >= 1 else (1e-3, "ms")
-    return f"{seconds / unit:.3g} {name}"
-
-
-def processor():
-    """Name of the processor."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def versions():
-    """Versions of everything that has a part in the times."""
-    out = [f"Python {platform.python_version()}"]
-    for package in ("scikit-nw", "numpy", "numba", "scikit-learn", "statsmodels", "torch"):
-        try:
-            out.append(f"{package} {version(package)}")
-        except PackageNotFoundError:
-            continue
-    return ", ".join(out)
-
-
-def progress(text):
-    """Say on the standard error stream what is being timed."""
-    print(f"... {text}", file=sys.stderr, flush=True)
-
-
 def main():
     parser = argparse.ArgumentParser(description="Time this package beside its peers, as ratios in a markdown table.")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, a few seconds; the times mean nothing")
@@ -271,8 +215,7 @@ def main():
     parser.add_argument("--threads", type=int, default=cpu_count(), help="default: all processors of this process")
     args = parser.parse_args()
 
-    print(f"Processor: {processor()}; {args.threads} threads")
-    print(f"Versions: {versions()}")
+    print(used(args.threads))
     for peer in missing():
         print(f"Left out: {PEERS[peer]} is not installed")
     print(flush=True)

@@ -3,29 +3,25 @@
 Both sides compute the same numbers, which are compared before the clock runs. Peers that are not installed are left out
 by name. Times are the best of several calls in one run.
 
-    python benchmarks/every_pair.py [--quick] [--threads N] [--write docs/benchmarks.md]
+    python benchmarks/every_pair.py [--quick] [--threads N] [--only ROWS]
 """
 
 import argparse
 import io
-import os
-import subprocess
-import sys
 import warnings
 from contextlib import redirect_stdout
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
-from compare import best_time as best_time_of_used
-from compare import brief, make_data, predict_torch, processor, progress, ratio, versions
+from compare import make_data, predict_torch
 from joblib import cpu_count
 from numpy.testing import assert_allclose
 from scipy.spatial.distance import cdist
 from sklearn.metrics.pairwise import rbf_kernel
+from table import Promises, has, progress
+from table import best_time as best_time_of_used
 from threadpoolctl import threadpool_limits
 
-from sknw import NadarayaWatsonRegressor
+from sknw import NadarayaWatsonRegressor, loo_error
 from sknw._bandwidth._selection import Objective
 from sknw._core import Derivatives, kernel_sums, kernel_sums_of_scales
 from sknw._pooling import Metric, Sample
@@ -41,33 +37,10 @@ def row(function):
     return function
 
 
-class Report:
-    """Lines of the table, and who was left out."""
-
-    def __init__(self, quick, n_threads):
-        self.quick, self.n_threads = quick, n_threads
-        print("| work | against | sknw | theirs | ratio | asked |")
-        print("|---|---|---:|---:|---:|---:|")
-
-    def size(self, n):
-        """A number of rows, few of them for a quick look."""
-        return min(n, 300) if self.quick else n
-
-    def line(self, work, against, ours, theirs, asked):
-        """Write a line of the table; times in seconds, or a text instead of theirs."""
-        text = ("—", theirs) if isinstance(theirs, str) else (brief(theirs), ratio(theirs / ours))
-        print(f"| {work} | {against} | {brief(ours)} | {text[0]} | {text[1]} | {asked} |", flush=True)
-
-
 def best_time(function, most):
     """Shortest time, once what it needs has been compiled and loaded, and the result."""
     function()
     return best_time_of_used(function, most)
-
-
-def has(peer):
-    """Whether a peer is installed."""
-    return find_spec(peer) is not None
 
 
 def dense(X, y, h, n_threads):
@@ -95,7 +68,8 @@ def ceiling(report):
         seconds, _ = best_time(lambda X=X, model=model: model.predict(X), 7)
         share = n * n / seconds / (rate / (2 * d + 17))
         work = f"predict, n = m = {n:,}, d = {d}, one thread: {n * n / seconds / 1e9:.2f}e9 pairs/s"
-        report.line(work, f"ceiling at {rate / 1e9:.1f}e9 multiply-adds/s", seconds, f"{share:.0%} of it", asked)
+        limit = f"ceiling at {rate / 1e9:.1f}e9 multiply-adds/s"
+        report.line(work, limit, seconds, asked=asked, share=f"{share:.0%} of it")
 
 
 @row
@@ -163,28 +137,50 @@ def keops(X, y, h):
 @row
 def minimiser(report):
     """The leave-one-out bandwidth in one feature, our global search over all pairs included."""
-    for n in (2_000, 10_000):
+    fewest = 2_000  # which take statsmodels long enough
+    expected = {}
+    for n in (fewest, 10_000):
         n = report.size(n)
         rng = np.random.default_rng(0)
         x = rng.uniform(0, 5, size=n)
         y = np.sin(3 * x) + 0.3 * rng.normal(size=n)
+        rivals = {name: search(x, y) for name, search in DESCENTS.items() if has(name)}
         for algorithm in ("dense", "auto"):
             model = NadarayaWatsonRegressor(algorithm=algorithm, n_jobs=report.n_threads)
             ours, _ = best_time(lambda model=model, x=x, y=y: model.fit(x[:, None], y), 3)
             work = f'"loo", algorithm="{algorithm}", n = {n:,}, d = 1'
-            if has("hbw"):
-                import hbw
+            for name, (call, most, asked) in rivals.items():
+                rough = name == "statsmodels" and n > fewest
+                if rough:  # each of its steps is a pass over all pairs
+                    theirs = expected[name, algorithm] * (n / fewest) ** 2
+                else:
+                    theirs, h = best_time(call, most)
+                    expected[name, algorithm] = theirs
+                    # A descent may stop a little beside the minimum, or in another one, but nowhere below the lowest.
+                    assert -model.best_score_ <= loo_error(x[:, None], y, abs(h)) * (1 + 1e-9)
+                report.line(work, f"{name}, one descent", ours, theirs, asked, rough=rough)
 
-                theirs, h = best_time(lambda x=x, y=y: hbw.nw_bandwidth(x, y, max_n=None), 2)
-                assert_allclose(model.bandwidth_[0], h, rtol=0.05)  # its stopping rule is rough: .0793 and .0794
-                report.line(work, "hbw, one descent", ours, theirs, "25x")
-            if has("statsmodels") and n <= 2_000:
-                from statsmodels.nonparametric.kernel_regression import KernelReg
 
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    theirs, _ = best_time(lambda x=x, y=y: KernelReg(y, x, var_type="c", reg_type="lc", bw="cv_ls"), 1)
-                report.line(work, "statsmodels, one descent", ours, theirs, "100x")
+def search_hbw(x, y):
+    """A descent of hbw on all rows."""
+    from hbw import nw_bandwidth
+
+    return lambda: nw_bandwidth(x, y, max_n=None), 2, "25x"
+
+
+def search_statsmodels(x, y):
+    """A descent of statsmodels, from a rule of thumb."""
+    from statsmodels.nonparametric.kernel_regression import KernelReg
+
+    def search():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return KernelReg(y, x, var_type="c", reg_type="lc", bw="cv_ls").bw[0]
+
+    return search, 1, "100x"
+
+
+DESCENTS = {"hbw": search_hbw, "statsmodels": search_statsmodels}
 
 
 @row
@@ -228,18 +224,13 @@ def metric_learning(report):
         peer.n_iter_ = 0
         root = np.linalg.inv(H) / np.sqrt(2)
         ours, (mine, _) = best_time(lambda o=objective, m=metric, H=H: o(H, Derivatives.PAIRS, metric=m), 5)
-        theirs, (other, _) = best_time(lambda p=peer, r=root, X=X, y=y: p._loss(r.ravel(), X, y), 3)
+        theirs, (other, slope) = best_time(lambda p=peer, r=root, X=X, y=y: p._loss(r.ravel(), X, y), 3)
         assert_allclose(other / n, float(sample.squared(mine)), rtol=1e-9)
+        # The same gradient, in the inverse of H and not in its multiple that MLKR has.
+        _, gradient = loo_error(X, y, H, algorithm="dense", n_jobs=report.n_threads, return_gradient=True)
+        slope = slope.reshape(d, d) / (np.sqrt(2) * n)
+        assert_allclose(slope, gradient, rtol=0, atol=1e-9 * np.abs(gradient).max())
         report.line(f"MLKR value and gradient, n = {n:,}, d = {d}", "metric-learn 0.7", ours, theirs, asked)
-
-
-def instruction_set():
-    """The widest vector instructions that the processor says it has."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text().split()
-    except OSError:
-        return "unknown"
-    return next((name for flag, name in (("avx512f", "AVX-512"), ("avx2", "AVX2")) if flag in flags), "SSE2 or others")
 
 
 def main():
@@ -247,37 +238,13 @@ def main():
     parser.add_argument("--quick", action="store_true", help="tiny sizes, a few seconds; the times mean nothing")
     parser.add_argument("--threads", type=int, default=cpu_count(), help="default: all processors of this process")
     parser.add_argument("--only", default="", help="rows whose function has this in its name")
-    parser.add_argument("--write", type=Path, help="a page for the tables of this script, threads.py and first_use.py")
     args = parser.parse_args()
-    if args.write:
-        return write(args)
-    print(f"Processor: {processor()}, {instruction_set()}; {args.threads} threads")
-    print(f"Versions: {versions()}")
-    for peer in PEERS:
-        if not has(peer):
-            print(f"Left out: {peer} is not installed")
-    print()
-    report = Report(args.quick, args.threads)
+    report = Promises(PEERS, args.quick, args.threads)
     with threadpool_limits(args.threads):
         for function in ROWS:
             if args.only in function.__name__:
                 progress(function.__name__)
                 function(report)
-
-
-def write(args):
-    """Run this script and its neighbours, and write what they print."""
-    here = Path(__file__).parent
-    commands = [["every_pair.py", "--threads", str(args.threads)], ["threads.py"], ["first_use.py"]]
-    parts = ["# Every pair at the speed of the machine: measured\n"]
-    for script, *options in commands:
-        if args.quick and script == "every_pair.py":
-            options.append("--quick")
-        out = subprocess.run(
-            [sys.executable, here / script, *options], check=True, stdout=subprocess.PIPE, text=True, env=os.environ
-        ).stdout
-        parts.append(f"## `{' '.join(['python', f'benchmarks/{script}', *options])}`\n\n{out.strip()}\n")
-    args.write.write_text("\n".join(parts))
 
 
 if __name__ == "__main__":
