@@ -161,3 +161,28 @@ def test_search_looks_at_all_rows_near_the_minimum_only(rng, kernel, monkeypatch
     gain = loo_error(X, y, math.inf) + everywhere.best_score_
     assert_allclose(model.best_score_, everywhere.best_score_, rtol=0, atol=1e-9 * gain)
     assert_allclose(model.bandwidth_, everywhere.bandwidth_, rtol=1e-4)
+
+
+def test_beside_a_bandwidth_that_is_hardly_worse_some_rows_are_not_asked(rng, monkeypatch):
+    """They could not be certain: most of the times that they are asked, they are."""
+    X, y = rng.uniform(size=(60_000, 1)), rng.normal(size=60_000)
+    y += np.sin(6 * X[:, 0])
+    monkeypatch.setattr(search_module, "ENOUGH", 15_000)
+    monkeypatch.setattr(selection_module, "ENOUGH", 15_000)
+    certain, ask = [], selection_module.Objective.certainly_worse
+
+    def count(self, screen, h, derivatives):
+        found = ask(self, screen, h, derivatives)
+        certain.append(found is not None)
+        return found
+
+    monkeypatch.setattr(selection_module.Objective, "certainly_worse", count)
+    model = NadarayaWatsonRegressor(kernel="epanechnikov").fit(X, y)
+    assert sum(certain) > 10
+    assert certain.count(False) <= 2
+    monkeypatch.setattr(selection_module.Objective, "margin", lambda self, value: 0.0)
+    certain.clear()
+    other = NadarayaWatsonRegressor(kernel="epanechnikov").fit(X, y)
+    assert certain.count(False) > 2
+    gain = loo_error(X, y, math.inf) + other.best_score_
+    assert_allclose(model.best_score_, other.best_score_, rtol=0, atol=1e-8 * gain)

@@ -41,6 +41,11 @@ _LAMBDA = 20.0
 _SHARES = 0.2, 1.0
 
 
+def least_difference(value, m):
+    """What is asked for besides the deviations: a bandwidth that is worse by less than that may not be so."""
+    return _LAMBDA * (2 * value / m)
+
+
 class _Draw(NamedTuple):
     """Some rows.
 
@@ -96,8 +101,9 @@ class Screen:
         for share in _SHARES:
             m = share * n_rows
             rows = np.flatnonzero(lots < 0.5 * m)
-            chances, margin = np.minimum(1.0, 0.5 * m * shares[rows]), _LAMBDA * (2 * value / m)
-            self.draws.append(_Draw(rows, sample.w[rows] / chances, 1 - chances, squares[rows] / chances, margin))
+            chances = np.minimum(1.0, 0.5 * m * shares[rows])
+            args = rows, sample.w[rows] / chances, 1 - chances, squares[rows] / chances, least_difference(value, m)
+            self.draws.append(_Draw(*args))
 
     def compare(self, draw, metric, derivatives):
         """How much larger the error of another bandwidth is, its standard deviation, and the derivatives of the error.

@@ -175,8 +175,12 @@ class _Curve:
         # Next to the lowest, and between two that needed all rows, some will not do.
         if lowest in beside or (len(beside) > 1 and not any(point.worse for point in beside)):
             return None
+        # Nor beside one that is so little worse that this one will hardly be by as much as they ask for.
+        margin = self.objective.margin(lowest.value)
+        if any(4 * (point.value - lowest.value) < margin for point in beside if not point.worse):
+            return None
         # What is worse than another point is worse than the lowest, if not by as much.
-        if self._screen is None or self._screen.value - lowest.value > self._screen.draws[-1].margin / 4:
+        if self._screen is None or self._screen.value - lowest.value > margin / 2:
             self._screen = self.objective.screen(math.exp(lowest.t) * self.shape, lowest.value)
         return self.objective.certainly_worse(self._screen, h, derivatives)
 
@@ -184,7 +188,7 @@ class _Curve:
         """Roughly on all of a grid, those that are half an octave apart in one pass."""
         if self.objective.has_many_rows:
             # From a rule of thumb outward: the minimum may be near, and tells what need not be looked at any more.
-            start = -math.log(len(self.objective.sample.w)) / (4 + self.n_features)
+            start = _thumb(len(self.objective.sample.w), self.n_features)
             for t in sorted(grid, key=lambda t: (t < start, abs(t - start))):
                 self(t, rough=True)
             return
@@ -241,12 +245,21 @@ def _grid(sample, shape, kernel, smooth, how):
     start = max(lowest, 0.25 * np.median(to_neighbor))
     narrow, start, stop, wide = np.log([lowest, start, 2 * diameter, 32 * diameter]).tolist()
     main = start + octave / per_octave * np.arange(1 + math.ceil((stop - start) * per_octave / octave - 1e-9))
+    if smooth and n >= 2 * ENOUGH and Z.shape[1] == 1:
+        # Windows that are much narrower than the data, and so many, leave no corners that `_subdivide` would not see
+        # from every second one.
+        main = main[(main > _thumb(n, 1)) | (np.arange(len(main)) % 2 == 0)]
     # Narrower than that, fewer and fewer rows see anybody; of many rows, the more of them the steps may cover.
     narrower, step = [start], octave
     while narrower[-1] > narrow:
         narrower.append(narrower[-1] - step)
         step *= 1 if n <= ENOUGH else 2
     return sorted({*narrower, *main.tolist(), wide})
+
+
+def _thumb(n, d):
+    """Log c of a rule of thumb, about."""
+    return -math.log(n) / (4 + d)
 
 
 def _neighbors(metric, sample, kernel, how):
@@ -321,29 +334,51 @@ def _subdivide(curve, everyone, most=400):
     """Halve the intervals that may hold less than the best so far, as far as a cubic through their ends can tell.
 
     How far it may be wrong is first seen from how far that over two intervals misses the point between them, then from
-    how far it misses the middle of each interval: where kernels enter or leave a window at an angle, that is half as
-    far in an interval of half the length. The Gaussian's curve has all derivatives, and a cubic misses it in proportion
-    to the fourth power of the length: by a sixteenth, for which an eighth is taken.
+    how far it misses the middle of each interval, times what `_shares_left` is left of that in half the length.
     """
-    ordered, (first, later) = curve.ordered(), (0.125, 0.125) if curve.curved else (1.0, 0.5)
-    misses = [abs(_cubic(a, c, (b.t - a.t) / (c.t - a.t)) - b.value) for a, b, c in _triples(ordered)]
-    misses = [0.0, *(first * miss for miss in misses), 0.0]
+    ordered = curve.ordered()
+    shares = _shares_left(curve, ordered)
+    misses = [0.0, *(share * miss for share, miss in zip(shares[1:-1], _missed(ordered, 1), strict=True)), 0.0]
     intervals = [
-        (a, b, max(pair)) for (a, b), pair in zip(itertools.pairwise(ordered), itertools.pairwise(misses), strict=True)
+        (*pair, max(misses[i : i + 2]), min(0.5, max(shares[i : i + 2])))
+        for i, pair in enumerate(itertools.pairwise(ordered))
     ]
     best = min(point.value for point in ordered)
     while intervals:
         tolerance = 1e-8 * abs(everyone - best) + _TIE * best
         halves = []
-        for a, b, miss in intervals:
+        for a, b, miss, share in intervals:
             if miss <= tolerance or _lowest_of_cubic(a, b) - miss >= best or most == 0:
                 continue
             most -= 1
             middle = curve(0.5 * (a.t + b.t), rough=True)
-            miss = later * abs(_cubic(a, b, 0.5) - middle.value)
+            miss = share * abs(_cubic(a, b, 0.5) - middle.value)
             best = min(best, middle.value)
-            halves += [(a, middle, miss), (middle, b, miss)]
+            halves += [(a, middle, miss, share), (middle, b, miss, share)]
         intervals = halves
+
+
+def _missed(points, k):
+    """How far the cubic through the points k places before and after one misses it, but for the first and last k."""
+    return [
+        abs(_cubic(a, c, (b.t - a.t) / (c.t - a.t)) - b.value)
+        for a, b, c in zip(points, points[k:], points[2 * k :], strict=False)
+    ]
+
+
+def _shares_left(curve, points):
+    """At each point the share of what a cubic misses that is left of it in an interval of half the length, at most.
+
+    Where kernels enter or leave a window at an angle it is a half, for which 1 is taken at first. The Gaussian's curve
+    has all derivatives, and it is in proportion to the fourth power of the length: a sixteenth, for which an eighth is
+    taken. So is that of other kernels if their angles are very many and small: how much is left from four intervals to
+    two tells whether they are.
+    """
+    shares = np.full(len(points), 0.125 if curve.curved else 1.0)
+    if curve.objective.has_many_rows and not curve.curved and len(points) > 4:
+        two, four = np.array(_missed(points, 1))[1:-1], np.array(_missed(points, 2))
+        shares[2:-2] = np.clip(np.divide(two, four, out=np.ones_like(two), where=four > two), 0.125, 1.0)
+    return shares
 
 
 def _refine(curve, kernel, everyone, most=8):
@@ -423,10 +458,21 @@ def _find_root(curve, a, b, precision, no_gain):
         nonlocal low, high
         point = curve(t)
         low, high = (max(low, point), high) if point.slope < 0 else (low, min(high, point))
-        gain = min(low.value, high.value) - _lowest_of_cubic(low, high)
-        return point.slope if gain >= no_gain or high.t - low.t > _NARROW else 0.0
+        return 0.0 if is_low_enough() else point.slope
 
-    brentq(slope, a.t, b.t, xtol=precision)
+    def is_low_enough():
+        gain = min(low.value, high.value) - _lowest_of_cubic(low, high)
+        return gain < no_gain and high.t - low.t <= _NARROW
+
+    if no_gain > 0:  # a cubic is nearer than a secant; at such a distance both ends of what is left are soon near
+        shares = np.linspace(0, 1, 1025)
+        for _ in range(6):
+            if is_low_enough():
+                return
+            length = high.t - low.t
+            least = min(0.9 * _NARROW / length, 0.5)
+            slope(low.t + length * min(max(shares[_cubic(low, high, shares).argmin()], least), 1 - least))
+    brentq(slope, low.t, high.t, xtol=precision)
 
 
 def _bracket(curve, a, b, t):

@@ -11,7 +11,7 @@ from .._core import Derivatives, chosen_algorithm, takes_linear_time
 from .._criterion import in_units, leave_one_out, leave_one_out_of_scales, penalized_fit
 from .._node_errors import nodes_of
 from .._pooling import Metric
-from ._screen import Screen
+from ._screen import Screen, least_difference
 
 
 class Selection(NamedTuple):
@@ -101,6 +101,8 @@ def _lowest_of_neighbors(criterion):
 #: these, each predicted from all others.
 ENOUGH = 50_000
 
+#: What share of these a screen asks.
+_SCREENED = 6
 
 #: What predictions may be wrong by, besides, where bandwidths are compared roughly.
 _ROUGH = 1e-8
@@ -195,7 +197,11 @@ class Objective:
     def screen(self, h, value):
         """What tells, at a bandwidth of which the criterion is known, other ones that are certainly worse."""
         self._begin()
-        return Screen(self.sample, self.kernel, self.rough, Metric.of(h, self.sample.X), value, ENOUGH // 6)
+        return Screen(self.sample, self.kernel, self.rough, Metric.of(h, self.sample.X), value, ENOUGH // _SCREENED)
+
+    def margin(self, value):
+        """By how much bandwidths must be worse at least, for a screen at one with that value to be certain of it."""
+        return least_difference(value, ENOUGH // _SCREENED)
 
     def certainly_worse(self, screen, h, derivatives):
         """The criterion, about, and its derivatives, if it is worse than that of a screen; None if it may not be."""
