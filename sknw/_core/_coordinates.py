@@ -57,8 +57,8 @@ class _Precision(NamedTuple):
         return rtol / (4 * self.roundoff * math.sqrt(self.farthest + 100))
 
 
-DOUBLE = _Precision(np.float64, 2.0**-53, 800.0, 2.0**-1021)
-SINGLE = _Precision(np.float32, 2.0**-24, 100.0, 2.0**-125)
+DOUBLE = _Precision(np.float64, 2.0**-53, 800.0, 2.0**-960)
+SINGLE = _Precision(np.float32, 2.0**-24, 100.0, 2.0**-110)
 
 #: What a weight may be wrong by in float32, relative to itself, besides the rounding of differences.
 SINGLE_RTOL = 1e-4
