@@ -453,8 +453,8 @@ def loo_error(
 
     Notes
     -----
-    Where every pair is visited, O(n² (d + p)) time for n rows, d features and p outputs, with the gradient twice to
-    thrice as much, in a matrix too. The other algorithms take less, see the user guide. O(n (d + p)) memory.
+    Where every pair is visited, O(n² (d + p)) time for n rows, d features and p outputs, with the gradient up to thrice
+    as much, in a matrix too. The other algorithms take less, see the user guide. O(n (d + p)) memory.
 
     For the Gaussian the gradient in a matrix is that of Weinberger and Tesauro, "Metric learning for kernel
     regression", AISTATS 2007, with the normaliser that is missing in its printed form.

@@ -19,6 +19,7 @@ for algorithm in ("auto", "dense", "window"):
     model = sknw.NadarayaWatsonRegressor(kernel=kernel, algorithm=algorithm).fit(X, X[:, 0])
     model.predict(X), model.predict(X[:3] + 100), model.loo_predict(), model.attention_weights(X)
     model.set_params(bandwidth="gradient", shrinkage=0, max_iter=2).fit(X, X[:, 0])
+sknw.NadarayaWatsonRegressor("gradient", bandwidth_type="full", shrinkage=0, max_iter=2, kernel=kernel).fit(X, X[:, 0])
 X = np.random.default_rng(1).normal(size=(5000, d))
 sknw.NadarayaWatsonRegressor(kernel=kernel).fit(X, X[:, 0])
 print(compiled)

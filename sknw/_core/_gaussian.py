@@ -25,7 +25,7 @@ from ._coordinates import (
 from ._dense import add_moments, add_scaled, copy, squared_distances
 from ._jit import as_in, bits, half_to_the, jit, jit_entry, jit_sum, not_inlined, number, overload_jit, wide_vectors
 from ._pairs import add_all_pairs, are_all
-from ._processor import aligned, tile_width
+from ._processor import aligned, bytes_of_cache, tile_width
 from ._rows import Derivatives, State, read_only
 from ._threads import one_thread_for_blas, run_blocks
 
@@ -207,8 +207,8 @@ def add_rows_by_products(A, own, rows, start, B, squares_q, squares, products, m
         low[i] = min(low[i], add_tile((), A[i], B, own[i], rows, start, s, w, v, f, sums[i], dsums[i]))
 
 
-#: Rows of a tile of products, and bytes of these, which fill a second-level cache.
-_TILE, _PRODUCTS = 1024, 2**21
+#: Rows of a tile of products.
+_TILE = 1024
 
 #: Queries of a block, by differences and by products, for which a tile is prepared once.
 _MOST_QUERIES, _MOST_BY_PRODUCTS = 1024, 4096
@@ -242,7 +242,9 @@ def gaussian_sums(rows, g, Zq, own, *, derivatives, rtol, by_products, single=Fa
 
     Notes
     -----
-    Takes O(m n (d + p)) time and, besides the result, the memory of a block and a tile for each thread.
+    Takes O(m n (d + p)) time and, besides the result, m d numbers and the memory of a block and a tile for each thread.
+    Where all rows are left out in turn, each pair is visited once, unless a row is so far from the middle, for `rtol`,
+    that it is in `rest`: then all the others are queries like any.
     """
     (m, d), (p, n) = Zq.shape, rows.Y.shape
     precision, state = SINGLE if single else DOUBLE, State.empty(m, p, derivatives.count(d))
@@ -291,7 +293,7 @@ def _add_by_blocks(rows, whole, own, with_respect_to, most, low, sums, dsums, *,
             args = own[part], rows, whole.origin, whole.g, aligned((d, tile), dtype), room, *mine
             add_rows(with_respect_to, whole.A[part], *args)
             return
-        at_a_time = _PRODUCTS // room[0].nbytes
+        at_a_time = bytes_of_cache(2) // room[0].nbytes
         products = aligned((min(at_a_time, last - first), tile), dtype)
         for start, stop, B, squares in whole.tiles(tile):
             room = room if stop - start == room.shape[1] else aligned((4, stop - start), dtype)

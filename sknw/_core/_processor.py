@@ -6,21 +6,21 @@ import pathlib
 
 import numpy as np
 
-#: Of a processor that tells nothing: what most have had for long.
-_COMMON = 32 * 1024
+#: By level, of a processor that tells nothing: what most have had for long.
+_COMMON = {1: 32 * 1024, 2: 1024 * 1024}
 
 
 @functools.cache
-def first_level_cache(root="/sys/devices/system/cpu/cpu0/cache"):
-    """Bytes of data that the first-level cache of a core holds."""
+def bytes_of_cache(level, root="/sys/devices/system/cpu/cpu0/cache"):
+    """How much data the first-level cache of a core holds, or the second-level one."""
     for folder in sorted(pathlib.Path(root).glob("index*")):
         try:
-            level, kind, size = ((folder / name).read_text().strip() for name in ("level", "type", "size"))
+            which, kind, size = ((folder / name).read_text().strip() for name in ("level", "type", "size"))
         except OSError:
             continue
-        if level == "1" and kind == "Data" and size.endswith("K") and size[:-1].isdecimal():
-            return max(_COMMON // 2, int(size[:-1]) * 1024)
-    return _COMMON
+        if which == str(level) and kind != "Instruction" and size.endswith("K") and size[:-1].isdecimal():
+            return max(_COMMON[level] // 2, int(size[:-1]) * 1024)
+    return _COMMON[level]
 
 
 def tile_width(numbers, itemsize=8):
@@ -28,7 +28,7 @@ def tile_width(numbers, itemsize=8):
 
     Between 64 and 1024: fewer are not worth a call, and of more nothing is gained. A multiple of the length of vectors.
     """
-    return max(64, min(1024, first_level_cache() * 7 // 8 // (numbers * itemsize) // 32 * 32))
+    return max(64, min(1024, bytes_of_cache(1) * 7 // 8 // (numbers * itemsize) // 32 * 32))
 
 
 #: Bytes of a line of the caches, and of the longest vectors.

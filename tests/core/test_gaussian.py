@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sknw._core import Derivatives, Rows, kernel_sums, read_only
 from sknw._core import _gaussian as gaussian_module
 from sknw._core import _plan as plan_module
-from sknw._core._processor import aligned, first_level_cache, tile_width
+from sknw._core._processor import aligned, bytes_of_cache, tile_width
 
 EPS = np.finfo(np.float64).eps
 
@@ -228,14 +228,17 @@ def test_memory_is_that_of_a_block(rng, d, single):
 
 
 def test_cache_of_the_processor(tmp_path):
-    for name, text in {"level": "1", "type": "Data", "size": "48K"}.items():
-        (tmp_path / "index0").mkdir(exist_ok=True)
-        (tmp_path / "index0" / name).write_text(f"{text}\n")
-    assert first_level_cache(str(tmp_path)) == 48 * 1024
-    assert first_level_cache(str(tmp_path / "nowhere")) == 32 * 1024
+    caches = [("1", "Data", "48K"), ("1", "Instruction", "16K"), ("2", "Unified", "2048K"), ("3", "Unified", "8192K")]
+    for i, values in enumerate(caches):
+        folder = tmp_path / f"index{i}"
+        folder.mkdir()
+        for name, text in zip(("level", "type", "size"), values, strict=True):
+            (folder / name).write_text(f"{text}\n")
+    assert [bytes_of_cache(level, str(tmp_path)) for level in (1, 2)] == [48 * 1024, 2048 * 1024]
+    assert [bytes_of_cache(level, str(tmp_path / "nowhere")) for level in (1, 2)] == [32 * 1024, 1024 * 1024]
     for numbers in (1, 5, 14, 100, 10_000):
         assert 64 <= tile_width(numbers) <= 1024
-        assert tile_width(numbers) == 64 or tile_width(numbers) * numbers * 8 <= first_level_cache()
+        assert tile_width(numbers) == 64 or tile_width(numbers) * numbers * 8 <= bytes_of_cache(1)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
