@@ -37,10 +37,10 @@ def row(function):
     return function
 
 
-def best_time(function, most):
+def best_time(function, most, patience=10.0):
     """Shortest time, once what it needs has been compiled and loaded, and the result."""
     function()
-    return best_time_of_used(function, most)
+    return best_time_of_used(function, most, patience)
 
 
 def dense(X, y, h, n_threads):
@@ -59,13 +59,13 @@ def ceiling(report):
     """The share of the multiply-adds that a pair cannot do without, 2 d + 17, at the rate of a large matrix product."""
     a = np.random.default_rng(0).normal(size=(report.size(2048),) * 2)
     with threadpool_limits(1):
-        seconds, _ = best_time(lambda: a @ a, 5)
+        seconds, _ = best_time(lambda: a @ a, 15)
     rate = a.shape[0] ** 3 / seconds
     for d, asked in ((1, "75 %"), (2, "75 %"), (10, "60 %")):
         n = report.size(10_000)
         X, y = make_data(n, d)
         model = dense(X, y, 0.5, 1)
-        seconds, _ = best_time(lambda X=X, model=model: model.predict(X), 7)
+        seconds, _ = best_time(lambda X=X, model=model: model.predict(X), 15)
         share = n * n / seconds / (rate / (2 * d + 17))
         work = f"predict, n = m = {n:,}, d = {d}, one thread: {n * n / seconds / 1e9:.2f}e9 pairs/s"
         limit = f"ceiling at {rate / 1e9:.1f}e9 multiply-adds/s"
