@@ -100,7 +100,7 @@ def _errors_at(nodes, g, levels, derivatives, rtol):
         certain[cells] = rtol * (least_of_cell(rest) - error[cells]) >= error[cells]
 
     step = max(1, _NODES_PER_BLOCK // (sums[0].size // len(error)))
-    with one_thread_for_blas:
+    with one_thread_for_blas():
         run_blocks(add_up, [(i, min(i + step, len(error))) for i in range(0, len(error), step)], nodes.n_threads)
     # An error of rtol in each prediction would add up to twice the last of these, or less.
     total = weight.sum()

@@ -128,7 +128,7 @@ def lbfgs(objective, family, theta, scale, shrinkage, limits, tell=None):
         "maxfun": 100 * limits.max_iter,
     }
     try:
-        with one_thread_for_blas:  # whose threads would wake, and spin, for the few numbers of each step
+        with one_thread_for_blas():  # whose threads would wake, and spin, for the few numbers of each step
             result = minimize(
                 penalized,
                 family.fold(np.clip(theta, low, high)),

@@ -309,5 +309,5 @@ def _add_by_blocks(rows, whole, own, with_respect_to, most, low, sums, dsums, *,
     else:
         step = min(_MOST_QUERIES, max(m // 8, _FEWEST_PAIRS // n), _WORK_PER_BLOCK // (n * max(d, 1)))
     step = math.ceil(m / math.ceil(m / max(32, step)))  # of equal size
-    with one_thread_for_blas if by_products else contextlib.nullcontext():
+    with one_thread_for_blas() if by_products else contextlib.nullcontext():
         run_blocks(add, [(first, min(first + step, m)) for first in range(0, m, step)], n_threads)

@@ -212,7 +212,7 @@ class Nodes:
         ends = np.unique(np.append(np.minimum(marks, n_cells), n_cells))
         run_blocks(add, list(zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)), self.n_threads)
         moments = moments.reshape(len(V), *lengths[3 - d :])
-        with one_thread_for_blas:
+        with one_thread_for_blas():
             run_blocks(_to_nodes, [(channel,) for channel in moments], self.n_threads)
         return moments
 
@@ -235,7 +235,7 @@ class Nodes:
             shape[axis + 1] //= 2
             halves = np.moveaxis(narrow, axis + 1, -1).reshape(-1, 2 * N_NODES)
             others = [length for k, length in enumerate(shape) if k != axis + 1]
-            with one_thread_for_blas:
+            with one_thread_for_blas():
                 wide = (halves @ _HALVES).reshape(*others, shape[axis + 1])
             if sum(moments.size for moments in self._wider.values()) >= self._narrowest.size:
                 self._wider.clear()
@@ -470,7 +470,7 @@ def _along(field, axis, table, n_threads):
         for line in range(0, len(padded), height)
         for first in range(0, n, width)
     ]
-    with one_thread_for_blas:
+    with one_thread_for_blas():
         run_blocks(multiply, blocks, n_threads)
     return [np.moveaxis(part.reshape(*shape, -1), -1, axis) for part in out]
 

@@ -163,7 +163,7 @@ def meet(whole, most, work, n_threads):
         products = A @ B if most > 0 else np.empty((0, 0))
         work(first, start, (A, B, squares_q, squares, products, most - squares.max()))
 
-    with one_thread_for_blas:
+    with one_thread_for_blas():
         for pairs in rounds(len(panels)):
             run_blocks(one, pairs, n_threads)
 
@@ -272,7 +272,11 @@ def gradient_of_all_pairs(rows, g, shift, adjoints, *, derivatives, by_products,
     with np.errstate(over="ignore", invalid="ignore"):
         right = adjoints * np.exp2(UNIT * shift)[:, None]
     is_near = whole.is_near(rtol).all() and whole.squares.max() <= _MOST_SQUARE
-    if not is_near or not shift.max() * UNIT < DOUBLE.farthest or not np.isfinite(right).all():
+    # Where the nearest row is far, or light beside all others, these would count with the least power there is.
+    farthest = shift.max()
+    lightest = np.min(rows.w, where=rows.w > 0, initial=np.inf)
+    is_heavy = rows.w.sum() * DOUBLE.least <= DOUBLE.roundoff * lightest * np.exp2(-UNIT * farthest)
+    if not is_near or not farthest < DOUBLE.farthest or not is_heavy or not np.isfinite(right).all():
         return None
     left = np.concatenate([rows.w[None], rows.w * rows.Y]).T.copy()
     # Sums of all adjoint weights of each row, and those of its pairs with rows of later panels times coordinates.
@@ -290,7 +294,7 @@ def gradient_of_all_pairs(rows, g, shift, adjoints, *, derivatives, by_products,
     meet(whole, UNIT * most_for_products(d, rtol) if by_products else -1.0, add, n_threads)
     A = whole.A
     mass += UB[:, 0]
-    with one_thread_for_blas:
+    with one_thread_for_blas():
         if derivatives == Derivatives.FEATURES:
             return (mass @ (A * A) - 2 * np.einsum("ik,ik->k", A, UB[:, 1:])) / UNIT
         across = A.T @ UB[:, 1:]

@@ -104,10 +104,10 @@ def gradient(kernel, rows, g, Zq, own, shift, adjoints, *, derivatives, by_produ
             return found
     most = most_for_products(d, rtol) if by_products else -np.inf
     step = max(32, min(_QUERIES, _WORK_PER_BLOCK // (n * d)))
-    blocks = [(b, first, min(first + step, m)) for b, first in enumerate(range(0, m, step))]
-    parts, upper = np.zeros((len(blocks), derivatives.count(d))), np.triu_indices(d)
+    blocks = [(first, min(first + step, m)) for first in range(0, m, step)]
+    out, upper, parts = np.zeros(derivatives.count(d)), np.triu_indices(d), {}
 
-    def add(b, first, last):
+    def add(first, last):
         part = slice(first, last)
         block, UB, total = Block(Zq[part], rows, middle(Zq[part]), g), np.zeros((last - first, 1 + d)), 0.0
         room = aligned((last - first if by_products else 0, min(_TILE, n)))
@@ -126,10 +126,13 @@ def gradient(kernel, rows, g, Zq, own, shift, adjoints, *, derivatives, by_produ
         A, of_queries = block.A, UB[:, 0]
         if derivatives == Derivatives.PAIRS:
             across = A.T @ UB[:, 1:]
-            parts[b] = (total + (A.T * of_queries) @ A - across - across.T)[upper]
+            parts[first] = (total + (A.T * of_queries) @ A - across - across.T)[upper]
         else:
-            parts[b] = total + of_queries @ (A * A) - 2 * np.einsum("ik,ik->k", A, UB[:, 1:])
+            parts[first] = total + of_queries @ (A * A) - 2 * np.einsum("ik,ik->k", A, UB[:, 1:])
 
-    with one_thread_for_blas:
-        run_blocks(add, blocks, n_threads)
-    return parts.sum(axis=0)
+    with one_thread_for_blas():
+        for begin in range(0, len(blocks), 2 * n_threads):  # what is kept of each is as large as the result
+            run_blocks(add, blocks[begin : begin + 2 * n_threads], n_threads)
+            for first in sorted(parts):  # in this order, whatever that of the threads
+                out += parts.pop(first)
+    return out

@@ -163,6 +163,24 @@ def test_gradients_that_lack_digits_are_left_to_single_rows(rng):
     assert gradient_of_all_pairs(near, g, shift, huge, rtol=1e-10, **how) is None
 
 
+@pytest.mark.parametrize("lightest", [1.0, 1e-12, 1e-40, 1e-60])
+def test_gradients_of_light_rows(rng, lightest):
+    """Where nobody is near but light rows, heavy ones must not count with the least power that there is."""
+    n = 600
+    X, w = 0.3 * rng.normal(size=(n, 2)), np.ones(n)
+    X[:3], w[1:3] = [[60, 0], [93, 0], [93.5, 0]], lightest
+    rows = Rows(*map(read_only, (X.T, rng.normal(size=(1, n)), w, np.zeros(n))))
+    own, g = np.arange(n), np.ones(2)
+    state = kernel_sums("gaussian", rows, g, X, own, algorithm="dense", rtol=0.0)
+    mass, y = state.sums[:, 0], rows.Y[0]
+    m = state.sums[:, 1] / mass
+    adjoint = 2 * w * (m - y) / mass
+    args = "gaussian", rows, g, X, own, state.shift, np.stack([-adjoint * m, adjoint], axis=1)
+    found, exact = (pull_back(*args, derivatives=Derivatives.PAIRS, rtol=rtol) for rtol in (1e-10, 0.0))
+    # A derivative of each average is right to 100 rtol, and their share in the sum is no larger than the largest.
+    assert_allclose(found, exact, rtol=0, atol=1e-8 * np.abs(exact).max())
+
+
 def test_memory(rng, monkeypatch):
     """Two panels for each thread, whatever the number of pairs."""
     monkeypatch.setattr(pairs_module, "_PANEL", 256)

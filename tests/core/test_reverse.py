@@ -52,12 +52,13 @@ def test_reverse_mode_ignores_what_is_out_of_reach(rng):
     assert_allclose(found, np.einsum("ic,iqc->q", adjoints, state.dsums), rtol=1e-12)
 
 
-def test_memory_is_that_of_a_block(rng):
+def test_memory_is_that_of_a_block(rng, monkeypatch):
     """No n x n array, nor one of derivatives of each sum: blocks, and what is returned."""
-    n, d = 6000, 30
+    n, d = 6000, 200
     X, rows = make_rows(rng, n, d, 1)
     args = "gaussian", rows, np.full(d, 0.2), X, None, np.zeros(n), np.ones((n, 2))
     how = {"derivatives": Derivatives.PAIRS, "rtol": 1e-10, "n_threads": 2}
+    monkeypatch.setattr(reverse_module, "_WORK_PER_BLOCK", 2**25)  # as of more rows: many blocks
     pull_back(*args, **how)
     tracemalloc.start()
     pull_back(*args, **how)
@@ -65,6 +66,6 @@ def test_memory_is_that_of_a_block(rng):
     tracemalloc.stop()
     queries, tile = reverse_module._QUERIES, reverse_module._TILE
     block = 8 * queries * (tile + d) + 8 * tile * (d + 6)
-    # The result of each block, one row number per query, and for two threads of each array of (block, tile), of
-    # (block, d) or of (d, tile) some four at a time.
-    assert peak < 8 * (n // queries + 1) * d * d + 8 * n + 2 * 4 * block + 2**19
+    # Of four blocks, whatever their number, a result and what it is made of; of each query a number; and for two
+    # threads of each array of (block, tile), of (block, d) or of (d, tile) some four at a time.
+    assert peak < 8 * (4 + 2 * 4) * d * d + 8 * n + 2 * 4 * block + 2**19

@@ -1,7 +1,9 @@
 import contextlib
 import contextvars
 import gc
+import itertools
 import os
+import sys
 import threading
 import time
 import weakref
@@ -285,16 +287,16 @@ def two_for_blas():
 
 
 def test_one_thread_for_blas(two_for_blas):
-    with one_thread_for_blas:
+    with one_thread_for_blas():
         assert set(blas_threads().values()) == {1}
-        with one_thread_for_blas:
+        with one_thread_for_blas():
             assert set(blas_threads().values()) == {1}
         assert set(blas_threads().values()) == {1}
     assert blas_threads() == two_for_blas
 
 
 def test_blas_has_its_threads_again_after_an_exception(two_for_blas):
-    with pytest.raises(ZeroDivisionError), one_thread_for_blas:
+    with pytest.raises(ZeroDivisionError), one_thread_for_blas():
         _ = 1 / 0
     assert blas_threads() == two_for_blas
 
@@ -304,14 +306,15 @@ def test_contexts_of_several_threads_overlap(two_for_blas, first_leaves_first):
     enter, leave = threading.Event(), threading.Event()
 
     def other():
-        with one_thread_for_blas:
+        with one_thread_for_blas():
             enter.set()
             assert leave.wait(timeout=30)
-            with one_thread_for_blas:
+            with one_thread_for_blas():
                 pass
+            inside.append(set(blas_threads().values()))
 
-    thread = threading.Thread(target=other)
-    with one_thread_for_blas:
+    inside, thread = [], threading.Thread(target=other)
+    with one_thread_for_blas():
         thread.start()
         assert enter.wait(timeout=30)
         assert set(blas_threads().values()) == {1}
@@ -321,24 +324,120 @@ def test_contexts_of_several_threads_overlap(two_for_blas, first_leaves_first):
         assert set(blas_threads().values()) == {1}
     leave.set()
     thread.join()
+    assert inside == [{1}]  # whoever has left
     assert blas_threads() == two_for_blas
 
 
+def test_contexts_that_nobody_leaves(two_for_blas):
+    """As when Ctrl-C comes between entering and what follows, or amid leaving."""
+
+    kept = []
+
+    def interrupted():
+        one_thread_for_blas().__enter__()
+
+    def with_a_traceback():
+        context = one_thread_for_blas()
+        context.__enter__()
+        kept.append(sys._getframe())  # as that of the exception has it
+
+    def on_another_thread():
+        thread = threading.Thread(target=with_a_traceback)
+        thread.start()
+        thread.join()
+
+    for lose in (interrupted, with_a_traceback, on_another_thread):
+        lose()
+        assert set(blas_threads().values()) == {1}
+        with one_thread_for_blas():
+            assert _threads._limits.has(threading.get_ident())
+            assert set(blas_threads().values()) == {1}
+        assert blas_threads() == two_for_blas
+        assert not _threads._limits.has(threading.get_ident())
+
+
+@pytest.mark.parametrize("how_often", range(6))
+def test_interrupted_amid_the_libraries(two_for_blas, monkeypatch, how_often):
+    calls = itertools.count()
+
+    class Library:
+        def __init__(self, library):
+            self.library = library
+
+        @property
+        def num_threads(self):
+            if next(calls) == how_often:
+                raise KeyboardInterrupt
+            return self.library.num_threads
+
+        def set_num_threads(self, n):
+            if next(calls) == how_often:
+                raise KeyboardInterrupt
+            self.library.set_num_threads(n)
+
+    libraries = [Library(library) for library in _threads._blas()]
+    monkeypatch.setattr(_threads, "_blas", lambda: libraries)
+
+    def enter_and_leave():
+        for _ in range(6):
+            with one_thread_for_blas():
+                pass
+
+    with pytest.raises(KeyboardInterrupt):
+        enter_and_leave()
+    with one_thread_for_blas():
+        assert set(blas_threads().values()) == {1}
+    assert blas_threads() == two_for_blas
+
+
+def test_libraries_with_a_limit_for_each_thread(monkeypatch):
+    """Whoever leaves gives back its own, whether or not others are within."""
+    threads, enter, leave = {}, threading.Event(), threading.Event()
+
+    class Library:
+        threading_layer = "openmp"
+
+        @property
+        def num_threads(self):
+            return threads.get(threading.current_thread(), 2)
+
+        def set_num_threads(self, n):
+            threads[threading.current_thread()] = n
+
+    libraries = [Library()]
+    monkeypatch.setattr(_threads, "_blas", lambda: libraries)
+
+    def other():
+        with one_thread_for_blas():
+            enter.set()
+            assert leave.wait(timeout=30)
+
+    thread, me = threading.Thread(target=other), threading.current_thread()
+    with one_thread_for_blas():
+        thread.start()
+        assert enter.wait(timeout=30)
+        assert threads == {me: 1, thread: 1}
+    assert threads == {me: 2, thread: 1}
+    leave.set()
+    thread.join()
+    assert threads == {me: 2, thread: 2}
+
+
 def test_one_thread_for_blas_within_blocks(pool, two_for_blas, monkeypatch):
-    barrier, seen, limited, limit = threading.Barrier(3), [], [], _threads._limit_blas
+    barrier, seen, limited, libraries = threading.Barrier(3), [], [], _threads._blas
 
     def spy():
         limited.append(threading.current_thread().name)
-        return limit()
+        return libraries()
 
-    monkeypatch.setattr(_threads, "_limit_blas", spy)  # libraries on OpenMP have a limit for each thread
+    monkeypatch.setattr(_threads, "_blas", spy)  # libraries on OpenMP have a limit for each thread
 
     def work(_):
         barrier.wait(timeout=30)
         seen.append(set(blas_threads().values()))
         barrier.wait(timeout=30)
 
-    with one_thread_for_blas:
+    with one_thread_for_blas():
         run_blocks(work, [(i,) for i in range(3)], 3)
     assert seen == [{1}] * 3
     assert sorted(limited) == sorted([threading.current_thread().name, "sknw-0", "sknw-1"])
@@ -354,7 +453,7 @@ def test_a_forked_child_begins_anew(two_for_blas):
     if child == 0:  # no assertion may leave this block, or pytest runs twice
         try:
             right = _threads._pool.n_threads == 0 and len(meet(3, 3)) == 3
-            with one_thread_for_blas:
+            with one_thread_for_blas():
                 right = right and set(blas_threads().values()) == {1}
             os._exit(0 if right and blas_threads() == two_for_blas else 1)
         finally:
