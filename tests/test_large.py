@@ -178,16 +178,54 @@ def test_how_much_of_a_miss_is_left_is_told_by_the_points(kinks):
         return (abs(t - 0.2), np.sign(t - 0.2)) if kinks else (np.exp(t), np.exp(t))
 
     points = [search_module._Point(t, *curve(t)) for t in np.arange(-3.5, 3.6, 0.7)]
-    how = {"has_many_rows": True}
+    rng = np.random.default_rng(0)
+    how = {"has_many_rows": True, "sample": SimpleNamespace(X=np.sort(rng.uniform(size=(5000, 1)), axis=0))}
     shares = search_module._shares_left(SimpleNamespace(curved=False, objective=SimpleNamespace(**how)), points)
     assert_allclose(shares[[0, 1, -2, -1]], 1.0)
     if kinks:
         assert max(shares[4:7]) > 0.5
     else:
         assert max(shares[2:-2]) == 0.125
-    how["has_many_rows"] = False
-    few = search_module._shares_left(SimpleNamespace(curved=False, objective=SimpleNamespace(**how)), points)
-    assert (few == 1.0).all()
+    for other in ({"has_many_rows": False}, {"sample": SimpleNamespace(X=np.arange(5000.0)[:, None])}):
+        objective = SimpleNamespace(**how | other)
+        assert (search_module._shares_left(SimpleNamespace(curved=False, objective=objective), points) == 1.0).all()
+
+
+def test_rows_that_lie_unevenly(rng):
+    n = 20_000
+    lattice, even = np.arange(float(n)), rng.uniform(size=n)
+    for x in (even, rng.standard_cauchy(n), np.exp(5 * rng.normal(size=n)), np.where(even < 0.5, even, even * 1e-6)):
+        assert search_module.lies_unevenly(Sample.of(x[:, None], x[:, None], np.ones(n)))
+    for x in (lattice, lattice + 0.03 * even, np.round(even, 4), np.where(even < 0.5, lattice, n * (1 + even))):
+        assert not search_module.lies_unevenly(Sample.of(x[:, None], x[:, None], np.ones(n)))
+
+
+def test_a_pattern_on_a_lattice():
+    """Windows reach two more rows at every whole bandwidth: the error has corners there, and minima between them."""
+    n = 100_000
+    i = np.arange(n)
+    pattern = np.array([-1.52, -0.364, -0.314, 0.419, 0.861, 1.125, -1.598])
+    y = 0.1 * pattern[i % 7] + np.sin(2 * np.pi * i / 765) + 0.165 * np.random.default_rng(0).normal(size=n)
+    X = i[:, None].astype(float)
+    model = NadarayaWatsonRegressor(kernel="epanechnikov").fit(X, y)
+    others = [loo_error(X, y, h, kernel="epanechnikov") for h in np.arange(30.0, 70.0)]
+    gain = loo_error(X, y, math.inf) - min(others)
+    assert -model.best_score_ <= min(others) + 1e-6 * gain
+
+
+def test_grid_covers_a_minority_that_is_much_denser(rng, monkeypatch):
+    """No steps of more than two octaves as long as one row in a hundred sees anybody: a minimum may be there."""
+    monkeypatch.setattr(search_module, "ENOUGH", 1000)
+    x = np.concatenate([rng.uniform(size=2800), 2 + 2.0**-30 * rng.uniform(size=200)])
+    sample = Sample.of(x[:, None], rng.normal(size=(3000, 1)), np.ones(3000))
+    for kernel in ("gaussian", "biweight"):
+        grid = search_module._grid(sample, np.ones(1), kernel, True, {"empty": "mean"})
+        # The nearest of 200 others is about so near.
+        narrow = [t for t in grid[:-1] if math.log(2.0**-30 / 200 / 4) < t]
+        assert narrow[0] < math.log(2.0**-30 / 200)
+        assert max(np.diff(narrow)) <= 2 * math.log(2) + 1e-9
+        steps = np.diff(grid[: grid.index(narrow[0])])
+        assert len(steps) == 0 or max(steps) > 2 * math.log(2) - 1e-9
 
 
 def test_algorithm_is_reported_and_can_be_asked_for(rng):

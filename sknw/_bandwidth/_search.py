@@ -245,16 +245,30 @@ def _grid(sample, shape, kernel, smooth, how):
     start = max(lowest, 0.25 * np.median(to_neighbor))
     narrow, start, stop, wide = np.log([lowest, start, 2 * diameter, 32 * diameter]).tolist()
     main = start + octave / per_octave * np.arange(1 + math.ceil((stop - start) * per_octave / octave - 1e-9))
-    if smooth and n >= 2 * ENOUGH and Z.shape[1] == 1:
+    if smooth and n >= 2 * ENOUGH and lies_unevenly(sample):
         # Windows that are much narrower than the data, and so many, leave no corners that `_subdivide` would not see
         # from every second one.
         main = main[(main > _thumb(n, 1)) | (np.arange(len(main)) % 2 == 0)]
     # Narrower than that, fewer and fewer rows see anybody; of many rows, the more of them the steps may cover.
     narrower, step = [start], octave
+    rare = math.log(max(np.quantile(to_neighbor[:: 1 + n // _FEW], 0.01), lowest))
     while narrower[-1] > narrow:
         narrower.append(narrower[-1] - step)
-        step *= 1 if n <= ENOUGH else 2
+        step = octave if n <= ENOUGH else 2 * octave if narrower[-1] > rare else 2 * step
     return sorted({*narrower, *main.tolist(), wide})
+
+
+def lies_unevenly(sample):
+    """Whether hardly any two rows are as far apart as two others: windows have no corners at the same bandwidth then.
+
+    In one feature, of many rows. Not on a lattice, nor where rows are rounded: a thousand gaps tell.
+    """
+    if sample.X.shape[1] > 1:
+        return False
+    x, i = sample.X[:, 0], np.linspace(0, len(sample.X) - 2, 1000).astype(np.int64)
+    gaps = x[i + 1] - x[i]
+    # Of random gaps eight in ten differ by more than that from all the others.
+    return len(np.unique(np.round(1000 * np.log(gaps[gaps > 0])))) > 700
 
 
 def _thumb(n, d):
@@ -375,7 +389,7 @@ def _shares_left(curve, points):
     two tells whether they are.
     """
     shares = np.full(len(points), 0.125 if curve.curved else 1.0)
-    if curve.objective.has_many_rows and not curve.curved and len(points) > 4:
+    if curve.objective.has_many_rows and not curve.curved and len(points) > 4 and lies_unevenly(curve.objective.sample):
         two, four = np.array(_missed(points, 1))[1:-1], np.array(_missed(points, 2))
         shares[2:-2] = np.clip(np.divide(two, four, out=np.ones_like(two), where=four > two), 0.125, 1.0)
     return shares
