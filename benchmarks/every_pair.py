@@ -17,8 +17,7 @@ from joblib import cpu_count
 from numpy.testing import assert_allclose
 from scipy.spatial.distance import cdist
 from sklearn.metrics.pairwise import rbf_kernel
-from table import Promises, has, progress
-from table import best_time as best_time_of_used
+from table import Promises, best_time, has, progress
 from threadpoolctl import threadpool_limits
 
 from sknw import NadarayaWatsonRegressor, loo_error
@@ -37,10 +36,13 @@ def row(function):
     return function
 
 
-def best_time(function, most, patience=10.0):
-    """Shortest time, once what it needs has been compiled and loaded, and the result."""
-    function()
-    return best_time_of_used(function, most, patience)
+#: Seconds that the calls of one function may take together, after which there are no more.
+PATIENCE = 10.0
+
+
+def seconds(function, most):
+    """Shortest time of some calls; that its results are right has been seen before."""
+    return best_time(function, most, PATIENCE)[0]
 
 
 def dense(X, y, h, n_threads):
@@ -59,17 +61,18 @@ def ceiling(report):
     """The share of the multiply-adds that a pair cannot do without, 2 d + 17, at the rate of a large matrix product."""
     a = np.random.default_rng(0).normal(size=(report.size(2048),) * 2)
     with threadpool_limits(1):
-        seconds, _ = best_time(lambda: a @ a, 15)
-    rate = a.shape[0] ** 3 / seconds
+        rate = a.shape[0] ** 3 / seconds(lambda: a @ a, 15)
     for d, asked in ((1, "75 %"), (2, "75 %"), (10, "60 %")):
         n = report.size(10_000)
         X, y = make_data(n, d)
         model = dense(X, y, 0.5, 1)
-        seconds, _ = best_time(lambda X=X, model=model: model.predict(X), 15)
-        share = n * n / seconds / (rate / (2 * d + 17))
-        work = f"predict, n = m = {n:,}, d = {d}, one thread: {n * n / seconds / 1e9:.2f}e9 pairs/s"
+        K = np.exp(-0.5 * cdist(X[:50], X, "sqeuclidean") / 0.5**2)
+        check(model.predict(X)[:50], K @ y / K.sum(axis=1), X, y, 0.5)
+        ours = seconds(lambda X=X, model=model: model.predict(X), 15)
+        share = n * n / ours / (rate / (2 * d + 17))
+        work = f"predict, n = m = {n:,}, d = {d}, one thread: {n * n / ours / 1e9:.2f}e9 pairs/s"
         limit = f"ceiling at {rate / 1e9:.1f}e9 multiply-adds/s"
-        report.line(work, limit, seconds, asked=asked, share=f"{share:.0%} of it")
+        report.line(work, limit, ours, asked=asked, share=f"{share:.0%} of it")
 
 
 @row
@@ -84,9 +87,9 @@ def attention(report):
         for dtype, least in zip((np.float64, np.float32), asked, strict=True):
             X = X.astype(dtype)
             model = dense(X, y, h, report.n_threads)
-            ours, mine = best_time(lambda X=X, model=model: model.predict(X), 3)
-            theirs, other = best_time(predict_torch(X, y, X, h, report.n_threads), 3)
-            check(mine, other, X, y, h)
+            attend = predict_torch(X, y, X, h, report.n_threads)
+            check(model.predict(X), attend(), X, y, h)
+            ours, theirs = seconds(lambda X=X, model=model: model.predict(X), 3), seconds(attend, 3)
             work = f"predict, n = m = {n:,}, d = {d}, {np.dtype(dtype)}"
             report.line(work, "torch SDPA", ours, theirs, least)
 
@@ -99,7 +102,7 @@ def arrays(report):
         X, y = make_data(n, d)
         h = 0.5 * np.sqrt(d)
         model = dense(X, y, h, report.n_threads)
-        ours, mine = best_time(lambda X=X, model=model: model.predict(X), 7)
+        mine = model.predict(X)
 
         def by_cdist(X=X, y=y, h=h):
             K = np.exp(cdist(X, X, "sqeuclidean") / (-2 * h * h))
@@ -112,9 +115,11 @@ def arrays(report):
         rivals = {"cdist + exp": by_cdist, "rbf_kernel": by_rbf}
         if has("pykeops"):
             rivals["KeOps, processor"] = keops(X, y, h)
+        for call in rivals.values():
+            check(mine, call(), X, y, h)
+        ours = seconds(lambda X=X, model=model: model.predict(X), 7)
         for name, call in rivals.items():
-            theirs, other = best_time(call, 3)
-            check(mine, other, X, y, h)
+            theirs = seconds(call, 3)
             report.line(f"predict, n = m = {n:,}, d = {d}", name, ours, theirs, "8x" if "KeOps" in name else asked)
 
 
@@ -147,17 +152,18 @@ def minimiser(report):
         rivals = {name: search(x, y) for name, search in DESCENTS.items() if has(name)}
         for algorithm in ("dense", "auto"):
             model = NadarayaWatsonRegressor(algorithm=algorithm, n_jobs=report.n_threads)
-            ours, _ = best_time(lambda model=model, x=x, y=y: model.fit(x[:, None], y), 3)
+            model.fit(x[:, None], y)
+            ours = seconds(lambda model=model, x=x, y=y: model.fit(x[:, None], y), 7)
             work = f'"loo", algorithm="{algorithm}", n = {n:,}, d = 1'
             for name, (call, most, asked) in rivals.items():
                 rough = name == "statsmodels" and n > fewest
                 if rough:  # each of its steps is a pass over all pairs
                     theirs = expected[name, algorithm] * (n / fewest) ** 2
                 else:
-                    theirs, h = best_time(call, most)
-                    expected[name, algorithm] = theirs
+                    h = call()
                     # A descent may stop a little beside the minimum, or in another one, but nowhere below the lowest.
                     assert -model.best_score_ <= loo_error(x[:, None], y, abs(h)) * (1 + 1e-9)
+                    theirs = expected[name, algorithm] = seconds(call, most)
                 report.line(work, f"{name}, one descent", ours, theirs, asked, rough=rough)
 
 
@@ -193,13 +199,17 @@ def series(report):
     rows = metric.rows(sample)
     args = "gaussian", rows
     how = {"derivatives": Derivatives.NOTHING, "rtol": 1e-10, "n_threads": report.n_threads}
-    ours, mine = best_time(lambda: kernel_sums_of_scales(*args, metric.g, rows.Z.T, places=range(16), **how), 3)
-    theirs, others = best_time(
-        lambda: [kernel_sums(*args, metric.g * 2 ** (k / 2), rows.Z.T, algorithm="dense", **how) for k in range(16)], 3
-    )
-    for one, other in zip(mine, others, strict=True):
+
+    def at_once():
+        return kernel_sums_of_scales(*args, metric.g, rows.Z.T, places=range(16), **how)
+
+    def one_by_one():
+        return [kernel_sums(*args, metric.g * 2 ** (k / 2), rows.Z.T, algorithm="dense", **how) for k in range(16)]
+
+    for one, other in zip(at_once(), one_by_one(), strict=True):
         assert_allclose(one.sums[:, 1] / one.sums[:, 0], other.sums[:, 1] / other.sums[:, 0], rtol=0, atol=1e-10)
-    report.line(f"16 bandwidths, n = {n:,}, d = 2", "16 evaluations", ours, theirs, "3.2x")
+    work = f"16 bandwidths, n = {n:,}, d = 2"
+    report.line(work, "16 evaluations", seconds(at_once, 3), seconds(one_by_one, 3), "3.2x")
 
 
 @row
@@ -223,13 +233,20 @@ def metric_learning(report):
         peer = MLKR()
         peer.n_iter_ = 0
         root = np.linalg.inv(H) / np.sqrt(2)
-        ours, (mine, _) = best_time(lambda o=objective, m=metric, H=H: o(H, Derivatives.PAIRS, metric=m), 5)
-        theirs, (other, slope) = best_time(lambda p=peer, r=root, X=X, y=y: p._loss(r.ravel(), X, y), 3)
-        assert_allclose(other / n, float(sample.squared(mine)), rtol=1e-9)
+
+        def evaluate(objective=objective, metric=metric, H=H):
+            return objective(H, Derivatives.PAIRS, metric=metric)
+
+        def loss(peer=peer, root=root, X=X, y=y):
+            return peer._loss(root.ravel(), X, y)
+
+        other, slope = loss()
+        assert_allclose(other / n, float(sample.squared(evaluate()[0])), rtol=1e-9)
         # The same gradient, in the inverse of H and not in its multiple that MLKR has.
         _, gradient = loo_error(X, y, H, algorithm="dense", n_jobs=report.n_threads, return_gradient=True)
         slope = slope.reshape(d, d) / (np.sqrt(2) * n)
         assert_allclose(slope, gradient, rtol=0, atol=1e-9 * np.abs(gradient).max())
+        ours, theirs = seconds(evaluate, 5), seconds(loss, 3)
         report.line(f"MLKR value and gradient, n = {n:,}, d = {d}", "metric-learn 0.7", ours, theirs, asked)
 
 

@@ -5,6 +5,7 @@ import pathlib
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 
@@ -49,11 +50,26 @@ def test_benchmark_compares_before_it_times(tmp_path):
     assert re.search(r"^Processor: .*threads$", out, flags=re.MULTILINE)
 
 
-def test_every_pair_beside_its_limits(tmp_path):
-    out = run("benchmarks/every_pair.py", tmp_path, "--quick", "--only", "s")
-    assert len(re.findall(r"^\| predict, .*(cdist|rbf_kernel)", out, flags=re.MULTILINE)) == 6
-    assert "| 16 bandwidths, n = 300, d = 2 | 16 evaluations |" in out
-    assert re.search(r"^Processor: .*threads$", out, flags=re.MULTILINE)
+def test_page_of_promises(tmp_path):
+    """Every script of the page runs, and compares before it times; who is not installed is named."""
+    run("benchmarks/page.py", tmp_path, "--quick", "--write", "page.md")
+    text = (tmp_path / "page.md").read_text()
+    every_pair, near_linear, threads, first_use = text.split("\n## ")[1:]
+    for part, peers in (
+        (every_pair, ("torch", "pykeops", "metric_learn", "hbw", "statsmodels")),
+        (near_linear, ("hbw", "torch", "finufft")),
+    ):
+        assert re.search(r"^Processor: .*threads$", part, flags=re.MULTILINE)
+        for peer in peers:
+            assert (f"Left out: {peer} is not installed" in part) == (find_spec(peer) is None)
+    assert len(re.findall(r"^\| predict, .*% of it \| \d+ % \|$", every_pair, flags=re.MULTILINE)) == 3
+    assert len(re.findall(r"^\| predict, .*(cdist|rbf_kernel)", every_pair, flags=re.MULTILINE)) == 6
+    assert "| 16 bandwidths, n = 300, d = 2 | 16 evaluations |" in every_pair
+    lines = r"^\| (predict|leave-one-out).* \| every pair[^|]* \|"
+    assert len(re.findall(lines, near_linear, flags=re.MULTILINE)) == 4 + 6
+    assert len(re.findall(r"x the time; peak memory \d+ to \d+ MiB", near_linear)) == 2
+    assert len(re.findall(r"^\| predict, n = m = .*\| 1\.85 \|$", threads, flags=re.MULTILINE)) == 3
+    assert len(re.findall(r"^\| (import|first).*\| \d\.\d+ \| \d\.\d \|$", first_use, flags=re.MULTILINE)) == 3
 
 
 def test_descents_beside_statsmodels(tmp_path):
@@ -74,9 +90,3 @@ def test_suite_of_data_sets(tmp_path):
 def test_irrelevant_features(tmp_path):
     out = run("benchmarks/irrelevant.py", tmp_path, "--draws", "1", "--rows", "40", "--weak", "0")
     assert len(re.findall(r"all irrelevant out +[\d.]+ %, all relevant kept +[\d.]+ %", out)) == 2
-
-
-def test_many_rows_beside_every_pair(tmp_path):
-    out = run("benchmarks/near_linear.py", tmp_path, "--quick")
-    assert len(re.findall(r"^\| (predict|leave-one-out).* \| every pair \|", out, flags=re.MULTILINE)) == 4 + 6
-    assert len(re.findall(r"x the time; peak memory \d+ to \d+ MiB", out)) == 2
