@@ -200,6 +200,17 @@ def test_rows_that_lie_unevenly(rng):
         assert not search_module.lies_unevenly(Sample.of(x[:, None], x[:, None], np.ones(n)))
 
 
+@pytest.mark.parametrize(("kernel", "criterion"), [("gaussian", "gcv"), ("gaussian", "aicc"), ("exponential", "loo")])
+def test_kernels_without_an_edge_are_searched_to_five_digits(rng, kernel, criterion, monkeypatch):
+    """Of very many rows, too: their errors have no kinks that would be in the way."""
+    X, y = make_data(rng, 4000, 1)
+    few = NadarayaWatsonRegressor(criterion, kernel=kernel).fit(X, y)
+    monkeypatch.setattr(search_module, "ENOUGH", 1500)
+    monkeypatch.setattr(selection_module, "ENOUGH", 1500)
+    many = NadarayaWatsonRegressor(criterion, kernel=kernel).fit(X, y)
+    assert_allclose(many.bandwidth_, few.bandwidth_, rtol=2e-5)
+
+
 def test_a_pattern_on_a_lattice():
     """Windows reach two more rows at every whole bandwidth: the error has corners there, and minima between them."""
     n = 100_000

@@ -26,9 +26,9 @@ from ._selection import ENOUGH, OutOfTime, Selection
 _TIE = 1e-12
 
 
-#: Of very many rows, the logarithm of the bandwidth is found to this precision by second derivatives, without them to
-#: that, or as far as it matters: until the error cannot fall by more than this share of what there is to gain. For the
-#: slope of an error with many small kinks has many roots beside each other.
+#: Of very many rows, the logarithm of the bandwidth is found to this precision; for kernels that end somewhere to that,
+#: or as far as it matters: until the error cannot fall by more than this share of what there is to gain. For the slope
+#: of an error with many small kinks has many roots beside each other.
 _NEAR, _NEAR_KINKS, _NO_GAIN = 1e-5, 1e-4, 1e-9
 
 #: What there is to gain is told by a cubic through both ends of an interval no longer than that.
@@ -409,6 +409,7 @@ def _refine(curve, kernel, everyone, most=8):
     else:  # piecewise constant: the best of the grid
         brackets = promise = []
     many = curve.objective.has_many_rows
+    precision, share = (_NEAR_KINKS, _NO_GAIN) if many and curve.exact else (_NEAR if many else 1e-9, 0.0)
     for i in np.argsort(promise)[:most]:
         if promise[i] > min(*promise, lowest.value) + 0.05 * spread:
             break
@@ -416,12 +417,11 @@ def _refine(curve, kernel, everyone, most=8):
         if curve.smooth:
             start = a.t + (b.t - a.t) * _SHARES[_cubic(a, b, _SHARES).argmin()]
         if curve.curved:
-            _newton(curve, a, b, start, _NEAR if many else 1e-9)
+            _newton(curve, a, b, start, precision)
         elif curve.smooth:
             a, b = _bracket(curve, a, b, start) if a.rough or b.rough else (a, b)
             if a.slope < 0 < b.slope:
-                no_gain = _NO_GAIN * (everyone - min(a.value, b.value)) if many else 0.0
-                _find_root(curve, a, b, _NEAR_KINKS if many else 1e-9, no_gain)
+                _find_root(curve, a, b, precision, share * (everyone - min(a.value, b.value)))
         else:
             minimize_scalar(lambda t: curve(t).value, bounds=(a.t, b.t), method="bounded", options={"xatol": 1e-9})
     # The lowest of the grid may be at an end, or at a kink. Estimates from a part of the rows are not compared with
