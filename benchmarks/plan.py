@@ -1,7 +1,8 @@
 """Is the algorithm that is chosen the fastest one? Times of all that apply, on a grid of problems.
 
-There are three tasks: the sums of all rows, with derivatives, their leave-one-out error, and the squared errors of two
-thousand of them, for both of which some kernels have "segments" as one more algorithm.
+There are five tasks: the sums of all rows, with derivatives, their leave-one-out error, and the squared errors of two
+thousand of them, for both of which some kernels have "segments" as one more algorithm; and predictions for a thousand
+queries, and for a hundred thousand.
 
 The model in `_plan.py` estimates the time of one thread, so that is what is measured: processor time, which others on
 the same machine hardly change. A line for each problem: what was chosen, the times, and how much slower the choice is
@@ -45,14 +46,25 @@ GRID = [
     ),
     *itertools.product(("errors",), POLYNOMIALS, (1,), ROWS, (1e-5, *BANDWIDTHS)),
     *itertools.product(("some errors",), POLYNOMIALS, (1,), (20_000, 200_000), (1e-5, *BANDWIDTHS)),
+    *itertools.product(
+        ("few queries", "many queries"), ("gaussian", "exponential", "epanechnikov"), (1, 2, 3), ROWS[1::2], BANDWIDTHS
+    ),
 ]
 
-TASKS = ("sums", "errors", "some errors")
+#: How many queries there are, besides the rows.
+QUERIES = {"few queries": 1000, "many queries": 100_000}
+
+TASKS = ("sums", "errors", "some errors", *QUERIES)
 
 #: What may be chosen.
 WAYS = (*ALGORITHMS, "segments")
 
 OPTIONS = {"derivatives": Derivatives.SCALE, "rtol": 1e-10}
+
+
+def options(task):
+    """What is wanted of sums."""
+    return OPTIONS | {"derivatives": Derivatives.NOTHING} if task in QUERIES else OPTIONS
 
 
 @functools.lru_cache(maxsize=4)
@@ -64,6 +76,15 @@ def make_rows(n, d):
     return X, Rows(*map(read_only, (X.T, rng.uniform(-1, 1, size=(1, n)), np.ones(n), np.zeros(n))))
 
 
+@functools.lru_cache(maxsize=4)
+def make_queries(task, d):
+    """Queries from the distribution of the rows; None if these are the queries."""
+    if task not in QUERIES:
+        return None
+    Zq = np.random.default_rng(1).normal(size=(QUERIES[task], d))
+    return Zq[spatial_order(Zq.T)]
+
+
 def some_of(n):
     """Numbers of some rows."""
     return np.arange(0, n, n // 2000)
@@ -72,10 +93,10 @@ def some_of(n):
 def choose(task, kernel, d, n, h):
     """What is chosen for a problem."""
     rows, g = make_rows(n, d)[1], np.full(d, 1 / h)
-    Zq = rows.Z.T[some_of(n)] if task == "some errors" else None
-    if task != "sums" and takes_segments(kernel, rows, g, Zq, algorithm="auto", **OPTIONS):
+    Zq = rows.Z.T[some_of(n)] if task == "some errors" else make_queries(task, d)
+    if "errors" in task and takes_segments(kernel, rows, g, Zq, algorithm="auto", **OPTIONS):
         return "segments"
-    return plan(kernel, rows, g, Zq, **OPTIONS).algorithm
+    return plan(kernel, rows, g, Zq, **options(task)).algorithm
 
 
 def solver(way, task, kernel, d, n, h):
@@ -84,6 +105,9 @@ def solver(way, task, kernel, d, n, h):
     if task == "sums":
         how = {**OPTIONS, "algorithm": way}
         return lambda few=n: kernel_sums(kernel, rows, np.full(d, 1 / h), X[:few], own[:few], **how)
+    if task in QUERIES:
+        Zq, how = make_queries(task, d), {**options(task), "algorithm": way}
+        return lambda few=QUERIES[task]: kernel_sums(kernel, rows, np.full(d, 1 / h), Zq[:few], **how)
     # What slides is not summed up by segments if it is to be exact.
     how = {**OPTIONS, "algorithm": "sliding" if way == "segments" else way, "empty": "nearest"}
     how["rtol"] = 0.0 if way == "sliding" else how["rtol"]
@@ -94,25 +118,25 @@ def solver(way, task, kernel, d, n, h):
     return lambda few=None: leave_one_out(*args, queries=own[:few] if few else None, **how)
 
 
-def seconds(expected, kernel, rows, g):
+def seconds(expected, kernel, rows, g, Zq):
     """About how long it will take; of windows that were asked for nobody has counted the pairs."""
     if expected.algorithm == "window":
-        return 2e-9 * expected_pairs(kernel, rows, g, None, rtol=OPTIONS["rtol"])
+        return 2e-9 * expected_pairs(kernel, rows, g, Zq, rtol=OPTIONS["rtol"])
     return 1e-9 * expected.cost
 
 
 def measure(problem, patience):
     """Seconds that each way takes, of those that apply and are expected to take no longer than that."""
     (task, kernel, d, n, h), times = problem, {}
-    rows, g = make_rows(n, d)[1], np.full(d, 1 / h)
-    for way in ALGORITHMS if task == "sums" else WAYS:
+    rows, g, Zq = make_rows(n, d)[1], np.full(d, 1 / h), make_queries(task, d)
+    for way in WAYS if "errors" in task else ALGORITHMS:
         algorithm = "sliding" if way == "segments" else way
         try:
             check_applies(algorithm, kernel, d)
         except ValueError:
             continue
-        expected = plan(kernel, rows, g, None, algorithm=algorithm, **OPTIONS)
-        if expected.algorithm != algorithm or seconds(expected, kernel, rows, g) > patience:
+        expected = plan(kernel, rows, g, Zq, algorithm=algorithm, **options(task))
+        if expected.algorithm != algorithm or seconds(expected, kernel, rows, g, Zq) > patience:
             continue
         solve = solver(way, *problem)
         solve(50)

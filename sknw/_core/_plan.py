@@ -128,7 +128,7 @@ def plan(kernel, rows, g, Zq, *, derivatives=Derivatives.NOTHING, algorithm="aut
         k = _moments(kernel)
         candidates.append(Plan("sliding", _START + n * (10 + p * (3 + 6 * k)) + m * (15 + p * (8 + 25 * k))))
     # Neighbours of all rows need not be looked up.
-    per_query, per_pair = (_PER_ROW, 2.0) if d == 1 and Zq is None else (_PER_QUERY, 1.2)
+    per_query, per_pair = _PER_ROW if d == 1 and Zq is None else _PER_QUERY, 2.0 if d == 1 else 1.2
     look_ups = 2 * _START + m * per_query * (1 + 0.5 * derivatives.count(d))
     # Where windows cannot save much, pairs are not counted: that takes some time, too.
     promising = algorithm != "auto" or dense.cost > _WORTH_COUNTING * look_ups
