@@ -163,12 +163,12 @@ def test_gradients_that_lack_digits_are_left_to_single_rows(rng):
     assert gradient_of_all_pairs(near, g, shift, huge, rtol=1e-10, **how) is None
 
 
-@pytest.mark.parametrize("lightest", [1.0, 1e-12, 1e-40, 1e-60])
-def test_gradients_of_light_rows(rng, lightest):
+@pytest.mark.parametrize(("far", "lightest"), [(33, 1.0), (33, 1e-12), (33, 1e-40), (33, 1e-60), (27, 1e-130)])
+def test_gradients_of_light_rows(rng, far, lightest):
     """Where nobody is near but light rows, heavy ones must not count with the least power that there is."""
     n = 600
     X, w = 0.3 * rng.normal(size=(n, 2)), np.ones(n)
-    X[:3], w[1:3] = [[60, 0], [93, 0], [93.5, 0]], lightest
+    X[:3], w[1:3] = [[60, 0], [60 + far, 0], [60.5 + far, 0]], lightest
     rows = Rows(*map(read_only, (X.T, rng.normal(size=(1, n)), w, np.zeros(n))))
     own, g = np.arange(n), np.ones(2)
     state = kernel_sums("gaussian", rows, g, X, own, algorithm="dense", rtol=0.0)
