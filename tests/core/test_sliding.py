@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from sknw import NadarayaWatsonRegressor
 from sknw._core import PROFILES, Derivatives, Rows, kernel_sums, read_only
 from sknw._core import _sliding as sliding_module
 from sknw._core._sliding import _calls, sliding_sums
@@ -106,6 +107,39 @@ def test_sums_match_exact_arithmetic(rng, kernel, design):
         check(kernel, rows, 1 / h, x, None)
         own = rng.permutation(len(z))[:5]
         check(kernel, rows, 1 / h, rows.Z[0, own], own)
+
+
+@pytest.mark.filterwarnings("ignore::sknw.EmptyNeighborhoodWarning")
+@pytest.mark.parametrize("shift", [0.0, 1e8])
+@pytest.mark.parametrize("kernel", ["tophat", "epanechnikov", "biweight", "triweight"])
+def test_predictions_are_as_accurate_as_is_promised(rng, kernel, shift):
+    """To 1e-13 of the range of the targets and 2 units in the last place of the largest, left out or not."""
+    n = 90
+    designs = {
+        "lognormal": rng.lognormal(0, 2, size=n),
+        "cauchy": rng.standard_cauchy(n),
+        "ties": rng.integers(0, 40, size=n) / 8,
+        "offset": 1e8 + rng.normal(size=n),
+    }
+    y = shift + rng.normal(size=n)
+    bound = Fraction(1e-13 * np.ptp(y) + 2 * np.spacing(abs(y).max()))
+    b, a = PROFILES[kernel].powers
+    for x in designs.values():
+        for h in (0.375, 2.0):
+            model = NadarayaWatsonRegressor(h, kernel=kernel, algorithm="sliding", rtol=0)
+            model.fit(x[:, None], y)
+            found, left_out = model.predict(x[:, None]), model.loo_predict()
+            seen = 0
+            for i in range(0, n, 3):
+                u = [abs(Fraction(x[i]) - Fraction(t)) / Fraction(h) for t in x]
+                w = [(1 - v**b) ** a if v <= 1 else 0 for v in u]
+                for answer, own in ((found[i], w[i]), (left_out[i], 0)):
+                    weights = [*w[:i], own, *w[i + 1 :]]
+                    if any(weights):  # or else nobody is in reach, and the nearest row answers
+                        m = sum(v * Fraction(t) for v, t in zip(weights, y, strict=True)) / sum(weights)
+                        assert abs(Fraction(answer) - m) <= bound
+                        seen += 1
+            assert seen > n // 3
 
 
 @pytest.mark.parametrize("kernel", COMPACT)
