@@ -20,8 +20,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._jit import as_in, jit, jit_entry, not_inlined, wide_vectors
+from ._jit import jit_entry
 from ._processor import aligned
+from ._rows import Rows
 
 #: The Gaussian exp(-s/2) is 2**(-UNIT s).
 UNIT = 0.5 * math.log2(math.e)
@@ -84,30 +85,26 @@ def middle_of_rows(rows):
     return middle(rows.Z[:, len(rows.w) * np.arange(1, 10, 2) // 10].T)
 
 
-class Block:
-    """A block of queries in centred and scaled coordinates, and the tiles of rows that it meets.
-
-    Parameters
-    ----------
-    Zq : ndarray of shape (m, d)
-    rows : Rows
-    origin, g : ndarray of shape (d,)
-        Middle, and factor of each feature.
-    dtype : type, default=np.float64
+class Frame(NamedTuple):
+    """Where coordinates are counted from, and in what units.
 
     Attributes
     ----------
-    A : ndarray of shape (m, d)
-        The queries.
-    squares : ndarray of shape (m,)
-        Their squared distances to the middle.
+    rows : Rows
+    origin, g : ndarray of shape (d,)
+        Middle, and factor of each feature.
+    precision : _Precision
     """
 
-    def __init__(self, Zq, rows, origin, g, dtype=np.float64):
-        self.rows, self.origin, self.g, self.dtype = rows, origin, g, dtype
-        A = _cut(self._scale(np.ascontiguousarray(Zq), origin, g))
-        self.squares = np.einsum("ik,ik->i", A, A)
-        self.A = A.astype(dtype, copy=False)
+    rows: Rows
+    origin: np.ndarray
+    g: np.ndarray
+    precision: _Precision = DOUBLE
+
+    def block(self, Zq):
+        """A block of queries in these coordinates."""
+        A = _cut(self._scale(np.ascontiguousarray(Zq), self.origin, self.g))
+        return Block(A.astype(self.precision.dtype, copy=False), np.einsum("ik,ik->i", A, A))
 
     @staticmethod
     def _scale(Z, origin, g, out=None):
@@ -115,32 +112,53 @@ class Block:
             out = np.subtract(Z, origin, out=out)
             return np.multiply(out, g, out=out)
 
-    def is_near(self, rtol, precision=DOUBLE):
-        """Which queries are so near the middle that differences have digits enough."""
-        return self.squares <= UNIT * precision.widest(rtol) ** 2
-
     def tiles(self, width):
         """Yield each tile: start, stop, coordinates of shape (d, stop - start), their squares.
 
         The arrays of a tile are used again for the next one.
         """
-        n, d = len(self.rows.w), self.A.shape[1]
-        before = None
+        (d, n), dtype, before = self.rows.Z.shape, self.precision.dtype, None
         for start in range(0, n, width):
             stop = min(start + width, n)
             if stop - start != before:  # at the first tile, and perhaps at the last
                 before = stop - start
                 wide = aligned((d, before))
-                B = aligned((d, before), self.dtype) if self.dtype != np.float64 else wide
+                B = aligned((d, before), dtype) if dtype != np.float64 else wide
             self._scale(self.rows.Z[:, start:stop], self.origin[:, None], self.g[:, None], wide)
             with np.errstate(over="ignore", invalid="ignore"):
                 squares = np.einsum("kj,kj->j", wide, wide)
             if not squares.max() <= FARTHEST**2:
                 squares = np.einsum("kj,kj->j", _cut(wide), wide)
-            squares = squares.astype(self.dtype, copy=False)
+            squares = squares.astype(dtype, copy=False)
             if B is not wide:
                 B[:] = wide
             yield start, stop, B, squares
+
+    def is_near(self, squares, rtol):
+        """Which queries, of these squares, are so near the middle that differences have digits enough."""
+        return squares <= UNIT * self.precision.widest(rtol) ** 2
+
+    def most_for_products(self, rtol):
+        """`most_for_products` in these coordinates."""
+        return UNIT * most_for_products(len(self.g), rtol, self.precision.roundoff)
+
+
+class Block(NamedTuple):
+    """A block of queries, centred and scaled.
+
+    Attributes
+    ----------
+    A : ndarray of shape (m, d)
+    squares : ndarray of shape (m,)
+        Their squared distances to the middle.
+    """
+
+    A: np.ndarray
+    squares: np.ndarray
+
+    def part(self, queries):
+        """Some of the queries."""
+        return Block(*(a[queries] for a in self))
 
     def products(self, queries, B, room):
         """Inner products of a slice of the queries with a tile, in the memory of the array `room`."""
@@ -148,17 +166,6 @@ class Block:
         out = room.ravel()[: len(A) * B.shape[1]].reshape(len(A), B.shape[1])
         with np.errstate(over="ignore", invalid="ignore"):
             return np.matmul(A, B, out=out)
-
-
-@jit
-def distances_from_products(i, square, squares, products, s):
-    """Squared distances of query i, whose square is given, to the rows of a tile."""
-    not_inlined()
-    wide_vectors()
-    square, twice, zero, product = as_in(square, s), as_in(2.0, s), as_in(0.0, s), products[i]
-    for j in range(s.shape[0]):
-        t = (square + squares[j]) - twice * product[j]
-        s[j] = t if t > zero else zero  # rounding can make it negative
 
 
 @jit_entry(allocates=False)

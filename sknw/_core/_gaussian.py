@@ -1,7 +1,8 @@
 r"""The Gaussian over every pair: what most sums are, in as few operations as there can be.
 
-Coordinates are those of `_coordinates.py`. Queries that are too far from the middle for these, and those so far from
-all rows that sums would leave the range of the numbers, are left to `_dense.py`.
+Coordinates are those of `_coordinates.py`, and distances are formed where they are needed, as in `_distances.py`. Sums
+are relative to s = 0. Queries that are too far from the middle for these coordinates, and those so far from all rows
+that sums would leave the range of the numbers, are left to `_dense.py`.
 
 In float32 the loops have twice as many lanes and fewer terms; sums are float64 all the same.
 """
@@ -17,197 +18,239 @@ from ._coordinates import (
     SINGLE,
     SINGLE_RTOL,
     UNIT,
-    Block,
-    distances_from_products,
+    Frame,
     middle_of_rows,
-    most_for_products,
 )
-from ._dense import add_moments, add_scaled, copy, squared_distances
-from ._jit import as_in, bits, half_to_the, jit, jit_entry, jit_sum, not_inlined, number, overload_jit, wide_vectors
+from ._dense import add_moments
+from ._distances import Gram, Loops, between, distance, look, takes_products
+from ._jit import half_to_the, jit, jit_entry, jit_sum, not_inlined, on_stack_like, overload_jit, wide_vectors
 from ._pairs import add_all_pairs, are_all
 from ._processor import aligned, bytes_of_cache, tile_width
 from ._rows import Derivatives, State, read_only
 from ._threads import one_thread_for_blas, run_blocks
 
-#: Squared distance of a row that is left out. Its weight is zero, and so must be its product with the distance.
-_OUT = 1e30
+#: Rows of a tile at most: what loops keep of each of them is on the stack.
+_MOST_ROWS = 1024
 
 
-def add_powers(s, w, Y, start, v, sums):
-    """Write the weights of a tile to v and add up mass and moments; returns the smallest s."""
+def add_powers(besides, pairs, near, own, rows, start, width, w, Y, sums, dsums):
+    """Add the rows of a tile to the sums of some queries.
+
+    Parameters
+    ----------
+    besides : tuple
+        What is asked for besides the mass and one moment: nothing if it is empty; with one zero further moments, and
+        as many derivatives in the scale as `dsums` has room for, or with two zeros derivatives in each feature.
+    pairs : one of the classes of `_distances.py`
+    near : tuple of two floats
+        Only queries whose square is above the first and not above the second are meant.
+    own, rows, sums, dsums
+        As in `add_rows`.
+    start, width : int
+        First row of the tile, and how many there are.
+    w, Y : float64[::1] of shape (at least width,), float64[:, ::1] of shape (p, at least width)
+        Weights of the rows, and these times targets.
+    """
     raise NotImplementedError("for compiled code only")
 
 
 @overload_jit(add_powers, sums=True)
-def _add_powers(s, w, Y, start, v, sums):
-    """Choose the loops by precision: one for float64; with float32 in it, that would have half as many lanes."""
+def _add_powers(besides, pairs, near, own, rows, start, width, w, Y, sums, dsums):
+    """Choose the loops: in one with float32 as well as float64, vectors would be half as long."""
 
-    def double(s, w, Y, start, v, sums):
+    def at_once(besides, pairs, near, own, rows, start, width, w, Y, sums, dsums):
         not_inlined()
         wide_vectors()
-        n = v.shape[0]
-        y, low = Y[0, start : start + n], bits(np.inf)
-        mass, moment = 0.0, 0.0
-        for j in range(n):
-            low = min(low, bits(s[j]))
-            v_j = w[j] * half_to_the(s[j])
-            v[j] = v_j
-            mass += v_j
-            moment += v_j * y[j]
-        sums[0] += mass
-        sums[1] += moment
-        add_moments(v, Y, 1, start, sums)
-        return number(low)
+        y = Y[0]
+        for i in range(own.shape[0]):
+            if near[0] < pairs.squares_q[i] <= near[1]:
+                put_rest(rows, own[i], start, width, w, Y)
+                look(pairs, i)
+                mass, moment = 0.0, 0.0
+                for j in range(width):
+                    v = half_to_the(distance(pairs, i, j))
+                    mass += v * w[j]
+                    moment += v * y[j]
+                sums[i, 0] += mass
+                sums[i, 1] += moment
+                put_back(rows, own[i], start, width, w, Y)
 
-    def single(s, w, Y, start, v, sums):
+    def in_steps(besides, pairs, near, own, rows, start, width, w, Y, sums, dsums):
         not_inlined()
         wide_vectors()
-        n = v.shape[0]
-        y, low = Y[0, start : start + n], bits(as_in(np.inf, s))
-        for j in range(n):
-            low = min(low, bits(s[j]))
-            v[j] = w[j] * half_to_the(s[j])
-        mass, moment = 0.0, 0.0
-        for j in range(n):
-            mass += v[j]
-            moment += v[j] * y[j]
-        sums[0] += mass
-        sums[1] += moment
-        add_moments(v, Y, 1, start, sums)
-        return number(low)
+        # Arrays with which no argument can overlap, each by itself, so that one that nobody reads is left away.
+        on_s, on_v = on_stack_like(pairs.squares, 1, _MOST_ROWS), on_stack_like(pairs.squares, 1, _MOST_ROWS)
+        y, s, v = Y[0], on_s[0, :width], on_v[0, :width]
+        for i in range(own.shape[0]):
+            if near[0] < pairs.squares_q[i] <= near[1]:
+                put_rest(rows, own[i], start, width, w, Y)
+                look(pairs, i)
+                for j in range(width):
+                    s_j = distance(pairs, i, j)
+                    s[j] = s_j
+                    v[j] = half_to_the(s_j)
+                mass, moment = 0.0, 0.0
+                for j in range(width):
+                    mass += v[j] * w[j]
+                    moment += v[j] * y[j]
+                sums[i, 0] += mass
+                sums[i, 1] += moment
+                add_besides(besides, pairs, i, s, v, w, Y, sums[i], dsums[i])
+                put_back(rows, own[i], start, width, w, Y)
 
-    return double if s.dtype.bitwidth == 64 else single
+    dtype = pairs.types[pairs.fields.index("squares")].dtype
+    return in_steps if len(besides) or dtype.bitwidth == 32 else at_once
+
+
+def add_besides(besides, pairs, i, s, v, w, Y, sums, dsums):
+    """Add what is asked for besides mass and first moment, of a tile's powers v, which may be overwritten."""
+    raise NotImplementedError("for compiled code only")
+
+
+@overload_jit(add_besides)
+def _add_besides(besides, pairs, i, s, v, w, Y, sums, dsums):
+    """Choose what is compiled, by the type of `besides`."""
+
+    def scale(besides, pairs, i, s, v, w, Y, sums, dsums):
+        add_moments(v, Y, 1, 0, sums)
+        for q in range(dsums.shape[0]):
+            add_scaled(s, v, w, Y, dsums[q])
+
+    def features(besides, pairs, i, s, v, w, Y, sums, dsums):
+        add_moments(v, Y, 1, 0, sums)
+        add_squares(pairs.A[i], pairs.B, v, w, Y, dsums)
+
+    return [lambda besides, pairs, i, s, v, w, Y, sums, dsums: None, scale, features][len(besides)]
 
 
 @jit_sum
-def add_squares(a, B, v, Y, start, dsums):
-    """Add up the weights v of a tile times the squared difference of each coordinate, and these times Y."""
+def add_scaled(s, v, w, Y, sums):
+    """Multiply the powers v of a tile by s, and add them up."""
     not_inlined()
     wide_vectors()
-    n = v.shape[0]
-    y = Y[0, start : start + n]
+    y, mass, moment = Y[0], 0.0, 0.0
+    for j in range(v.shape[0]):
+        v[j] = v[j] * s[j]
+    for j in range(v.shape[0]):
+        mass += v[j] * w[j]
+        moment += v[j] * y[j]
+    sums[0] += mass
+    sums[1] += moment
+    add_moments(v, Y, 1, 0, sums)
+
+
+@jit_sum
+def add_squares(a, B, v, w, Y, dsums):
+    """Add up the powers v of a tile times the squared difference of each coordinate."""
+    not_inlined()
+    wide_vectors()
     for k in range(a.shape[0]):
-        a_k, b, mass, moment = a[k], B[k, :n], 0.0, 0.0
-        for j in range(n):
+        a_k, b, y, mass, moment = a[k], B[k], Y[0], 0.0, 0.0
+        for j in range(v.shape[0]):
             t = a_k - b[j]
             t = v[j] * (t * t)
-            mass += t
+            mass += t * w[j]
             moment += t * y[j]
         dsums[k, 0] += mass
         dsums[k, 1] += moment
         for c in range(1, Y.shape[0]):
-            y_c, moment = Y[c, start : start + n], 0.0
-            for j in range(n):
+            y, moment = Y[c], 0.0
+            for j in range(v.shape[0]):
                 t = a_k - b[j]
-                moment += v[j] * (t * t) * y_c[j]
+                moment += v[j] * (t * t) * y[j]
             dsums[k, 1 + c] += moment
 
 
-def add_derivatives(with_respect_to, a, B, s, v, f, Y, start, dsums):
-    """Add the derivatives of a tile, of weights v: sums of v s and of v s s, as many as asked, or of each square."""
-    raise NotImplementedError("for compiled code only")
-
-
-@overload_jit(add_derivatives)
-def _add_derivatives(with_respect_to, a, B, s, v, f, Y, start, dsums):
-    """Choose what is compiled, by the type of `with_respect_to`."""
-
-    def scale(with_respect_to, a, B, s, v, f, Y, start, dsums):
-        if dsums.shape[0] > 0:
-            add_scaled(v, s, f, Y, start, dsums[0])
-        if dsums.shape[0] > 1:
-            add_scaled(f, s, v, Y, start, dsums[1])
-
-    def features(with_respect_to, a, B, s, v, f, Y, start, dsums):
-        add_squares(a, B, v, Y, start, dsums)
-
-    return features if len(with_respect_to) else scale
+@jit
+def fill_weights(rows, start, width, w, Y):
+    """Write the weights of a tile's rows, and these times targets."""
+    for j in range(width):
+        w[j] = rows.w[start + j]
+    for c in range(Y.shape[0]):
+        for j in range(width):
+            Y[c, j] = rows.w[start + j] * rows.Y[c, start + j]
 
 
 @jit
-def add_tile(with_respect_to, a, B, own, rows, start, s, w, v, f, sums, dsums):
-    """Add the rows of a tile, of weights w, to the sums of one query; returns the smallest s; v and f are buffers."""
-    mine = own - start
-    if 0 <= mine < s.shape[0]:
-        w[mine] = rows.w_rest[own]
-        if rows.w_rest[own] == 0.0:
-            s[mine] = _OUT
-    low = add_powers(s, w, rows.Y, start, v, sums)
-    add_derivatives(with_respect_to, a, B, s, v, f, rows.Y, start, dsums)
-    if 0 <= mine < s.shape[0]:
-        w[mine] = rows.w[own]
-    return low
+def put_weight(rows, row, weight, j, w, Y):
+    """Give a row another weight, at its place in a tile."""
+    w[j] = weight
+    for c in range(Y.shape[0]):
+        Y[c, j] = weight * rows.Y[c, row]
+
+
+@jit
+def put_rest(rows, own, start, width, w, Y):
+    """Give a query's own row the weight that is left of it."""
+    if 0 <= own - start < width:
+        put_weight(rows, own, rows.w_rest[own], own - start, w, Y)
+
+
+@jit
+def put_back(rows, own, start, width, w, Y):
+    """Give it its weight back."""
+    if 0 <= own - start < width:
+        put_weight(rows, own, rows.w[own], own - start, w, Y)
 
 
 @jit_entry(allocates=False)
-def add_rows(with_respect_to, A, own, rows, origin, g, B, buffers, low, sums, dsums):
+def add_rows(besides, pairs, own, rows, origin, g, w, Y, sums, dsums):
     """Add all rows to the sums of some queries.
 
     Parameters
     ----------
-    with_respect_to : tuple
-        Two zeros for derivatives in each feature, empty for as many in the scale as `dsums` has room for.
-    A : ndarray[:, ::1] of shape (m, d), float64 or float32
-        Queries, centred and scaled.
+    besides : tuple
+        As in `add_powers`.
+    pairs : Differences, Products or Loops
+        With the queries, and room for a tile of rows.
     own : int64[::1] of shape (m,)
-        Row that each of them is, or -1.
+        Row that each query is, or -1.
     rows : Rows
     origin, g : float64[::1] of shape (d,)
-        Middle of the queries, and factor of each feature.
-    B : ndarray[:, ::1] of shape (d, tile), as A
-        Room for a tile of rows.
-    buffers : ndarray[:, ::1] of shape (4, tile), as A
-    low : float64[::1] of shape (m,)
+        Middle, and factor of each feature.
+    w, Y : float64[::1] of shape (tile,), float64[:, ::1] of shape (p, tile)
+        Room for the weights of a tile, and these times targets.
     sums : float64[:, ::1] of shape (m, 1 + p)
     dsums : float64[:, :, ::1] of shape (m, q, 1 + p)
-        Updated, like `low` and `sums`.
+        Updated, like `sums`.
     """
-    n, tile = rows.w.shape[0], B.shape[1]
+    n, tile = rows.w.shape[0], w.shape[0]
     for start in range(0, n, tile):
         width = min(tile, n - start)
-        for k in range(A.shape[1]):
-            Z, b = rows.Z[k, start : start + width], B[k, :width]
+        pairs.squares[:width] = 0.0
+        for k in range(len(g)):
+            Z, b = rows.Z[k, start : start + width], pairs.B[k]
             for j in range(width):
-                b[j] = min(max((Z[j] - origin[k]) * g[k], -FARTHEST), FARTHEST)
-        s, w, v, f = buffers[0, :width], buffers[1, :width], buffers[2, :width], buffers[3, :width]
-        copy(rows.w, start, w)
-        for i in range(A.shape[0]):
-            squared_distances(A[i], B, 0, None, s)
-            args = A[i], B, own[i], rows, start, s, w, v, f, sums[i], dsums[i]
-            low[i] = min(low[i], add_tile(with_respect_to, *args))
+                t = min(max((Z[j] - origin[k]) * g[k], -FARTHEST), FARTHEST)
+                b[j] = t
+                pairs.squares[j] += t * t
+        fill_weights(rows, start, width, w, Y)
+        add_powers(besides, pairs, (-1.0, np.inf), own, rows, start, width, w, Y, sums, dsums)
 
 
 @jit_entry(allocates=False)
-def add_rows_by_products(A, own, rows, start, B, squares_q, squares, products, most, buffers, low, sums, dsums):
+def add_rows_by_products(besides, pairs, loops, most, own, rows, start, w, Y, sums, dsums):
     """Add the rows of one tile to the sums of some queries.
 
     Parameters
     ----------
-    A, own, rows, low, sums, dsums
+    besides, own, rows, w, Y, sums, dsums
         As in `add_rows`.
+    pairs : Gram
+    loops : Loops
+        For queries whose products have not digits enough.
+    most : float
+        How large the square of a query may be for them to have.
     start : int
         First row of the tile.
-    B : ndarray[:, ::1] of shape (d, width), as A
-        Its rows, centred and scaled.
-    squares_q, squares : ndarray[::1]
-        Squares of queries (float64) and rows (as A).
-    products : ndarray[:, ::1] of shape (m, width), as A
-        Inner products.
-    most : float
-        How large the square of a query may be for its products to have enough digits.
-    buffers : ndarray[:, ::1] of shape (4, width), as A
     """
-    s, w, v, f = buffers[0], buffers[1], buffers[2], buffers[3]
-    copy(rows.w, start, w)
-    for i in range(A.shape[0]):
-        if squares_q[i] <= most:
-            distances_from_products(i, squares_q[i], squares, products, s)
-        else:
-            squared_distances(A[i], B, 0, None, s)
-        low[i] = min(low[i], add_tile((), A[i], B, own[i], rows, start, s, w, v, f, sums[i], dsums[i]))
+    width = w.shape[0]
+    fill_weights(rows, start, width, w, Y)
+    add_powers(besides, pairs, (-1.0, most), own, rows, start, width, w, Y, sums, dsums)
+    add_powers(besides, loops, (most, np.inf), own, rows, start, width, w, Y, sums, dsums)
 
 
-#: Rows of a tile of products.
+#: Rows of a tile of products of matrices.
 _TILE = 1024
 
 #: Queries of a block, by differences and by products, for which a tile is prepared once.
@@ -219,7 +262,7 @@ _FEWEST_PAIRS = 2**18
 _WORK_PER_BLOCK, _WORK_OF_PRODUCTS = 2**28, 2**32
 
 
-def gaussian_sums(rows, g, Zq, own, *, derivatives, rtol, by_products, single=False, n_threads):
+def gaussian_sums(rows, g, Zq, own, *, derivatives, rtol, by_matrices, single=False, n_threads):
     """`_sums.dense_sums` for the Gaussian: without derivatives, with those in the scale, or in each feature.
 
     Parameters
@@ -229,7 +272,8 @@ def gaussian_sums(rows, g, Zq, own, *, derivatives, rtol, by_products, single=Fa
     derivatives : {Derivatives.NOTHING, Derivatives.SCALE, Derivatives.CURVATURE, Derivatives.FEATURES}
     rtol : float
         What each weight may be wrong by, relative to itself, besides rounding of differences.
-    by_products : bool
+    by_matrices : bool
+        Whether distances follow from products of matrices.
     single : bool
         Whether distances and weights are float32, and `rtol` that of these.
     n_threads : int
@@ -237,77 +281,90 @@ def gaussian_sums(rows, g, Zq, own, *, derivatives, rtol, by_products, single=Fa
     Returns
     -------
     state : State
+        With a shift of 0.
     rest : ndarray of int
         Queries that are not in it.
 
     Notes
     -----
-    Takes O(m n (d + p)) time and, besides the result, m d numbers and the memory of a block and a tile for each thread.
-    Where all rows are left out in turn, each pair is visited once, unless a row is so far from the middle, for `rtol`,
-    that it is in `rest`: then all the others are queries like any.
+    Takes O(m n (d + p)) time and, besides the result, the memory of a block and a tile for each thread. Where all rows
+    are left out in turn, each pair is visited once, and O(n (d + p)) numbers are kept; unless a row is so far from the
+    middle, for `rtol`, that it is in `rest`: then all the others are queries like any.
     """
-    (m, d), (p, n) = Zq.shape, rows.Y.shape
-    precision, state = SINGLE if single else DOUBLE, State.empty(m, p, derivatives.count(d))
-    with_respect_to = derivatives.for_loops() if derivatives == Derivatives.FEATURES else ()
-    scaled, rtol = g * math.sqrt(UNIT), SINGLE_RTOL if single else rtol
-    origin = middle_of_rows(rows)
-    whole = Block(Zq, rows, origin, scaled, precision.dtype)
-    near = whole.is_near(rtol, precision)
-    if not near.all():
-        near, asked = np.flatnonzero(near), {"derivatives": derivatives, "rtol": rtol, "by_products": by_products}
-        if len(near):
-            part, rest = gaussian_sums(
-                rows, g, Zq[near], read_only(own[near], np.int64), single=single, n_threads=n_threads, **asked
-            )
-            state.put(near, part)
-            near = np.delete(near, rest)
-        return state, np.setdiff1d(np.arange(m), near)
-    most = UNIT * most_for_products(d, rtol, precision.roundoff) if by_products else -1.0
-    if are_all(own, n) and not single and derivatives != Derivatives.FEATURES:
-        add_all_pairs(rows, whole, most, *state, n_threads=n_threads)
-    else:
-        _add_by_blocks(rows, whole, own, with_respect_to, most, *state, n_threads=n_threads)
-    low, sums, dsums = state
-    low /= UNIT
+    precision, state = SINGLE if single else DOUBLE, State.empty(len(Zq), len(rows.Y), derivatives.count(len(g)))
+    _, sums, dsums = state
+    state.shift[:] = 0.0
+    frame = Frame(rows, middle_of_rows(rows), g * math.sqrt(UNIT), precision)
+    how = {"rtol": SINGLE_RTOL if single else rtol, "by_matrices": by_matrices, "n_threads": n_threads}
+    by_pairs = are_all(own, len(rows.w)) and not single and derivatives != Derivatives.FEATURES
+    if not (by_pairs and add_all_pairs(frame, sums, dsums, **how)):
+        _add_by_blocks(frame, Zq, own, derivatives, sums, dsums, **how)
     # Where the nearest rows weigh next to nothing, others would count that have the least power instead of none.
-    rest = ~((low < precision.farthest) & (rows.w.sum() * precision.least <= precision.roundoff * sums[:, 0]))
-    relative = np.exp2(UNIT * np.where(rest, 0.0, low))  # to the nearest row
-    sums *= relative[:, None]
+    rest = ~(sums[:, 0] >= max(1.0, rows.w.sum()) * 2.0 ** (-UNIT * precision.farthest))
     if derivatives >= Derivatives.SCALE:
-        dsums *= (relative / UNIT)[:, None, None]
+        dsums /= UNIT
     if derivatives == Derivatives.CURVATURE:  # the second derivative is that of v s, v s (s - 2)
         dsums[:, 1] /= UNIT
         dsums[:, 1] -= 2 * dsums[:, 0]
     return state, np.flatnonzero(rest)
 
 
-def _add_by_blocks(rows, whole, own, with_respect_to, most, low, sums, dsums, *, n_threads):
-    """Add all rows to the sums of all queries, a block of these at a time; by products where `most` is positive."""
-    (m, d), n, dtype, by_products = whole.A.shape, len(rows.w), whole.dtype, most > 0
-    tile = min(_TILE, n) if by_products else tile_width(d + 4, np.dtype(dtype).itemsize)
+def _add_by_blocks(frame, Zq, own, derivatives, sums, dsums, *, rtol, by_matrices, n_threads):
+    """Add all rows to the sums of the queries that are near the middle, a block of these at a time."""
+    (m, d), (p, n) = Zq.shape, frame.rows.Y.shape
+    by_feature, most = derivatives == Derivatives.FEATURES, -1.0
+    besides = (0, 0) if by_feature else (0,) if p > 1 or dsums.shape[1] else ()
+    if by_matrices or (takes_products(d) and not by_feature):
+        most = frame.most_for_products(rtol)
+    if not by_matrices and most > 0:
+        most -= max(squares.max() for *_, squares in frame.tiles(_MOST_ROWS))
 
     def add(first, last):
-        part, room = slice(first, last), aligned((4, tile), dtype)
-        if not by_products:
-            mine = low[part], sums[part], dsums[part]
-            args = own[part], rows, whole.origin, whole.g, aligned((d, tile), dtype), room, *mine
-            add_rows(with_respect_to, whole.A[part], *args)
-            return
-        at_a_time = bytes_of_cache(2) // room[0].nbytes
-        products = aligned((min(at_a_time, last - first), tile), dtype)
-        for start, stop, B, squares in whole.tiles(tile):
-            room = room if stop - start == room.shape[1] else aligned((4, stop - start), dtype)
-            most_of_tile = most - float(squares.max())
-            for begin in range(first, last, at_a_time):
-                some = slice(begin, min(begin + at_a_time, last))
-                args = B, whole.squares[some], squares, whole.products(some, B, products), most_of_tile, room
-                add_rows_by_products(whole.A[some], own[some], rows, start, *args, low[some], sums[some], dsums[some])
+        block, mine = frame.block(Zq[first:last]), np.arange(first, last)
+        near = frame.is_near(block.squares, rtol)
+        few = near & (block.squares <= most) & (not by_matrices)
+        for chosen in (few, near & ~few):
+            if not chosen.any():
+                continue
+            part, mine = block.part(chosen), slice(first, last) if chosen.all() else first + np.flatnonzero(chosen)
+            args = frame, part, besides, read_only(own[mine], np.int64), sums[mine], dsums[mine]
+            if by_matrices:
+                _add_by_matrices(*args, most)
+            else:
+                _add_by_tiles(*args, by_products=chosen is few)
+            sums[mine], dsums[mine] = args[-2:]
 
     # Enough blocks for several threads, of so many pairs that they are worth a call.
-    if by_products:
+    if by_matrices:
         step = min(_MOST_BY_PRODUCTS, m // 8, _WORK_OF_PRODUCTS // (n * d))
     else:
         step = min(_MOST_QUERIES, max(m // 8, _FEWEST_PAIRS // n), _WORK_PER_BLOCK // (n * max(d, 1)))
     step = math.ceil(m / math.ceil(m / max(32, step)))  # of equal size
-    with one_thread_for_blas() if by_products else contextlib.nullcontext():
+    with one_thread_for_blas() if by_matrices else contextlib.nullcontext():
         run_blocks(add, [(first, min(first + step, m)) for first in range(0, m, step)], n_threads)
+
+
+def _add_by_tiles(frame, block, besides, own, sums, dsums, *, by_products):
+    """Add all rows to the sums of a block of queries, each distance by itself."""
+    (p, n), d, dtype = frame.rows.Y.shape, len(frame.g), frame.precision.dtype
+    ours = np.dtype(dtype).itemsize / 8  # of what is float64
+    tile = min(_MOST_ROWS, tile_width(math.ceil((d + 3) * ours) + 1 + p), n)
+    pairs = between(*block, aligned((d, tile), dtype), aligned((tile,), dtype), by_products=by_products)
+    args = aligned((tile,)), aligned((p, tile)), sums, dsums
+    add_rows(besides, pairs, own, frame.rows, frame.origin, frame.g, *args)
+
+
+def _add_by_matrices(frame, block, besides, own, sums, dsums, most):
+    """Add all rows to the sums of a block of queries, by products of matrices where these have digits enough."""
+    (p, n), dtype = frame.rows.Y.shape, frame.precision.dtype
+    tile, squares_q = min(_TILE, n), block.squares.astype(dtype, copy=False)
+    at_a_time = bytes_of_cache(2) // (tile * np.dtype(dtype).itemsize)
+    room = aligned((min(at_a_time, len(own)), tile), dtype)
+    for start, stop, B, squares in frame.tiles(tile):
+        w, Y, s = aligned((stop - start,)), aligned((p, stop - start)), aligned((stop - start,), dtype)
+        for begin in range(0, len(own), at_a_time):
+            some = slice(begin, begin + at_a_time)
+            pairs = Gram(squares_q[some], squares, block.products(some, B, room))
+            loops = Loops(block.A[some], squares_q[some], B, squares, s)
+            args = own[some], frame.rows, start, w, Y, sums[some], dsums[some]
+            add_rows_by_products(besides, pairs, loops, most - float(squares.max()), *args)

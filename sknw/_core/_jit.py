@@ -89,17 +89,16 @@ def wide_vectors(typingctx):
     return types.none(), codegen
 
 
-def stack_array(context, builder, shape):
-    """Code for a two-dimensional array of float64 that belongs to the function in which it stands.
+def stack_array(context, builder, shape, dtype=types.float64):
+    """Code for a two-dimensional array that belongs to the function in which it stands.
 
     The compiler knows that it overlaps with no other, and keeps small ones in registers as far as it unrolls loops.
     """
-    array = types.Array(types.float64, 2, "C")
-    out = context.make_array(array)(context, builder)
-    data = cgutils.alloca_once(builder, context.get_value_type(types.float64), size=shape[0] * shape[1])
-    itemsize = context.get_constant(types.intp, 8)
+    out = context.make_array(types.Array(dtype, 2, "C"))(context, builder)
+    data = cgutils.alloca_once(builder, context.get_value_type(dtype), size=shape[0] * shape[1])
+    itemsize = context.get_constant(types.intp, dtype.bitwidth // 8)
     lengths = [context.get_constant(types.intp, n) for n in shape]
-    strides = [context.get_constant(types.intp, 8 * shape[1]), itemsize]
+    strides = [context.get_constant(types.intp, dtype.bitwidth // 8 * shape[1]), itemsize]
     context.populate_array(out, data=data, shape=lengths, strides=strides, itemsize=itemsize, meminfo=None)
     return out._getvalue()
 
@@ -112,6 +111,16 @@ def on_stack(typingctx, n_lines, width):
         return stack_array(context, builder, (n_lines.literal_value, width.literal_value))
 
     return types.Array(types.float64, 2, "C")(n_lines, width), codegen
+
+
+@intrinsic(prefer_literal=True)
+def on_stack_like(typingctx, a, n_lines, width):
+    """The same with entries of the type of those of an array."""
+
+    def codegen(context, builder, signature, args):
+        return stack_array(context, builder, (n_lines.literal_value, width.literal_value), a.dtype)
+
+    return types.Array(a.dtype, 2, "C")(a, n_lines, width), codegen
 
 
 _WHOLE = {types.float64: types.int64, types.float32: types.int32}

@@ -7,17 +7,19 @@ panel has at most one other to meet. So the number of threads does not change a 
 Coordinates and weights are those of `_coordinates.py`, relative to s = 0, and so are the same for both rows.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
-from ._coordinates import DOUBLE, UNIT, Block, distances_from_products, middle_of_rows, most_for_products
-from ._dense import add_moments, squared_distances
-from ._jit import bits, half_to_the, jit, jit_entry, jit_sum, not_inlined, number, wide_vectors
+from ._coordinates import DOUBLE, UNIT, Block, Frame, middle_of_rows
+from ._distances import Gram, between, distance, look, takes_products
+from ._jit import half_to_the, jit_entry, jit_sum, not_inlined, on_stack, wide_vectors
 from ._processor import aligned
 from ._rows import Derivatives
 from ._threads import one_thread_for_blas, run_blocks
 
-#: Rows of a panel: enough pairs for a call, and few enough for the sums of both to stay in the caches.
-_PANEL = 512
+#: Rows of a panel: enough pairs for a call, and few enough for what is kept of both to stay in the caches.
+_PANEL = _MOST_ROWS = 512
 
 
 def are_all(own, n):
@@ -39,194 +41,184 @@ def rounds(k):
 
 
 @jit_sum
-def power(s, v, lowest):
-    """Write the Gaussian to v; returns the bits of the smallest s, and updates those of the smallest of each column."""
-    not_inlined()
-    wide_vectors()
-    low = bits(np.inf)
-    for j in range(s.shape[0]):
-        b = bits(s[j])
-        low, lowest[j] = min(low, b), min(lowest[j], b)
-        v[j] = half_to_the(s[j])
-    return low
-
-
-@jit_sum
-def add_both(v, w, Y, start, w_i, i, sums, columns, begin):
-    """Add weights v of the pairs of row i and the rows from `start` on to the sums of both, columns from `begin` on."""
-    not_inlined()
-    wide_vectors()
-    n = v.shape[0]
-    y, first, second = Y[0, start : start + n], columns[0, begin : begin + n], columns[1, begin : begin + n]
-    vy_i, mass, moment = w_i * Y[0, i], 0.0, 0.0
-    for j in range(n):
-        t = w[j] * v[j]
-        mass += t
-        moment += t * y[j]
-        first[j] += w_i * v[j]
-        second[j] += vy_i * v[j]
-    sums[0] += mass
-    sums[1] += moment
-    for c in range(1, Y.shape[0]):
-        y, column, vy_i, moment = Y[c, start : start + n], columns[1 + c, begin : begin + n], w_i * Y[c, i], 0.0
-        for j in range(n):
-            moment += w[j] * v[j] * y[j]
-            column[j] += vy_i * v[j]
-        sums[1 + c] += moment
-
-
-@jit_sum
-def times(v, s):
-    """Multiply weights by squared distances."""
-    not_inlined()
-    wide_vectors()
-    for j in range(v.shape[0]):
-        v[j] *= s[j]
-
-
-@jit
-def distances_to_tile(i, A, B, squares_q, squares, products, most, s):
-    """Squared distances of row i of a panel to those of another one, by products if these have digits enough."""
-    if squares_q[i] <= most:
-        distances_from_products(i, squares_q[i], squares, products, s)
-    else:
-        squared_distances(A[i], B, 0, None, s)
-
-
-@jit_entry(allocates=False)
-def add_pairs(A, B, squares_q, squares, products, most, rows, first, start, s, v, low, sums, dsums, lowest, columns):
+def add_between(order, pairs, is_one, w_q, Y_q, w, Y, sums, dsums, columns):
     """Add the pairs of two panels, or of one, to the sums of both rows of each.
 
     Parameters
     ----------
-    A : float64[:, ::1] of shape (m, d)
-        Rows of one panel, centred and scaled.
-    B : float64[:, ::1] of shape (d, width)
-        Those of the other.
-    squares_q, squares : float64[::1]
-        Their squares.
-    products : float64[:, ::1] of shape (m, width), or (0, 0)
-    most : float
-        How large the square of a row of the one may be for products to have enough digits; negative without products.
-    rows : Rows
-    first, start : int
-        First row of either panel; the same if these are one.
-    s, v : float64[::1] of shape (width,)
-        Overwritten.
-    low : float64[::1] of shape (m,)
+    order : tuple
+        As many zeros as there are powers of distances.
+    pairs : one of the classes of `_distances.py`
+        The rows of one panel as queries, those of the other as rows.
+    is_one : bool
+        Whether the panels are the same.
+    w_q, Y_q : float64[::1] of shape (m,), float64[:, ::1] of shape (p, m)
+        Weights of the one, and these times targets.
+    w, Y : float64[::1] of shape (width,), float64[:, ::1] of shape (p, width)
+        The same of the other.
     sums : float64[:, ::1] of shape (m, 1 + p)
     dsums : float64[:, :, ::1] of shape (m, q, 1 + p)
-        Updated: smallest squared distance to another row, sums of weights, and of weights times powers of distances.
-    lowest : int64[::1] of shape (width,)
-        Bits of the same for the other panel.
+        Updated: sums of weights, and of weights times powers of distances, of the one.
     columns : float64[:, :, ::1] of shape (1 + q, 1 + p, width)
-        Updated: sums of the other panel.
+        Updated: sums of the other.
     """
-    width = s.shape[0]
-    for i in range(A.shape[0]):
-        begin = i + 1 if first == start else 0
-        distances_to_tile(i, A, B, squares_q, squares, products, most, s)
-        far, weights, w = s[begin:], v[begin:], rows.w[start + begin : start + width]
-        low[i] = min(low[i], number(power(far, weights, lowest[begin:])))
-        row, w_i = first + i, rows.w[first + i]
-        add_both(weights, w, rows.Y, start + begin, w_i, row, sums[i], columns[0], begin)
-        for q in range(dsums.shape[1]):
-            times(weights, far)
-            add_both(weights, w, rows.Y, start + begin, w_i, row, dsums[i, q], columns[1 + q], begin)
-        if first == start and rows.w_rest[row] > 0.0:
-            low[i] = 0.0
-            sums[i, 0] += rows.w_rest[row]
-            for c in range(rows.Y.shape[0]):
-                sums[i, 1 + c] += rows.w_rest[row] * rows.Y[c, row]
-
-
-def meet(whole, most, work, n_threads):
-    """Call ``work(first, start, tile)`` for each pair of panels, once.
-
-    Parameters
-    ----------
-    whole : Block
-        All rows.
-    most : float
-        How much the squares of two rows may add up to for products to have enough digits; negative for differences.
-    work : callable
-        `first` and `start` are slices, and `tile` is what compiled loops take: coordinates, squares and products.
-    n_threads : int
-    """
-    n = len(whole.A)
-    panels = [slice(start, min(start + _PANEL, n)) for start in range(0, n, _PANEL)]
-
-    def one(i, j):
-        first, start = panels[i], panels[j]
-        A, B = whole.A[first], np.ascontiguousarray(whole.A[start].T)
-        squares_q, squares = whole.squares[first], whole.squares[start]
-        products = A @ B if most > 0 else np.empty((0, 0))
-        work(first, start, (A, B, squares_q, squares, products, most - squares.max()))
-
-    with one_thread_for_blas():
-        for pairs in rounds(len(panels)):
-            run_blocks(one, pairs, n_threads)
-
-
-def add_all_pairs(rows, whole, most, low, sums, dsums, *, n_threads):
-    """Add all other rows to the sums of each.
-
-    Parameters
-    ----------
-    rows : Rows
-    whole, most
-        As in `meet`.
-    low, sums, dsums : ndarray
-        As in `add_pairs`, of all rows.
-
-    Notes
-    -----
-    Takes O(n² (d + p) / 2) time, and the memory of two panels for each thread.
-    """
-
-    def add(first, start, tile):
-        width = start.stop - start.start
-        lowest, columns = np.full(width, np.inf).view(np.int64), np.zeros((1 + dsums.shape[1], sums.shape[1], width))
-        args = rows, first.start, start.start, aligned((width,)), aligned((width,))
-        add_pairs(*tile, *args, low[first], sums[first], dsums[first], lowest, columns)
-        np.minimum(low[start], lowest.view(np.float64), out=low[start])
-        sums[start] += columns[0].T
-        dsums[start] += columns[1:].transpose(2, 0, 1)
-
-    meet(whole, most, add, n_threads)
-
-
-@jit_sum
-def adjoints_of_pairs(s, left, right, left_i, right_i, u, of_rows, begin):
-    """Write the adjoint weights of the pairs of a row to u, both of each pair, and add them up."""
     not_inlined()
     wide_vectors()
-    n, total = s.shape[0], 0.0
-    w, wy = left[0, begin : begin + n], left[1, begin : begin + n]
-    mass, moment = right[0, begin : begin + n], right[1, begin : begin + n]
-    for j in range(n):
-        u[j] = left_i[0] * mass[j] + left_i[1] * moment[j] + right_i[0] * w[j] + right_i[1] * wy[j]
-    for k in range(2, left.shape[0]):
-        wy, moment = left[k, begin : begin + n], right[k, begin : begin + n]
-        for j in range(n):
-            u[j] += left_i[k] * moment[j] + right_i[k] * wy[j]
-    for j in range(n):
-        u[j] *= half_to_the(s[j])
-        of_rows[j] += u[j]
-        total += u[j]
-    return total
+    width, y = w.shape[0], Y[0]
+    # What is added up, and the powers times distances of one row: no argument can overlap with what is on the stack.
+    mass, moment, powers = on_stack(3, _MOST_ROWS), on_stack(3, _MOST_ROWS), on_stack(3, _MOST_ROWS)
+    for k in range(1 + len(order)):
+        for j in range(width):
+            mass[k, j] = moment[k, j] = 0.0
+    for i in range(len(w_q)):
+        look(pairs, i)
+        w_i, wy_i, begin = w_q[i], Y_q[0, i], i + 1 if is_one else 0
+        a0, b0, a1, b1, a2, b2 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        for j in range(begin, width):
+            s = distance(pairs, i, j)
+            v = half_to_the(s)
+            a0 += v * w[j]
+            b0 += v * y[j]
+            mass[0, j] += w_i * v
+            moment[0, j] += wy_i * v
+            powers[0, j] = v
+            if len(order) > 0:
+                v = v * s
+                a1 += v * w[j]
+                b1 += v * y[j]
+                mass[1, j] += w_i * v
+                moment[1, j] += wy_i * v
+                powers[1, j] = v
+            if len(order) > 1:
+                v = v * s
+                a2 += v * w[j]
+                b2 += v * y[j]
+                mass[2, j] += w_i * v
+                moment[2, j] += wy_i * v
+                powers[2, j] = v
+        sums[i, 0] += a0
+        sums[i, 1] += b0
+        if len(order) > 0:
+            dsums[i, 0, 0] += a1
+            dsums[i, 0, 1] += b1
+        if len(order) > 1:
+            dsums[i, 1, 0] += a2
+            dsums[i, 1, 1] += b2
+        for c in range(1, len(Y)):
+            for k in range(1 + len(order)):
+                v, y_c, column, more = powers[k], Y[c], columns[k, 1 + c], 0.0
+                for j in range(begin, width):
+                    more += v[j] * y_c[j]
+                    column[j] += Y_q[c, i] * v[j]
+                if k == 0:
+                    sums[i, 1 + c] += more
+                else:
+                    dsums[i, k - 1, 1 + c] += more
+    for k in range(1 + len(order)):
+        for j in range(width):
+            columns[k, 0, j] += mass[k, j]
+            columns[k, 1, j] += moment[k, j]
 
 
 @jit_entry(allocates=False)
-def add_adjoints(A, B, squares_q, squares, products, most, is_one, left_q, left, right_q, right, s, of_rows, UB, U):
+def add_pairs(order, pairs, is_one, w_q, Y_q, w, Y, sums, dsums, columns):
+    """`add_between`, for Python."""
+    add_between(order, pairs, is_one, w_q, Y_q, w, Y, sums, dsums, columns)
+
+
+class _Panel(NamedTuple):
+    """Some rows as the loops take them: as queries and as rows, with weights, and these times targets."""
+
+    rows: slice
+    block: Block
+    B: np.ndarray
+    w: np.ndarray
+    Y: np.ndarray
+
+    @classmethod
+    def of(cls, whole, rows, part):
+        """Of a slice of all rows."""
+        block, w = whole.part(part), rows.w[part]
+        return cls(part, block, np.ascontiguousarray(block.A.T), w, w * rows.Y[:, part])
+
+
+def meet(frame, whole, work, *, rtol, by_matrices, n_threads):
+    """Call ``work(one, other, pairs)`` for each pair of panels, once.
+
+    Parameters
+    ----------
+    frame : Frame
+    whole : Block
+        All rows.
+    work : callable
+        Takes two panels, and their pairs as one of the classes of `_distances.py`.
+    rtol, by_matrices, n_threads
+        As in `gaussian_sums`.
+    """
+    n, d = whole.A.shape
+    most = frame.most_for_products(rtol) if by_matrices or takes_products(d) else -1.0
+    panels = [_Panel.of(whole, frame.rows, slice(start, min(start + _PANEL, n))) for start in range(0, n, _PANEL)]
+
+    def one(i, j):
+        panel, other = panels[i], panels[j]
+        (A, squares_q), squares = panel.block, other.block.squares
+        by_products = squares_q.max() + squares.max() <= most
+        if by_products and by_matrices:
+            pairs = Gram(squares_q, squares, A @ other.B)
+        else:
+            pairs = between(A, squares_q, other.B, squares, by_products=by_products)
+        work(panel, other, pairs)
+
+    with one_thread_for_blas():
+        for some in rounds(len(panels)):
+            run_blocks(one, some, n_threads)
+
+
+def add_all_pairs(frame, sums, dsums, **how):
+    """Add all other rows to the sums of each, unless one is too far from the middle.
+
+    Parameters
+    ----------
+    frame : Frame
+    sums, dsums : ndarray
+        As in `add_between`, of all rows.
+    **how
+        As in `meet`.
+
+    Returns
+    -------
+    bool
+        Whether it has been done.
+
+    Notes
+    -----
+    Takes O(n² (d + p) / 2) time, and besides O(n (d + p)) numbers the memory of two panels for each thread.
+    """
+    rows, order = frame.rows, (0,) * dsums.shape[1]
+    whole = frame.block(rows.Z.T)
+    if not frame.is_near(whole.squares, how["rtol"]).all():
+        return False
+
+    def add(one, other, pairs):
+        columns, part = np.zeros((1 + len(order), sums.shape[1], len(other.w))), one.rows
+        add_pairs(order, pairs, one is other, one.w, one.Y, other.w, other.Y, sums[part], dsums[part], columns)
+        sums[other.rows] += columns[0].T
+        dsums[other.rows] += columns[1:].transpose(2, 0, 1)
+
+    meet(frame, whole, add, **how)
+    sums[:, 0] += rows.w_rest
+    sums[:, 1:] += (rows.w_rest * rows.Y).T
+    return True
+
+
+@jit_sum
+def add_adjoints_between(pairs, is_one, left_q, left, right_q, right, of_rows, UB, U):
     """Write the adjoint weights of the pairs of two panels, or of one, and add them up.
 
     Parameters
     ----------
-    A, B, squares_q, squares, products, most, s
-        As in `add_pairs`.
-    is_one : bool
-        Whether the panels are the same.
+    pairs, is_one
+        As in `add_between`.
     left_q : float64[:, ::1] of shape (m, 1 + p)
         Weights of the rows of the one, and these times targets.
     right_q : float64[:, ::1] of shape (m, 1 + p)
@@ -236,25 +228,45 @@ def add_adjoints(A, B, squares_q, squares, products, most, is_one, left_q, left,
     of_rows : float64[::1] of shape (width,)
         Updated: sums over rows of the one.
     UB : float64[:, ::1] of shape (m, 1 + d)
-        Updated: sums over rows of the other, and those times their coordinates unless these are written to U.
-    U : float64[:, ::1] of shape (m, width) or (1, width)
+        Updated: sums over rows of the other.
+    U : float64[:, ::1] of shape (m, width)
         Overwritten.
     """
-    for i in range(A.shape[0]):
-        begin, u = i + 1 if is_one else 0, U[min(i, U.shape[0] - 1)]
-        distances_to_tile(i, A, B, squares_q, squares, products, most, s)
+    not_inlined()
+    wide_vectors()
+    powers, width = on_stack(1, _MOST_ROWS), of_rows.shape[0]
+    w, wy, mass, moment = left[0], left[1], right[0], right[1]
+    for i in range(len(left_q)):
+        look(pairs, i)
+        begin, u, total = i + 1 if is_one else 0, U[i], 0.0
         u[:begin] = 0.0
-        args = s[begin:], left, right, left_q[i], right_q[i], u[begin:], of_rows[begin:], begin
-        UB[i, 0] += adjoints_of_pairs(*args)
-        if U.shape[0] == 1:
-            add_moments(u, B, 0, 0, UB[i])
+        for j in range(begin, width):
+            powers[0, j] = half_to_the(distance(pairs, i, j))
+        left_w, left_y, right_w, right_y = left_q[i, 0], left_q[i, 1], right_q[i, 0], right_q[i, 1]
+        for j in range(begin, width):
+            u[j] = left_w * mass[j] + left_y * moment[j] + right_w * w[j] + right_y * wy[j]
+        for k in range(2, left.shape[0]):
+            wy_k, moment_k, left_y, right_y = left[k], right[k], left_q[i, k], right_q[i, k]
+            for j in range(begin, width):
+                u[j] += left_y * moment_k[j] + right_y * wy_k[j]
+        for j in range(begin, width):
+            u[j] *= powers[0, j]
+            of_rows[j] += u[j]
+            total += u[j]
+        UB[i, 0] += total
+
+
+@jit_entry(allocates=False)
+def add_adjoints(pairs, is_one, left_q, left, right_q, right, of_rows, UB, U):
+    """`add_adjoints_between`, for Python."""
+    add_adjoints_between(pairs, is_one, left_q, left, right_q, right, of_rows, UB, U)
 
 
 #: Squares of coordinates of which sums may be formed that are subtracted from each other: 12 digits are left.
 _MOST_SQUARE = 1e4
 
 
-def gradient_of_all_pairs(rows, g, shift, adjoints, *, derivatives, by_products, rtol, n_threads):
+def gradient_of_all_pairs(rows, g, shift, adjoints, *, derivatives, by_matrices, rtol, n_threads):
     """`_reverse.gradient` where every row is a query and left out.
 
     Returns
@@ -268,10 +280,11 @@ def gradient_of_all_pairs(rows, g, shift, adjoints, *, derivatives, by_products,
     rows, in units of the bandwidth, squared.
     """
     d, n = rows.Z.shape
-    whole = Block(rows.Z.T, rows, middle_of_rows(rows), g * np.sqrt(UNIT))
+    frame = Frame(rows, middle_of_rows(rows), g * np.sqrt(UNIT))
+    whole = frame.block(rows.Z.T)
     with np.errstate(over="ignore", invalid="ignore"):
         right = adjoints * np.exp2(UNIT * shift)[:, None]
-    is_near = whole.is_near(rtol).all() and whole.squares.max() <= _MOST_SQUARE
+    is_near = frame.is_near(whole.squares, rtol).all() and whole.squares.max() <= _MOST_SQUARE
     # Where the nearest row is far, or light beside all others, these would count with the least power there is.
     farthest = shift.max()
     lightest = np.min(rows.w, where=rows.w > 0, initial=np.inf)
@@ -282,16 +295,15 @@ def gradient_of_all_pairs(rows, g, shift, adjoints, *, derivatives, by_products,
     # Sums of all adjoint weights of each row, and those of its pairs with rows of later panels times coordinates.
     mass, UB = np.zeros(n), np.zeros((n, 1 + d))
 
-    def add(first, start, tile):
-        B, m, width = tile[1], first.stop - first.start, start.stop - start.start
-        of_rows, U = np.zeros(width), aligned((m if by_products else 1, width))
+    def add(one, other, pairs):
+        of_rows, U = np.zeros(len(other.w)), aligned((len(one.w), len(other.w)))
+        first, start = one.rows, other.rows
         sides = left[first], left[start].T.copy(), right[first], right[start].T.copy()
-        add_adjoints(*tile, first == start, *sides, aligned((width,)), of_rows, UB[first], U)
+        add_adjoints(pairs, one is other, *sides, of_rows, UB[first], U)
         mass[start] += of_rows
-        if by_products:
-            UB[first, 1:] += U @ B.T
+        UB[first, 1:] += U @ other.B.T
 
-    meet(whole, UNIT * most_for_products(d, rtol) if by_products else -1.0, add, n_threads)
+    meet(frame, whole, add, rtol=rtol, by_matrices=by_matrices, n_threads=n_threads)
     A = whole.A
     mass += UB[:, 0]
     with one_thread_for_blas():

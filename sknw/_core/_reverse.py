@@ -12,8 +12,9 @@ distances, and U B, are products of matrices.
 
 import numpy as np
 
-from ._coordinates import Block, distances_from_products, middle, most_for_products
+from ._coordinates import Frame, middle, most_for_products
 from ._dense import _GAUSSIAN, add_moments, fill_slopes, squared_distances
+from ._distances import distances_from_products
 from ._jit import jit_entry, jit_sum, not_inlined
 from ._pairs import are_all, gradient_of_all_pairs
 from ._processor import aligned
@@ -98,7 +99,7 @@ def gradient(kernel, rows, g, Zq, own, shift, adjoints, *, derivatives, by_produ
     """
     (m, d), n = Zq.shape, len(rows.w)
     if len(kernel) == _GAUSSIAN and are_all(own, n):
-        how = {"derivatives": derivatives, "by_products": by_products, "rtol": rtol, "n_threads": n_threads}
+        how = {"derivatives": derivatives, "by_matrices": by_products, "rtol": rtol, "n_threads": n_threads}
         found = gradient_of_all_pairs(rows, g, shift, adjoints, **how)
         if found is not None:
             return found
@@ -109,9 +110,10 @@ def gradient(kernel, rows, g, Zq, own, shift, adjoints, *, derivatives, by_produ
 
     def add(first, last):
         part = slice(first, last)
-        block, UB, total = Block(Zq[part], rows, middle(Zq[part]), g), np.zeros((last - first, 1 + d)), 0.0
+        frame = Frame(rows, middle(Zq[part]), g)
+        block, UB, total = frame.block(Zq[part]), np.zeros((last - first, 1 + d)), 0.0
         room = aligned((last - first if by_products else 0, min(_TILE, n)))
-        for start, stop, B, squares in block.tiles(_TILE):
+        for start, stop, B, squares in frame.tiles(_TILE):
             width = stop - start
             products = block.products(slice(len(room)), B, room)
             of_rows, buffers = np.zeros(width), aligned((4, max(width, 2)))

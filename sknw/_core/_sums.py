@@ -256,8 +256,8 @@ def dense_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING
         from ._gaussian import gaussian_sums
 
         how = {"derivatives": derivatives, "rtol": rtol, "n_threads": n_threads}
-        by_products = takes_products(kernel, d, rtol)
-        state, rest = gaussian_sums(rows, g, Zq, own, by_products=by_products, single=single, **how)
+        by_matrices = takes_products(kernel, d, rtol)
+        state, rest = gaussian_sums(rows, g, Zq, own, by_matrices=by_matrices, single=single, **how)
         if len(rest):
             how["rtol"] = rtol if single else 0.0
             state.put(rest, dense_sums(kernel, rows, g, Zq[rest], own[rest], **how))
