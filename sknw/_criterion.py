@@ -196,17 +196,29 @@ def leave_one_out_of_scales(sample, metric, kernel, places, *, empty, derivative
     list of tuples
         Value and gradient of each.
     """
+    how = {"empty": empty, "derivatives": derivatives, "rtol": rtol, "n_threads": n_threads}
+    found = _errors_of_scales(sample, metric, kernel, places, np.arange(len(sample.w)), None, **how)
+    return [(errors.error / errors.weight, errors.slope / errors.weight) for errors in found]
+
+
+def squared_errors_of_scales(
+    sample, metric, kernel, places, queries, weights, *, empty, derivatives, rtol=0.0, n_threads=1
+):
+    """`squared_errors` of the bandwidths of `leave_one_out_of_scales`: a list of squares and slopes."""
+    how = {"empty": empty, "derivatives": derivatives, "rtol": rtol, "n_threads": n_threads}
+    found = _errors_of_scales(sample, metric, kernel, places, queries, weights, **how)
+    return [(errors.squares, errors.slope) for errors in found]
+
+
+def _errors_of_scales(sample, metric, kernel, places, queries, weights, *, empty, **how):
+    """Yield the squared errors of some rows for each bandwidth of a series."""
     rows = metric.rows(sample)
-    own = np.arange(len(rows.w))
-    how = {"derivatives": derivatives, "rtol": rtol, "n_threads": n_threads}
-    states = kernel_sums_of_scales(kernel, rows, metric.g, rows.Z.T, own, places=places, **how)
-    out = []
+    Z = rows.Z.T[as_slice(queries)]
+    states = kernel_sums_of_scales(kernel, rows, metric.g, Z, queries, places=places, **how)
     for k, state in zip(places, states, strict=True):
-        g = metric.g * 2 ** (k / 2)
-        averages = average(kernel, rows, g, rows.Z.T, own, empty=left_out(empty), state=state, algorithm="auto", **how)
-        errors = _errors(rows, own, averages, derivatives, n_threads)
-        out.append((errors.error / errors.weight, errors.slope / errors.weight))
-    return out
+        args = kernel, rows, metric.g * 2 ** (k / 2), Z, queries
+        averages = average(*args, empty=left_out(empty), state=state, algorithm="auto", **how)
+        yield _errors(rows, queries, averages, how["derivatives"], how["n_threads"], weights=weights)
 
 
 class _Errors(NamedTuple):

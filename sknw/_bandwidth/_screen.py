@@ -32,7 +32,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._criterion import leave_one_out, squared_errors
+from .._core import Derivatives
+from .._criterion import leave_one_out, squared_errors, squared_errors_of_scales
 
 #: To be misled by chance, and to miss what matters, are to have a probability of exp(-20), 2e-9, each.
 _LAMBDA = 20.0
@@ -81,17 +82,22 @@ class Screen:
         Passed to the criterion: `empty`, and how sums are formed.
     metric : Metric
         A bandwidth.
-    value : float
-        The leave-one-out error there.
     n_rows : int
         How many rows to draw, about.
+    derivatives : Derivatives, default=Derivatives.NOTHING
+
+    Attributes
+    ----------
+    value, gradient : float, ndarray of shape (q,)
+        The leave-one-out error there, with derivatives.
     """
 
-    def __init__(self, sample, kernel, how, metric, value, n_rows):
-        self.value, self._args, self._how = value, (sample, kernel), how
+    def __init__(self, sample, kernel, how, metric, n_rows, derivatives=Derivatives.NOTHING):
+        self._args, self._how = (sample, kernel), how
         n = len(sample.w)
         squares = np.empty(n)
-        leave_one_out(sample, metric, kernel, squares=squares, **how)
+        found = leave_one_out(sample, metric, kernel, squares=squares, derivatives=derivatives, **how)
+        self.value, self.gradient = found
         self._weight, total = sample.w.sum(), squares.sum()
         shares = squares / total if total > 0 else np.zeros(n)
         shares += 1 / n
@@ -102,29 +108,46 @@ class Screen:
             m = share * n_rows
             rows = np.flatnonzero(lots < 0.5 * m)
             chances = np.minimum(1.0, 0.5 * m * shares[rows])
-            args = rows, sample.w[rows] / chances, 1 - chances, squares[rows] / chances, least_difference(value, m)
+            args = rows, sample.w[rows] / chances, 1 - chances, squares[rows] / chances, least_difference(self.value, m)
             self.draws.append(_Draw(*args))
 
-    def compare(self, draw, metric, derivatives):
-        """How much larger the error of another bandwidth is, its standard deviation, and the derivatives of the error.
+    def compare(self, draw, squares):
+        """How much larger the error of another bandwidth is, and the standard deviation of that.
 
-        All three are estimates, by rows of `draws`.
+        Both are estimates, by the squared errors of the rows of `draw`, times their weights there.
         """
-        sample, kernel = self._args
-        args = sample, metric, kernel, draw.rows, draw.weights
-        squares, slope = squared_errors(*args, derivatives=derivatives, **self._how)
         terms = squares - draw.squares
         deviation = math.sqrt(np.einsum("i,i,i", draw.rest, terms, terms))
-        return terms.sum() / self._weight, deviation / self._weight, slope / self._weight
+        return terms.sum() / self._weight, deviation / self._weight
 
     def certainly_worse(self, metric, derivatives):
         """The error of a bandwidth, about, with derivatives, if it is certainly worse; None if it may not be."""
+        sample, kernel = self._args
         for draw in self.draws:
-            difference, deviation, slope = self.compare(draw, metric, derivatives)
+            args = sample, metric, kernel, draw.rows, draw.weights
+            squares, slope = squared_errors(*args, derivatives=derivatives, **self._how)
+            difference, deviation = self.compare(draw, squares)
             if difference > math.sqrt(2 * _LAMBDA) * deviation + draw.margin:
-                return self.value + difference, slope
+                return self.value + difference, slope / self._weight
             # So small a difference all of them will hardly be certain of.
             last = self.draws[-1].margin
             if difference < math.sqrt(2 * _LAMBDA * last / draw.margin) * deviation + last:
                 return None
         return None
+
+    def compare_scales(self, metric, places, derivatives):
+        """The same of the bandwidths of a series, by all rows that were drawn.
+
+        Returns
+        -------
+        list of tuples
+            Of each its error, about, with derivatives, and whether it is certainly worse.
+        """
+        (sample, kernel), draw, found = self._args, self.draws[-1], []
+        how = {name: self._how[name] for name in ("empty", "rtol", "n_threads") if name in self._how}
+        args = sample, metric, kernel, places, draw.rows, draw.weights
+        for squares, slope in squared_errors_of_scales(*args, derivatives=derivatives, **how):
+            difference, deviation = self.compare(draw, squares)
+            is_worse = difference > math.sqrt(2 * _LAMBDA) * deviation + draw.margin
+            found.append((self.value + difference, slope / self._weight, is_worse))
+        return found

@@ -181,7 +181,7 @@ class _Curve:
             return None
         # What is worse than another point is worse than the lowest, if not by as much.
         if self._screen is None or self._screen.value - lowest.value > margin / 2:
-            self._screen = self.objective.screen(math.exp(lowest.t) * self.shape, lowest.value)
+            self._screen = self.objective.screen(math.exp(lowest.t) * self.shape)
         return self.objective.certainly_worse(self._screen, h, derivatives)
 
     def on_grid(self, grid):
@@ -193,22 +193,41 @@ class _Curve:
                 self(t, rough=True)
             return
         derivatives = Derivatives.SCALE if self.smooth else Derivatives.NOTHING
-        left = sorted(grid, reverse=True)
+        if self.objective.scales_may_be_screened():
+            self._rule_out(grid, derivatives)
+        left = [t for t in grid if t not in self.points]
         while left:
-            # Steps of an octave may stand amid those of half an octave.
-            first, series, places = left[0], [left[0]], [0]
-            for t in left[1:]:
-                steps = round((first - t) / _HALF_OCTAVE)
-                apart = steps - places[-1]
-                if abs(first - t - steps * _HALF_OCTAVE) < 1e-9 and apart <= 2 and steps <= LAST_PLACE:
-                    series.append(t)
-                    places.append(steps)
-            found = self.objective.of_scales(math.exp(first) * self.shape, places, derivatives)
+            series, places = _series(left)
+            found = self.objective.of_scales(math.exp(series[0]) * self.shape, places, derivatives)
             for t, (value, gradient) in zip(series, found, strict=False):
                 self._keep(t, value, gradient, rough=True)
                 left.remove(t)
             if not found:
-                self(left.pop(0), rough=True)
+                left.remove(series[0])
+                self(series[0], rough=True)
+
+    def _rule_out(self, grid, derivatives):
+        """Keep what some of the rows tell to be certainly worse than a point that is about the best of a grid."""
+        guesses = {}
+        for series, h, places in self._in_series(grid[::2]):
+            if len(series) > 1:
+                guesses |= zip(series, self.objective.guess_of_scales(h, places), strict=True)
+        best = min(guesses, key=guesses.get)
+        screen = self.objective.screen(math.exp(best) * self.shape, derivatives)
+        self._keep(best, screen.value, screen.gradient, rough=True)
+        for series, h, places in self._in_series(t for t in grid if t != best):
+            found = self.objective.compare_scales(screen, h, places, derivatives)
+            for t, (value, gradient, is_worse) in zip(series, found, strict=True):
+                if is_worse:
+                    self._keep(t, value, gradient, rough=True, estimate=True, worse=True)
+
+    def _in_series(self, ts):
+        """Yield bandwidths by series: values of log c, the widest bandwidth, and the places of all."""
+        left = set(ts)
+        while left:
+            series, places = _series(left)
+            yield series, math.exp(series[0]) * self.shape, places
+            left.difference_update(series)
 
     def _keep(self, t, value, gradient, *, rough=False, estimate=False, worse=False):
         slope, bend = (gradient[0], *gradient[1:], math.nan)[:2] if self.smooth else (math.nan, math.nan)
@@ -225,6 +244,25 @@ class _Curve:
 
     def lowest(self):
         return min(self.points.values(), key=lambda point: point.value)
+
+
+def _series(ts):
+    """The widest of some bandwidths and those of its series; steps of an octave may stand amid those of half an octave.
+
+    Returns
+    -------
+    ts : list of float
+    places : list of int
+        By how many halves of an octave each is narrower.
+    """
+    first, *rest = sorted(ts, reverse=True)
+    series, places = [first], [0]
+    for t in rest:
+        steps = round((first - t) / _HALF_OCTAVE)
+        if abs(first - t - steps * _HALF_OCTAVE) < 1e-9 and steps - places[-1] <= 2 and steps <= LAST_PLACE:
+            series.append(t)
+            places.append(steps)
+    return series, places
 
 
 def _grid(sample, shape, kernel, smooth, how):

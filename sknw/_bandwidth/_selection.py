@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._core import Derivatives, chosen_algorithm, takes_linear_time
-from .._criterion import in_units, leave_one_out, leave_one_out_of_scales, penalized_fit
+from .._core import MOST_FEATURES_IN_ORDER, Derivatives, chosen_algorithm, takes_linear_time
+from .._criterion import in_units, leave_one_out, leave_one_out_of_scales, penalized_fit, squared_errors_of_scales
 from .._node_errors import nodes_of
 from .._pooling import Metric
 from ._screen import Screen, least_difference
@@ -101,8 +101,8 @@ def _lowest_of_neighbors(criterion):
 #: these, each predicted from all others.
 ENOUGH = 50_000
 
-#: What share of these a screen asks.
-_SCREENED = 6
+#: What share of these a screen asks, or of the rows if they are fewer; and from how many rows on that is worth it.
+_SCREENED, _FEWEST_SCREENED = 6, 4000
 
 #: What predictions may be wrong by, besides, where bandwidths are compared roughly.
 _ROUGH = 1e-8
@@ -194,14 +194,23 @@ class Objective:
         found = self._evaluate(h, metric, {"derivatives": derivatives, "queries": queries, **self.rough})
         return *found, queries is not None
 
-    def screen(self, h, value):
-        """What tells, at a bandwidth of which the criterion is known, other ones that are certainly worse."""
+    def screen(self, h, derivatives=Derivatives.NOTHING):
+        """The criterion at a bandwidth, and what tells other ones that are certainly worse."""
         self._begin()
-        return Screen(self.sample, self.kernel, self.rough, Metric.of(h, self.sample.X), value, ENOUGH // _SCREENED)
+        how = self.rough if self.has_many_rows else self.fine
+        screen = Screen(self.sample, self.kernel, how, Metric.of(h, self.sample.X), self._n_screened, derivatives)
+        if derivatives:
+            self._tell(h, screen.value)
+        return screen
+
+    @property
+    def _n_screened(self):
+        """How many rows a screen asks."""
+        return min(ENOUGH, len(self.sample.w)) // _SCREENED
 
     def margin(self, value):
         """By how much bandwidths must be worse at least, for a screen at one with that value to be certain of it."""
-        return least_difference(value, ENOUGH // _SCREENED)
+        return least_difference(value, self._n_screened)
 
     def certainly_worse(self, screen, h, derivatives):
         """The criterion, about, and its derivatives, if it is worse than that of a screen; None if it may not be."""
@@ -210,6 +219,31 @@ class Objective:
         if found is not None:
             self._tell(h, found[0])
         return found
+
+    def guess_of_scales(self, h, places):
+        """A guess of the criterion at the bandwidths of `of_scales`, by a few rows."""
+        self._begin(len(places))
+        rows = _one_of_each(np.linspace(0, len(self.sample.w), self._n_screened // 4 + 1).astype(np.int64))
+        how = {name: self.rough[name] for name in ("empty", "rtol", "n_threads") if name in self.rough}
+        args = self.sample, Metric.of(h, self.sample.X), self.kernel, places, rows, self.sample.w[rows]
+        found = squared_errors_of_scales(*args, derivatives=Derivatives.NOTHING, **how)
+        return [squares.sum() for squares, _ in found]
+
+    def compare_scales(self, screen, h, places, derivatives):
+        """The criterion at bandwidths of `of_scales`, about, with derivatives, and whether it is certainly worse."""
+        self._begin(len(places))
+        found = screen.compare_scales(Metric.of(h, self.sample.X), places, derivatives)
+        for k, (value, _, is_worse) in zip(places, found, strict=True):
+            if is_worse:
+                self._tell(h * 2 ** (-k / 2), value)
+        return found
+
+    def scales_may_be_screened(self):
+        """Whether a series of bandwidths is over all pairs anyway, and some of the rows take less time than all."""
+        n, d = self.sample.X.shape
+        if self.criterion != "loo" or callable(self.kernel) or self.queries is not None or self.has_many_rows:
+            return False
+        return n >= _FEWEST_SCREENED and (self.rough["algorithm"] == "dense" or d > MOST_FEATURES_IN_ORDER)
 
     def may_be_screened(self, h):
         """Whether some of the rows take less time than all of them."""

@@ -1,12 +1,13 @@
 r"""The Gaussian between all rows, each of which is left out in turn: every pair once, for both of its rows.
 
-The rows are divided into panels. Each meets itself and every other one once, and all sums of a panel are added to by
-one thread at a time, in an order that depends on the number of rows alone: a tournament, in each round of which every
-panel has at most one other to meet. So the number of threads does not change a bit.
+The rows are divided into panels. Each meets itself and every other one once, for sums of either side that are nobody
+else's, and these are added up in an order that depends on the number of rows alone: the number of threads does not
+change a bit.
 
 Coordinates and weights are those of `_coordinates.py`, relative to s = 0, and so are the same for both rows.
 """
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,10 @@ from ._rows import Derivatives
 from ._threads import one_thread_for_blas, run_blocks
 
 #: Rows of a panel: enough pairs for a call, and few enough for what is kept of both to stay in the caches.
-_PANEL = _MOST_ROWS = 512
+_PANEL = 512
+
+#: Numbers of a line on the stack: no multiple of 512, by which addresses of loads and stores seem to be the same.
+_LINE = _PANEL + 24
 
 
 def are_all(own, n):
@@ -27,27 +31,14 @@ def are_all(own, n):
     return len(own) == n and np.array_equal(own, np.arange(n))
 
 
-def rounds(k):
-    """All pairs (i, j), i <= j, of k panels, by rounds in each of which none occurs twice.
-
-    By the circle method: one stays, the others move on by a place.
-    """
-    yield [(i, i) for i in range(k)]
-    places = list(range(k + k % 2))
-    for _ in places[1:]:
-        pairs = [tuple(sorted(pair)) for pair in zip(places, reversed(places), strict=True)][: len(places) // 2]
-        yield [(i, j) for i, j in pairs if j < k]
-        places = [places[0], places[-1], *places[1:-1]]
-
-
 @jit_sum
-def add_between(order, pairs, is_one, w_q, Y_q, w, Y, sums, dsums, columns):
+def add_between(order, pairs, is_one, w_q, Y_q, w, Y, sums_q, sums, others):
     """Add the pairs of two panels, or of one, to the sums of both rows of each.
 
     Parameters
     ----------
     order : tuple
-        As many zeros as there are powers of distances.
+        As many zeros as there are powers of distances, q.
     pairs : one of the classes of `_distances.py`
         The rows of one panel as queries, those of the other as rows.
     is_one : bool
@@ -56,17 +47,18 @@ def add_between(order, pairs, is_one, w_q, Y_q, w, Y, sums, dsums, columns):
         Weights of the one, and these times targets.
     w, Y : float64[::1] of shape (width,), float64[:, ::1] of shape (p, width)
         The same of the other.
-    sums : float64[:, ::1] of shape (m, 1 + p)
-    dsums : float64[:, :, ::1] of shape (m, q, 1 + p)
-        Updated: sums of weights, and of weights times powers of distances, of the one.
-    columns : float64[:, :, ::1] of shape (1 + q, 1 + p, width)
-        Updated: sums of the other.
+    sums_q : float64[:, :, ::1] of shape (m, 1 + q, 1 + p)
+        Updated: sums of weights times each power of the distance, from 0 on, of the one.
+    sums : float64[:, :, ::1] of shape (width, 1 + q, 1 + p)
+        The same of the other.
+    others : None, or float64[:, :, ::1] of shape (1 + q, p, width)
+        Room for further outputs than one.
     """
     not_inlined()
     wide_vectors()
     width, y = w.shape[0], Y[0]
     # What is added up, and the powers times distances of one row: no argument can overlap with what is on the stack.
-    mass, moment, powers = on_stack(3, _MOST_ROWS), on_stack(3, _MOST_ROWS), on_stack(3, _MOST_ROWS)
+    mass, moment, powers = on_stack(3, _LINE), on_stack(3, _LINE), on_stack(3, _LINE)
     for k in range(1 + len(order)):
         for j in range(width):
             mass[k, j] = moment[k, j] = 0.0
@@ -74,7 +66,7 @@ def add_between(order, pairs, is_one, w_q, Y_q, w, Y, sums, dsums, columns):
         look(pairs, i)
         w_i, wy_i, begin = w_q[i], Y_q[0, i], i + 1 if is_one else 0
         a0, b0, a1, b1, a2, b2 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-        for j in range(begin, width):
+        for j in range(np.uintp(begin), np.uintp(width)):
             s = distance(pairs, i, j)
             v = half_to_the(s)
             a0 += v * w[j]
@@ -96,34 +88,35 @@ def add_between(order, pairs, is_one, w_q, Y_q, w, Y, sums, dsums, columns):
                 mass[2, j] += w_i * v
                 moment[2, j] += wy_i * v
                 powers[2, j] = v
-        sums[i, 0] += a0
-        sums[i, 1] += b0
+        sums_q[i, 0, 0] += a0
+        sums_q[i, 0, 1] += b0
         if len(order) > 0:
-            dsums[i, 0, 0] += a1
-            dsums[i, 0, 1] += b1
+            sums_q[i, 1, 0] += a1
+            sums_q[i, 1, 1] += b1
         if len(order) > 1:
-            dsums[i, 1, 0] += a2
-            dsums[i, 1, 1] += b2
-        for c in range(1, len(Y)):
-            for k in range(1 + len(order)):
-                v, y_c, column, more = powers[k], Y[c], columns[k, 1 + c], 0.0
-                for j in range(begin, width):
-                    more += v[j] * y_c[j]
-                    column[j] += Y_q[c, i] * v[j]
-                if k == 0:
-                    sums[i, 1 + c] += more
-                else:
-                    dsums[i, k - 1, 1 + c] += more
-    for k in range(1 + len(order)):
-        for j in range(width):
-            columns[k, 0, j] += mass[k, j]
-            columns[k, 1, j] += moment[k, j]
+            sums_q[i, 2, 0] += a2
+            sums_q[i, 2, 1] += b2
+        if others is not None:
+            for c in range(1, len(Y)):
+                for k in range(1 + len(order)):
+                    v, y_c, column, wy_i, moment_c = powers[k], Y[c], others[k, c], Y_q[c, i], 0.0
+                    for j in range(np.uintp(begin), np.uintp(width)):
+                        moment_c += v[j] * y_c[j]
+                        column[j] += wy_i * v[j]
+                    sums_q[i, k, 1 + c] += moment_c
+    for j in range(width):
+        for k in range(1 + len(order)):
+            sums[j, k, 0] += mass[k, j]
+            sums[j, k, 1] += moment[k, j]
+            if others is not None:
+                for c in range(1, len(Y)):
+                    sums[j, k, 1 + c] += others[k, c, j]
 
 
 @jit_entry(allocates=False)
-def add_pairs(order, pairs, is_one, w_q, Y_q, w, Y, sums, dsums, columns):
+def add_pairs(order, pairs, is_one, w_q, Y_q, w, Y, sums_q, sums, others):
     """`add_between`, for Python."""
-    add_between(order, pairs, is_one, w_q, Y_q, w, Y, sums, dsums, columns)
+    add_between(order, pairs, is_one, w_q, Y_q, w, Y, sums_q, sums, others)
 
 
 class _Panel(NamedTuple):
@@ -131,6 +124,7 @@ class _Panel(NamedTuple):
 
     rows: slice
     block: Block
+    farthest: float  # square of a row
     B: np.ndarray
     w: np.ndarray
     Y: np.ndarray
@@ -139,11 +133,11 @@ class _Panel(NamedTuple):
     def of(cls, whole, rows, part):
         """Of a slice of all rows."""
         block, w = whole.part(part), rows.w[part]
-        return cls(part, block, np.ascontiguousarray(block.A.T), w, w * rows.Y[:, part])
+        return cls(part, block, block.squares.max(), np.ascontiguousarray(block.A.T), w, w * rows.Y[:, part])
 
 
-def meet(frame, whole, work, *, rtol, by_matrices, n_threads):
-    """Call ``work(one, other, pairs)`` for each pair of panels, once.
+def meet(frame, whole, work, put, *, rtol, by_matrices, n_threads):
+    """Let each pair of panels meet, once.
 
     Parameters
     ----------
@@ -151,27 +145,37 @@ def meet(frame, whole, work, *, rtol, by_matrices, n_threads):
     whole : Block
         All rows.
     work : callable
-        Takes two panels, and their pairs as one of the classes of `_distances.py`.
+        ``work(one, other, pairs)`` takes two panels, and their pairs as one of the classes of `_distances.py`. It may
+        be called by any thread.
+    put : callable
+        ``put(one, other, found)`` takes what it has returned, in the order of the panels.
     rtol, by_matrices, n_threads
         As in `gaussian_sums`.
     """
     n, d = whole.A.shape
     most = frame.most_for_products(rtol) if by_matrices or takes_products(d) else -1.0
     panels = [_Panel.of(whole, frame.rows, slice(start, min(start + _PANEL, n))) for start in range(0, n, _PANEL)]
+    left, found = itertools.combinations_with_replacement(range(len(panels)), 2), {}
 
     def one(i, j):
         panel, other = panels[i], panels[j]
         (A, squares_q), squares = panel.block, other.block.squares
-        by_products = squares_q.max() + squares.max() <= most
+        by_products = panel.farthest + other.farthest <= most
         if by_products and by_matrices:
             pairs = Gram(squares_q, squares, A @ other.B)
         else:
             pairs = between(A, squares_q, other.B, squares, by_products=by_products)
-        work(panel, other, pairs)
+        found[i, j] = work(panel, other, pairs)
 
     with one_thread_for_blas():
-        for some in rounds(len(panels)):
+        while some := list(itertools.islice(left, _AT_A_TIME * n_threads)):
             run_blocks(one, some, n_threads)
+            for i, j in some:
+                put(panels[i], panels[j], found.pop((i, j)))
+
+
+#: Pairs of panels of each thread that wait to be added up.
+_AT_A_TIME = 32
 
 
 def add_all_pairs(frame, sums, dsums, **how):
@@ -181,7 +185,7 @@ def add_all_pairs(frame, sums, dsums, **how):
     ----------
     frame : Frame
     sums, dsums : ndarray
-        As in `add_between`, of all rows.
+        Overwritten: sums of weights, and of weights times powers of distances.
     **how
         As in `meet`.
 
@@ -194,18 +198,23 @@ def add_all_pairs(frame, sums, dsums, **how):
     -----
     Takes O(n² (d + p) / 2) time, and besides O(n (d + p)) numbers the memory of two panels for each thread.
     """
-    rows, order = frame.rows, (0,) * dsums.shape[1]
-    whole = frame.block(rows.Z.T)
+    rows, (m, q, k) = frame.rows, dsums.shape
+    whole, totals = frame.block(rows.Z.T), np.zeros((m, 1 + q, k))
     if not frame.is_near(whole.squares, how["rtol"]).all():
         return False
 
     def add(one, other, pairs):
-        columns, part = np.zeros((1 + len(order), sums.shape[1], len(other.w))), one.rows
-        add_pairs(order, pairs, one is other, one.w, one.Y, other.w, other.Y, sums[part], dsums[part], columns)
-        sums[other.rows] += columns[0].T
-        dsums[other.rows] += columns[1:].transpose(2, 0, 1)
+        found = np.zeros((len(one.w), 1 + q, k)), np.zeros((len(other.w), 1 + q, k))
+        others = np.zeros((1 + q, k - 1, len(other.w))) if k > 2 else None
+        add_pairs((0,) * q, pairs, one is other, one.w, one.Y, other.w, other.Y, *found, others)
+        return found
 
-    meet(frame, whole, add, **how)
+    def put(one, other, found):
+        totals[one.rows] += found[0]
+        totals[other.rows] += found[1]
+
+    meet(frame, whole, add, put, **how)
+    sums[:], dsums[:] = totals[:, 0], totals[:, 1:]
     sums[:, 0] += rows.w_rest
     sums[:, 1:] += (rows.w_rest * rows.Y).T
     return True
@@ -234,22 +243,22 @@ def add_adjoints_between(pairs, is_one, left_q, left, right_q, right, of_rows, U
     """
     not_inlined()
     wide_vectors()
-    powers, width = on_stack(1, _MOST_ROWS), of_rows.shape[0]
+    powers, width = on_stack(1, _LINE), of_rows.shape[0]
     w, wy, mass, moment = left[0], left[1], right[0], right[1]
     for i in range(len(left_q)):
         look(pairs, i)
         begin, u, total = i + 1 if is_one else 0, U[i], 0.0
         u[:begin] = 0.0
-        for j in range(begin, width):
+        for j in range(np.uintp(begin), np.uintp(width)):
             powers[0, j] = half_to_the(distance(pairs, i, j))
         left_w, left_y, right_w, right_y = left_q[i, 0], left_q[i, 1], right_q[i, 0], right_q[i, 1]
-        for j in range(begin, width):
+        for j in range(np.uintp(begin), np.uintp(width)):
             u[j] = left_w * mass[j] + left_y * moment[j] + right_w * w[j] + right_y * wy[j]
         for k in range(2, left.shape[0]):
             wy_k, moment_k, left_y, right_y = left[k], right[k], left_q[i, k], right_q[i, k]
-            for j in range(begin, width):
+            for j in range(np.uintp(begin), np.uintp(width)):
                 u[j] += left_y * moment_k[j] + right_y * wy_k[j]
-        for j in range(begin, width):
+        for j in range(np.uintp(begin), np.uintp(width)):
             u[j] *= powers[0, j]
             of_rows[j] += u[j]
             total += u[j]
@@ -296,14 +305,18 @@ def gradient_of_all_pairs(rows, g, shift, adjoints, *, derivatives, by_matrices,
     mass, UB = np.zeros(n), np.zeros((n, 1 + d))
 
     def add(one, other, pairs):
-        of_rows, U = np.zeros(len(other.w)), aligned((len(one.w), len(other.w)))
+        of_rows, part, U = np.zeros(len(other.w)), np.zeros((len(one.w), 1 + d)), aligned((len(one.w), len(other.w)))
         first, start = one.rows, other.rows
         sides = left[first], left[start].T.copy(), right[first], right[start].T.copy()
-        add_adjoints(pairs, one is other, *sides, of_rows, UB[first], U)
-        mass[start] += of_rows
-        UB[first, 1:] += U @ other.B.T
+        add_adjoints(pairs, one is other, *sides, of_rows, part, U)
+        part[:, 1:] += U @ other.B.T
+        return of_rows, part
 
-    meet(frame, whole, add, rtol=rtol, by_matrices=by_matrices, n_threads=n_threads)
+    def put(one, other, found):
+        mass[other.rows] += found[0]
+        UB[one.rows] += found[1]
+
+    meet(frame, whole, add, put, rtol=rtol, by_matrices=by_matrices, n_threads=n_threads)
     A = whole.A
     mass += UB[:, 0]
     with one_thread_for_blas():

@@ -70,7 +70,7 @@ def add_profiles(kernel, s, ratio, u, w, Y, start, sums, dsums):
 
 
 @jit_entry(allocates=False)
-def add_rows_of_scales(kernel, Zq, own, g, rows, first, places, buffers, state):
+def add_rows_of_scales(kernel, Zq, own, g, rows, places, buffers, state):
     """`add_rows` for a geometric series of bandwidths, whose squared distances double from one to the next.
 
     Parameters
@@ -79,8 +79,6 @@ def add_rows_of_scales(kernel, Zq, own, g, rows, first, places, buffers, state):
         As in `add_rows`.
     g : float64[::1] of shape (d,)
         Factors of the widest bandwidth.
-    first : int
-        Where the queries stand in the states.
     places : int64[::1]
         Which bandwidths of the series, in ascending order.
     buffers : float64[:, ::1] of shape (3, tile)
@@ -92,10 +90,9 @@ def add_rows_of_scales(kernel, Zq, own, g, rows, first, places, buffers, state):
         stop = min(start + tile, n)
         width = stop - start
         s, u = buffers[0, :width], buffers[1, :width]
-        for row in range(Zq.shape[0]):
-            i = first + row
-            squared_distances(Zq[row], rows.Z, start, g, s)
-            w = weights_of(own[row], rows, start, stop, s, buffers[2])
+        for i in range(Zq.shape[0]):
+            squared_distances(Zq[i], rows.Z, start, g, s)
+            w = weights_of(own[i], rows, start, stop, s, buffers[2])
             low = lowest(s)
             if low == np.inf:
                 continue
@@ -117,25 +114,6 @@ def add_rows_of_scales(kernel, Zq, own, g, rows, first, places, buffers, state):
 
 
 @jit
-def square(u):
-    """u *= u."""
-    not_inlined()
-    wide_vectors()
-    for j in range(u.shape[0]):
-        t = u[j] if u[j] > _SMALLEST else _SMALLEST
-        u[j] = t * t
-
-
-@jit
-def fill_powers(s, low, ratio, u):
-    """Write the Gaussian's profile at each `ratio` s to u, relative to that at `low`."""
-    not_inlined()
-    wide_vectors()
-    for j in range(u.shape[0]):
-        u[j] = half_to_the((_UNIT * ratio) * (s[j] - low))
-
-
-@jit
 def fill_products(s, low, w, y, wy, wt, wty):
     """Write what weights are multiplied by in a moment and in both derivatives: w y, w (s - low) and w (s - low) y."""
     not_inlined()
@@ -147,41 +125,53 @@ def fill_products(s, low, w, y, wy, wt, wty):
 
 
 @jit_sum
-def add_and_square(u, w, wy, wt, wty, c, low, sums, dsums):
-    """Add up mass and moment of output c, with derivatives if wanted, from profiles u; then square these.
+def add_series(s, low, places, squares, u, w, wy, wt, wty, c, i, sums, dsums):
+    """Add up mass and moment of output c for query i and each place of a series, with derivatives if wanted.
 
     Derivatives are sums of s times weights: those of s - low, and low times the others.
     """
     not_inlined()
     wide_vectors()
-    mass, moment, dmass, dmoment = 0.0, 0.0, 0.0, 0.0
-    if dsums.shape[0] > 0:
-        for j in range(u.shape[0]):
-            t = u[j] if u[j] > _SMALLEST else _SMALLEST
-            mass += w[j] * t
-            moment += wy[j] * t
-            dmass += wt[j] * t
-            dmoment += wty[j] * t
-            u[j] = t * t
-        dsums[0, 0] += dmass + low * mass if c == 0 else 0.0
-        dsums[0, 1 + c] += dmoment + low * moment
-    else:
-        for j in range(u.shape[0]):
-            t = u[j] if u[j] > _SMALLEST else _SMALLEST
-            mass += w[j] * t
-            moment += wy[j] * t
-            u[j] = t * t
-    sums[0] += mass if c == 0 else 0.0
-    sums[1 + c] += moment
+    n, k, ratio = s.shape[0], 0, _UNIT
+    for place in range(places[-1] + 1):
+        if place % (squares + 1) == 0:
+            for j in range(n):
+                u[j] = half_to_the(ratio * (s[j] - low))
+        ratio *= 2.0
+        mass, moment, dmass, dmoment = 0.0, 0.0, 0.0, 0.0
+        if place < places[k]:
+            for j in range(n):
+                t = u[j] if u[j] > _SMALLEST else _SMALLEST
+                u[j] = t * t
+            continue
+        if dsums.shape[2] > 0:
+            for j in range(n):
+                t = u[j] if u[j] > _SMALLEST else _SMALLEST
+                mass += w[j] * t
+                moment += wy[j] * t
+                dmass += wt[j] * t
+                dmoment += wty[j] * t
+                u[j] = t * t
+            dsums[k, i, 0, 0] += dmass + low * mass if c == 0 else 0.0
+            dsums[k, i, 0, 1 + c] += dmoment + low * moment
+        else:
+            for j in range(n):
+                t = u[j] if u[j] > _SMALLEST else _SMALLEST
+                mass += w[j] * t
+                moment += wy[j] * t
+                u[j] = t * t
+        sums[k, i, 0] += mass if c == 0 else 0.0
+        sums[k, i, 1 + c] += moment
+        k += 1
 
 
 @jit_entry(allocates=False)
-def add_gaussian_rows_of_scales(Zq, own, g, rows, first, places, squares, buffers, low, sums, dsums):
+def add_gaussian_rows_of_scales(Zq, own, g, rows, places, squares, buffers, low, sums, dsums):
     """`add_rows_of_scales` for the Gaussian.
 
     Parameters
     ----------
-    Zq, own, g, rows, first, places
+    Zq, own, g, rows, places
         As there.
     squares : int
         How often a profile may be the square of the last one, before one is formed anew.
@@ -195,29 +185,20 @@ def add_gaussian_rows_of_scales(Zq, own, g, rows, first, places, squares, buffer
     for start in range(0, n, tile):
         stop = min(start + tile, n)
         s = buffers[0, : stop - start]
-        for row in range(Zq.shape[0]):
-            squared_distances(Zq[row], rows.Z, start, g, s)
-            weights_of(own[row], rows, start, stop, s, buffers[2])
-            low[row] = min(low[row], lowest(s))
+        for i in range(Zq.shape[0]):
+            squared_distances(Zq[i], rows.Z, start, g, s)
+            weights_of(own[i], rows, start, stop, s, buffers[2])
+            low[i] = min(low[i], lowest(s))
     for start in range(0, n, tile):
         stop = min(start + tile, n)
         width = stop - start
         s, u, w = buffers[0, :width], buffers[1, :width], buffers[2, :width]
         wy, wt, wty = buffers[3, :width], buffers[4, :width], buffers[5, :width]
-        for row in range(Zq.shape[0]):
-            if low[row] == np.inf:
+        for i in range(Zq.shape[0]):
+            if low[i] == np.inf:
                 continue
-            i = first + row
-            squared_distances(Zq[row], rows.Z, start, g, s)
-            copy(weights_of(own[row], rows, start, stop, s, w), 0, w)
+            squared_distances(Zq[i], rows.Z, start, g, s)
+            copy(weights_of(own[i], rows, start, stop, s, w), 0, w)
             for c in range(rows.Y.shape[0]):
-                fill_products(s, low[row], w, rows.Y[c, start:stop], wy, wt, wty)
-                k = 0
-                for place in range(places[-1] + 1):
-                    if place % (squares + 1) == 0:
-                        fill_powers(s, low[row], 2.0**place, u)
-                    if place == places[k]:
-                        add_and_square(u, w, wy, wt, wty, c, low[row], sums[k, i], dsums[k, i])
-                        k += 1
-                    else:
-                        square(u)
+                fill_products(s, low[i], w, rows.Y[c, start:stop], wy, wt, wty)
+                add_series(s, low[i], places, squares, u, w, wy, wt, wty, c, i, sums, dsums)

@@ -304,27 +304,30 @@ def kernel_sums_of_scales(
     """
     compiled, _ = _for_loops(kernel)
     Zq, g, own, rows = read_only(Zq), read_only(g), _own(own, len(Zq)), _read_only(rows)
-    (m, d), (p, n), q = Zq.shape, rows.Y.shape, derivatives.count(len(g))
-    state, places = State.empty(len(places) * m, p, q), read_only(places, np.int64)
-    state = State(*(a.reshape(len(places), m, *a.shape[1:]) for a in state))
+    (m, d), (p, n), q, places = Zq.shape, rows.Y.shape, derivatives.count(len(g)), read_only(places, np.int64)
     tile = min(_SERIES_TILE, tile_width(d + p + 6))
     squares = max(0, math.frexp(rtol / np.finfo(np.float64).eps)[1] - 1)
+    by_squares = kernel == "gaussian" and rows.w.min() > _LIGHTEST * rows.w.max()
+
+    def empty(m):
+        return State(*(a.reshape(len(places), m, *a.shape[1:]) for a in State.empty(len(places) * m, p, q)))
+
+    state = empty(m)
 
     def add(start, stop):
-        from ._scales import add_rows_of_scales
+        from ._scales import add_gaussian_rows_of_scales, add_rows_of_scales
 
-        part = slice(start, stop)
-        add_rows_of_scales(compiled, Zq[part], own[part], g, rows, start, places, aligned((3, tile)), state)
+        # By itself: a processor that fetches what comes next, of many lines at once, would take it from another one.
+        part, mine = slice(start, stop), empty(stop - start)
+        if by_squares:
+            args = Zq[part], own[part], g, rows, places, squares, aligned((6, tile)), mine.shift[0]
+            add_gaussian_rows_of_scales(*args, mine.sums, mine.dsums)
+        else:
+            add_rows_of_scales(compiled, Zq[part], own[part], g, rows, places, aligned((3, tile)), mine)
+        for whole, some in zip(state, mine, strict=True):
+            whole[:, part] = some
 
-    def add_gaussian(start, stop):
-        from ._scales import add_gaussian_rows_of_scales
-
-        part, room = slice(start, stop), aligned((6, tile))
-        args = Zq[part], own[part], g, rows, start, places, squares, room, state.shift[0, part]
-        add_gaussian_rows_of_scales(*args, state.sums, state.dsums)
-
-    by_squares = kernel == "gaussian" and rows.w.min() > _LIGHTEST * rows.w.max()
-    run_blocks(add_gaussian if by_squares else add, _blocks(m, n * (d + p * len(places)) / 2), n_threads)
+    run_blocks(add, _blocks(m, n * (d + p * len(places)) / 2), n_threads)
     if by_squares:
         ratios = 2.0**places
         with np.errstate(over="ignore"):

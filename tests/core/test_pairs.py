@@ -1,6 +1,5 @@
 """Every pair of rows once, for both: against sums of single rows, and what is promised of threads and memory."""
 
-import itertools
 import tracemalloc
 
 import numpy as np
@@ -11,7 +10,7 @@ from sknw._core import Derivatives, Rows, State, kernel_sums, read_only
 from sknw._core import _gaussian as gaussian_module
 from sknw._core import _pairs as pairs_module
 from sknw._core import _plan as plan_module
-from sknw._core._pairs import gradient_of_all_pairs, rounds
+from sknw._core._pairs import gradient_of_all_pairs
 from sknw._core._sums import pull_back
 
 EPS = np.finfo(np.float64).eps
@@ -43,15 +42,6 @@ def sums(rows, g, *, rtol, queries=None, **options):
     """Of all rows, or some, each without itself."""
     own = np.arange(len(rows.w)) if queries is None else queries
     return kernel_sums("gaussian", rows, g, rows.Z.T[own], own, algorithm="dense", rtol=rtol, **options)
-
-
-@pytest.mark.parametrize("k", range(1, 10))
-def test_everyone_meets_everyone_once(k):
-    met = []
-    for pairs in rounds(k):
-        assert all(i == j for i, j in pairs) or len(set(itertools.chain(*pairs))) == 2 * len(pairs)
-        met += pairs
-    assert sorted(met) == list(itertools.combinations_with_replacement(range(k), 2))
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e8])
