@@ -34,12 +34,13 @@ LAYERS = [
         "_progress.py",
         "_version.py",
     },
-    {"_core/_jit.py"},
+    {"_core/_jit.py", "_core/_few.py"},
     {"_core/_edges.py"}
     | {"_core/_dense.py", "_core/_expansions.py", "_core/_moments.py", "_core/_series.py", "_compat.py"},
     {"_core/_cells.py", "_core/_nodes.py", "_core/_scales.py", "_core/_window.py", "datasets.py"}
     | {"_core/_islands.py", "_core/_segments.py", "_core/_coordinates.py"},
-    {"_core/_fast_gauss.py", "_core/_neighbours.py", "_core/_pairs.py"},
+    {"_core/_fast_gauss.py", "_core/_neighbours.py", "_core/_distances.py"},
+    {"_core/_pairs.py"},
     {"_core/_gaussian.py", "_core/_reverse.py"},
     {"_core/_plan.py", "_core/_sliding.py"},
     {"_core/_sums.py"},

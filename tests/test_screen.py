@@ -13,7 +13,7 @@ from sknw._bandwidth import _search as search_module
 from sknw._bandwidth import _selection as selection_module
 from sknw._bandwidth._screen import Screen
 from sknw._core import Derivatives
-from sknw._criterion import leave_one_out
+from sknw._criterion import leave_one_out, squared_errors
 from sknw._pooling import Metric, Sample
 
 HOW = {"empty": "nearest", "algorithm": "auto", "rtol": 1e-10}
@@ -22,9 +22,14 @@ WIDTHS = np.geomspace(1e-4, 3, 25)
 
 def make_screen(X, y, kernel, h, n_rows, w=None):
     sample = Sample.of(X, y[:, None], np.ones(len(y)) if w is None else w)
-    metric = Metric.of(h, sample.X)
-    value, _ = leave_one_out(sample, metric, kernel, **HOW)
-    return sample, Screen(sample, kernel, HOW, metric, value, n_rows)
+    return sample, Screen(sample, kernel, HOW, Metric.of(h, sample.X), n_rows)
+
+
+def compare(sample, kernel, screen, metric, derivatives=Derivatives.NOTHING):
+    """Difference, deviation and slope, by all rows that a screen has drawn."""
+    draw = screen.draws[-1]
+    squares, slope = squared_errors(sample, metric, kernel, draw.rows, draw.weights, derivatives=derivatives, **HOW)
+    return *screen.compare(draw, squares), slope / sample.w.sum()
 
 
 def wave(rng, n):
@@ -58,7 +63,7 @@ def test_all_rows_tell_all(rng, kernel):
     for h in WIDTHS:
         metric = Metric.of(np.array([h]), sample.X)
         value, slope = leave_one_out(sample, metric, kernel, derivatives=Derivatives.SCALE, **HOW)
-        difference, deviation, found = screen.compare(screen.draws[-1], metric, Derivatives.SCALE)
+        difference, deviation, found = compare(sample, kernel, screen, metric, Derivatives.SCALE)
         assert deviation == 0
         assert_allclose(screen.value + difference, value, rtol=1e-9)
         assert_allclose(found, slope, rtol=1e-9, atol=1e-9 * value)
@@ -83,7 +88,7 @@ def test_deviations_are_what_is_told(rng):
         sample, screen = make_screen(x[:, None], y, "epanechnikov", np.array([0.05]), 300)
         for h in (0.002, 0.02, 0.3):
             metric = Metric.of(np.array([h]), sample.X)
-            difference, deviation, _ = screen.compare(screen.draws[-1], metric, Derivatives.NOTHING)
+            difference, deviation, _ = compare(sample, "epanechnikov", screen, metric)
             truth = leave_one_out(sample, metric, "epanechnikov", **HOW)[0] - screen.value
             scores.append((difference - truth) / deviation)
     # 180 scores, of which three belong to each data set: deviations of mean and variance are below these, times four.
@@ -125,7 +130,7 @@ def test_as_good_a_bandwidth_on_the_other_side_of_the_minimum(rng, monkeypatch):
 
         metric = Metric.of(np.array([brentq(excess, 0.05, 1.0) - 1e-9]), sample.X)
         called += screen.certainly_worse(metric, Derivatives.NOTHING) is not None
-        larger += screen.compare(screen.draws[-1], metric, Derivatives.NOTHING)[0] > screen.draws[-1].margin
+        larger += compare(sample, "epanechnikov", screen, metric)[0] > screen.draws[-1].margin
     assert called <= 4  # 0.7 on average at the most, with a deviation of 0.9
     assert larger > 4  # or else the deviations would not matter
 

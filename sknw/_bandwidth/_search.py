@@ -16,6 +16,7 @@ from .._core import (
     Derivatives,
     Rows,
     kernel_sums,
+    nearest_squares,
     spatial_order,
 )
 from .._pooling import Metric, can_leave_out
@@ -329,14 +330,11 @@ def _neighbors(metric, sample, kernel, how):
     Z = Z[np.append(True, (Z[1:] != Z[:-1]).any(axis=1))]
     if Z.shape[1] <= MOST_FEATURES_IN_ORDER:
         Z = Z[spatial_order(Z.T)]
-    n = len(Z)
+    n, n_threads = len(Z), how.get("n_threads", 1)
+    if n <= _FEW:
+        return Z, np.sqrt(nearest_squares(Z, n_threads=n_threads))
     rows = Rows(Z.T, np.zeros((1, n)), np.ones(n), np.zeros(n))
-    how = {name: how[name] for name in how if name != "empty"}
-    if n <= _FEW:  # the sums of any kernel know the nearest row; those of this one are compiled anyway
-        how["algorithm"] = "dense"
-    else:
-        kernel = "nearest"
-    state = kernel_sums(kernel, rows, np.ones(Z.shape[1]), Z, np.arange(n), **how)
+    state = kernel_sums("nearest", rows, np.ones(Z.shape[1]), Z, np.arange(n), n_threads=n_threads)
     return Z, np.sqrt(state.shift)
 
 

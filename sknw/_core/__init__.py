@@ -7,9 +7,10 @@ Nothing here knows a parameter of the estimator, a warning, or scikit-learn, and
         |-- plan                  _plan.py        which algorithm
         |-- dense                 _dense.py       every pair, any kernel
         |     |-- Gaussian          _gaussian.py  in fewer operations, by matrix products in many features, in float32;
-        |     |                                   of _coordinates.py
+        |     |                                   of _coordinates.py and _distances.py
         |     |     +-- all rows      _pairs.py   each without itself: every pair once
         |     |-- bandwidths        _scales.py    many at once
+        |     +-- few pairs         _few.py     by NumPy, which need not be compiled
         |     +-- gradients         _reverse.py   by reverse mode: matrices, many features
         |-- sliding               _sliding.py     one feature: sums that move with the query, as moments (_moments.py)
         |     +-- errors            _segments.py  of all rows of one feature, each without itself, in one go, by their
@@ -40,6 +41,7 @@ from ._sums import (
     kernel_sums,
     kernel_sums_of_scales,
     kernel_weights,
+    nearest_squares,
     neighbours_of,
     pull_back,
     segment_errors,
@@ -74,6 +76,7 @@ __all__ = [
     "kernel_weights",
     "last_coefficients",
     "least_of_cell",
+    "nearest_squares",
     "neighbours_of",
     "one_thread_for_blas",
     "pull_back",

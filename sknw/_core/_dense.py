@@ -492,6 +492,19 @@ def add_rows(kernel, profile, with_respect_to, Zq, own, g, rows, buffers, state)
                 merge(kernel, profile, with_respect_to, Zq[i], own[i], g, rows, start, stop, buffers, i, state)
 
 
+@jit_entry(allocates=False)
+def find_nearest(Zq, own, g, rows, s, low):
+    """Write the squared distance of each query to the nearest row other than its own; s has room for a tile."""
+    n, tile = rows.w.shape[0], s.shape[0]
+    for start in range(0, n, tile):
+        width = min(tile, n - start)
+        for i in range(Zq.shape[0]):
+            squared_distances(Zq[i], rows.Z, start, g, s[:width])
+            if start <= own[i] < start + width:
+                s[own[i] - start] = np.inf
+            low[i] = min(low[i], lowest(s[:width]))
+
+
 @jit
 def fill_slopes(kernel, own, rows, start, stop, shift, buffers, out):
     """Write weights times slopes of the rows from `start` to `stop`, whose squared distances the first buffer holds.

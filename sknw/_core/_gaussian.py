@@ -62,9 +62,10 @@ def _add_powers(besides, pairs, near, own, rows, start, width, w, Y, sums, dsums
         not_inlined()
         wide_vectors()
         y = Y[0]
-        for i in range(own.shape[0]):
+        for i in range(sums.shape[0]):
             if near[0] < pairs.squares_q[i] <= near[1]:
-                put_rest(rows, own[i], start, width, w, Y)
+                if own is not None:
+                    put_weight(rows, rows.w_rest, own[i], start, width, w, Y)
                 look(pairs, i)
                 mass, moment = 0.0, 0.0
                 for j in range(width):
@@ -73,7 +74,8 @@ def _add_powers(besides, pairs, near, own, rows, start, width, w, Y, sums, dsums
                     moment += v * y[j]
                 sums[i, 0] += mass
                 sums[i, 1] += moment
-                put_back(rows, own[i], start, width, w, Y)
+                if own is not None:
+                    put_weight(rows, rows.w, own[i], start, width, w, Y)
 
     def in_steps(besides, pairs, near, own, rows, start, width, w, Y, sums, dsums):
         not_inlined()
@@ -81,9 +83,10 @@ def _add_powers(besides, pairs, near, own, rows, start, width, w, Y, sums, dsums
         # Arrays with which no argument can overlap, each by itself, so that one that nobody reads is left away.
         on_s, on_v = on_stack_like(pairs.squares, 1, _MOST_ROWS), on_stack_like(pairs.squares, 1, _MOST_ROWS)
         y, s, v = Y[0], on_s[0, :width], on_v[0, :width]
-        for i in range(own.shape[0]):
+        for i in range(sums.shape[0]):
             if near[0] < pairs.squares_q[i] <= near[1]:
-                put_rest(rows, own[i], start, width, w, Y)
+                if own is not None:
+                    put_weight(rows, rows.w_rest, own[i], start, width, w, Y)
                 look(pairs, i)
                 for j in range(width):
                     s_j = distance(pairs, i, j)
@@ -96,7 +99,8 @@ def _add_powers(besides, pairs, near, own, rows, start, width, w, Y, sums, dsums
                 sums[i, 0] += mass
                 sums[i, 1] += moment
                 add_besides(besides, pairs, i, s, v, w, Y, sums[i], dsums[i])
-                put_back(rows, own[i], start, width, w, Y)
+                if own is not None:
+                    put_weight(rows, rows.w, own[i], start, width, w, Y)
 
     dtype = pairs.types[pairs.fields.index("squares")].dtype
     return in_steps if len(besides) or dtype.bitwidth == 32 else at_once
@@ -172,25 +176,13 @@ def fill_weights(rows, start, width, w, Y):
 
 
 @jit
-def put_weight(rows, row, weight, j, w, Y):
-    """Give a row another weight, at its place in a tile."""
-    w[j] = weight
-    for c in range(Y.shape[0]):
-        Y[c, j] = weight * rows.Y[c, row]
-
-
-@jit
-def put_rest(rows, own, start, width, w, Y):
-    """Give a query's own row the weight that is left of it."""
-    if 0 <= own - start < width:
-        put_weight(rows, own, rows.w_rest[own], own - start, w, Y)
-
-
-@jit
-def put_back(rows, own, start, width, w, Y):
-    """Give it its weight back."""
-    if 0 <= own - start < width:
-        put_weight(rows, own, rows.w[own], own - start, w, Y)
+def put_weight(rows, weights, row, start, width, w, Y):
+    """Give a row, if it is there, one of some weights, at its place in a tile."""
+    j = row - start
+    if 0 <= j < width:
+        w[j] = weights[row]
+        for c in range(Y.shape[0]):
+            Y[c, j] = weights[row] * rows.Y[c, row]
 
 
 @jit_entry(allocates=False)
@@ -203,8 +195,8 @@ def add_rows(besides, pairs, own, rows, origin, g, w, Y, sums, dsums):
         As in `add_powers`.
     pairs : Differences, Products or Loops
         With the queries, and room for a tile of rows.
-    own : int64[::1] of shape (m,)
-        Row that each query is, or -1.
+    own : int64[::1] of shape (m,), or None
+        Row that each query is, of whose weight only what is left counts, or -1; None if none is one.
     rows : Rows
     origin, g : float64[::1] of shape (d,)
         Middle, and factor of each feature.
@@ -216,12 +208,14 @@ def add_rows(besides, pairs, own, rows, origin, g, w, Y, sums, dsums):
     """
     n, tile = rows.w.shape[0], w.shape[0]
     for start in range(0, n, tile):
-        width = min(tile, n - start)
+        width = tile if tile < n - start else n - start  # functions like `min` are to be compiled, too
         pairs.squares[:width] = 0.0
         for k in range(len(g)):
             Z, b = rows.Z[k, start : start + width], pairs.B[k]
             for j in range(width):
-                t = min(max((Z[j] - origin[k]) * g[k], -FARTHEST), FARTHEST)
+                t = (Z[j] - origin[k]) * g[k]
+                t = t if t < FARTHEST else FARTHEST
+                t = t if t > -FARTHEST else -FARTHEST
                 b[j] = t
                 pairs.squares[j] += t * t
         fill_weights(rows, start, width, w, Y)
@@ -296,7 +290,8 @@ def gaussian_sums(rows, g, Zq, own, *, derivatives, rtol, by_matrices, single=Fa
     state.shift[:] = 0.0
     frame = Frame(rows, middle_of_rows(rows), g * math.sqrt(UNIT), precision)
     how = {"rtol": SINGLE_RTOL if single else rtol, "by_matrices": by_matrices, "n_threads": n_threads}
-    by_pairs = are_all(own, len(rows.w)) and not single and derivatives != Derivatives.FEATURES
+    own = own if (own >= 0).any() else None
+    by_pairs = own is not None and are_all(own, len(rows.w)) and not single and derivatives != Derivatives.FEATURES
     if not (by_pairs and add_all_pairs(frame, sums, dsums, **how)):
         _add_by_blocks(frame, Zq, own, derivatives, sums, dsums, **how)
     # Where the nearest rows weigh next to nothing, others would count that have the least power instead of none.
@@ -327,7 +322,8 @@ def _add_by_blocks(frame, Zq, own, derivatives, sums, dsums, *, rtol, by_matrice
             if not chosen.any():
                 continue
             part, mine = block.part(chosen), slice(first, last) if chosen.all() else first + np.flatnonzero(chosen)
-            args = frame, part, besides, read_only(own[mine], np.int64), sums[mine], dsums[mine]
+            rows_of = None if own is None else read_only(own[mine], np.int64)
+            args = frame, part, besides, rows_of, sums[mine], dsums[mine]
             if by_matrices:
                 _add_by_matrices(*args, most)
             else:
@@ -359,12 +355,12 @@ def _add_by_matrices(frame, block, besides, own, sums, dsums, most):
     (p, n), dtype = frame.rows.Y.shape, frame.precision.dtype
     tile, squares_q = min(_TILE, n), block.squares.astype(dtype, copy=False)
     at_a_time = bytes_of_cache(2) // (tile * np.dtype(dtype).itemsize)
-    room = aligned((min(at_a_time, len(own)), tile), dtype)
+    room = aligned((min(at_a_time, len(block.A)), tile), dtype)
     for start, stop, B, squares in frame.tiles(tile):
         w, Y, s = aligned((stop - start,)), aligned((p, stop - start)), aligned((stop - start,), dtype)
-        for begin in range(0, len(own), at_a_time):
+        for begin in range(0, len(block.A), at_a_time):
             some = slice(begin, begin + at_a_time)
             pairs = Gram(squares_q[some], squares, block.products(some, B, room))
             loops = Loops(block.A[some], squares_q[some], B, squares, s)
-            args = own[some], frame.rows, start, w, Y, sums[some], dsums[some]
+            args = None if own is None else own[some], frame.rows, start, w, Y, sums[some], dsums[some]
             add_rows_by_products(besides, pairs, loops, most - float(squares.max()), *args)

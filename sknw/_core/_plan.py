@@ -42,7 +42,10 @@ _BLOCKS = 0.65
 #: How much longer than the looking up of windows alone all pairs take for these to be counted.
 _WORTH_COUNTING = 2
 
-#: With fewer rows, loops that are made for the Gaussian save less time than it takes to compile them.
+#: So few rows are left out in turn in less time, all of them, than it takes to load compiled loops.
+FEW_ROWS = 128
+
+#: With fewer rows, second derivatives save less time than it takes to compile them.
 FEWEST_ROWS = 512
 
 #: With fewer rows than that it is not worth what a call takes.
@@ -195,14 +198,14 @@ def _moments(kernel):
 def takes_blocks(kernel, n, d, derivatives, rtol):
     """Whether "dense" scales coordinates, not each difference, for a relative accuracy of `rtol`.
 
-    It depends on the number of rows, but not of queries: each has the same answer whichever others are asked with it.
-    Only where all rows are left out in turn, sums are added up in another order.
+    Each query has the same answer whichever others are asked with it. Only where all rows are left out in turn, sums
+    are added up in another order.
     """
     if derivatives == Derivatives.PAIRS or kernel != "gaussian" or rtol < _fast_gauss.LEAST_RTOL:
         return False
     if derivatives == Derivatives.FEATURES:  # compiled by itself either way
         return n >= _FEWEST_BY_FEATURE and not takes_products(kernel, d, rtol)
-    return n >= FEWEST_ROWS
+    return True
 
 
 def takes_products(kernel, d, rtol):

@@ -7,9 +7,10 @@ import numpy as np
 
 from ._cells import is_sorted
 from ._fast_gauss import LEAST_RTOL, fast_gauss_sums
+from ._few import few_sums
 from ._islands import LEAST_DISTANCE
 from ._order import spatial_order
-from ._plan import plan, takes_blocks, takes_products, worth_a_second_pass
+from ._plan import FEW_ROWS, plan, takes_blocks, takes_products, worth_a_second_pass
 from ._processor import aligned, tile_width
 from ._profiles import CUSTOM, NEAREST, PROFILES
 from ._rows import Derivatives, Rows, State, read_only
@@ -246,23 +247,28 @@ def dense_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING
     Takes O(m n (d + p)) time, of the Gaussian half of that where each row is left out in turn, and O(m (d + p))
     memory besides the result; with derivatives q times more, q their number.
     """
-    from ._dense import add_rows
-
-    compiled, profile = _for_loops(kernel)
-    with_respect_to = derivatives.for_loops()
     Zq, g, own, rows = read_only(Zq), read_only(g), _own(own, len(Zq)), _read_only(rows)
     (m, d), (p, n) = Zq.shape, rows.Y.shape
+    # Not for some queries only: these have the same answers whichever others are asked with them.
+    few = kernel == "gaussian" and not derivatives.by_coordinate and m == n and (own == np.arange(n)).all()
+    if few and n <= FEW_ROWS:
+        return few_sums(rows, g, Zq, own, derivatives=derivatives)
     if m and takes_blocks(kernel, n, d, derivatives, rtol):
         from ._gaussian import gaussian_sums
 
         how = {"derivatives": derivatives, "rtol": rtol, "n_threads": n_threads}
         by_matrices = takes_products(kernel, d, rtol)
         state, rest = gaussian_sums(rows, g, Zq, own, by_matrices=by_matrices, single=single, **how)
-        if len(rest):
+        if len(rest) and few and len(rest) * n <= FEW_ROWS**2:
+            state.put(rest, few_sums(rows, g, Zq[rest], own[rest], derivatives=derivatives))
+        elif len(rest):
             how["rtol"] = rtol if single else 0.0
             state.put(rest, dense_sums(kernel, rows, g, Zq[rest], own[rest], **how))
         return state
-    state = State.empty(m, p, derivatives.count(d))
+    from ._dense import add_rows
+
+    compiled, profile = _for_loops(kernel)
+    state, with_respect_to = State.empty(m, p, derivatives.count(d)), derivatives.for_loops()
     tile = tile_width(d + p + 3)
     if profile is not None:
         add_rows = _uncached(add_rows)
@@ -273,6 +279,22 @@ def dense_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING
 
     run_blocks(add, _blocks(m, n * (d + p) * (1 + derivatives.count(d)) / 2), n_threads)
     return state
+
+
+def nearest_squares(Z, *, n_threads=1):
+    """Squared distances of few points, of shape (n, d), to the nearest other one; O(n² d) time."""
+    from ._dense import find_nearest
+
+    Z, (n, d) = read_only(Z), Z.shape
+    rows, own, g = Rows(*map(read_only, (Z.T, np.zeros((1, n)), np.ones(n), np.zeros(n)))), np.arange(n), np.ones(d)
+    own, g, low, tile = read_only(own, np.int64), read_only(g), np.full(n, np.inf), tile_width(d + 1)
+
+    def find(start, stop):
+        part = slice(start, stop)
+        find_nearest(Z[part], own[part], g, rows, aligned((tile,)), low[part])
+
+    run_blocks(find, _blocks(n, n * d), n_threads)
+    return low
 
 
 def kernel_sums_of_scales(
