@@ -191,3 +191,52 @@ def test_beside_a_bandwidth_that_is_hardly_worse_some_rows_are_not_asked(rng, mo
     assert certain.count(False) > 2
     gain = loo_error(X, y, math.inf) + other.best_score_
     assert_allclose(model.best_score_, other.best_score_, rtol=0, atol=1e-8 * gain)
+
+
+@pytest.mark.parametrize("kernel", ["gaussian", "epanechnikov", "linear"])
+@pytest.mark.parametrize("d", [1, 2])
+def test_series_are_compared_as_single_bandwidths_are(rng, kernel, d):
+    x, y = wave(rng, 900)
+    X = np.column_stack([x, rng.uniform(size=(900, d - 1))])
+    sample, screen = make_screen(X, y, kernel, np.full(d, 0.05), 300)
+    places, widest = [0, 1, 2, 4, 7, 9], np.full(d, 1.5)
+    found = screen.compare_scales(Metric.of(widest, sample.X), places, Derivatives.SCALE)
+    for k, (value, slope, is_worse) in zip(places, found, strict=True):
+        metric = Metric.of(widest * 2 ** (-k / 2), sample.X)
+        difference, deviation, expected = compare(sample, kernel, screen, metric, Derivatives.SCALE)
+        assert_allclose(value, screen.value + difference, rtol=1e-8)
+        assert_allclose(slope, expected, rtol=1e-7, atol=1e-8 * value)
+        margin = screen.draws[-1].margin + math.sqrt(2 * screen_module._LAMBDA) * deviation
+        assert is_worse == (difference > margin)
+    assert {is_worse for *_, is_worse in found} == {False, True}
+
+
+@pytest.mark.parametrize(("algorithm", "d"), [("dense", 1), ("dense", 2), ("auto", 9)])
+@pytest.mark.parametrize("kernel", ["gaussian", "epanechnikov"])
+def test_search_over_all_pairs_rules_out_by_some_rows(rng, kernel, algorithm, d, monkeypatch):
+    """Much of the grid is told by some rows to be worse; the bandwidth is that of a search by all rows everywhere."""
+    x, y = wave(rng, 3000)
+    X = x[:, None] + 0.02 * rng.normal(size=(3000, d))
+    monkeypatch.setattr(selection_module, "_FEWEST_SCREENED", 3000)
+    model = NadarayaWatsonRegressor(kernel=kernel, algorithm=algorithm).fit(X, y)
+    estimate, criterion = model.cv_results_["estimate"], model.cv_results_["criterion"]
+    assert estimate.sum() > 10
+    assert criterion[estimate].min() > -model.best_score_
+    assert not (model.cv_results_["local_minimum"] & estimate).any()
+    assert "there may be a lower minimum" not in str(model.bandwidth_report())
+    monkeypatch.setattr(selection_module.Objective, "scales_may_be_screened", lambda self: False)
+    everywhere = NadarayaWatsonRegressor(kernel=kernel, algorithm=algorithm).fit(X, y)
+    assert not everywhere.cv_results_["estimate"].any()
+    assert_allclose(model.bandwidth_, everywhere.bandwidth_, rtol=1e-7)
+    assert_allclose(model.best_score_, everywhere.best_score_, rtol=1e-11)
+
+
+def test_few_rows_windows_and_penalties_are_not_screened_in_series(rng):
+    x, y = wave(rng, 5000)
+    asked = []
+    for n, criterion, algorithm in ((3999, "loo", "dense"), (5000, "gcv", "dense"), (5000, "loo", "auto")):
+        sample = Sample.of(x[:n, None], y[:n, None], np.ones(n))
+        objective = selection_module.Objective(sample, "gaussian", HOW | {"algorithm": algorithm}, criterion=criterion)
+        asked.append(objective.scales_may_be_screened())
+    assert asked == [False] * 3
+    assert selection_module.Objective(sample, "gaussian", HOW | {"algorithm": "dense"}).scales_may_be_screened()

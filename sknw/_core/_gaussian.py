@@ -24,9 +24,9 @@ from ._coordinates import (
 from ._dense import add_moments
 from ._distances import Gram, Loops, between, distance, look, takes_products
 from ._jit import half_to_the, jit, jit_entry, jit_sum, not_inlined, on_stack_like, overload_jit, wide_vectors
-from ._pairs import add_all_pairs, are_all
+from ._pairs import add_all_pairs
 from ._processor import aligned, bytes_of_cache, tile_width
-from ._rows import Derivatives, State, read_only
+from ._rows import Derivatives, State, are_all, read_only
 from ._threads import one_thread_for_blas, run_blocks
 
 #: Rows of a tile at most: what loops keep of each of them is on the stack.

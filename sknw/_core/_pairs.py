@@ -26,11 +26,6 @@ _PANEL = 512
 _LINE = _PANEL + 24
 
 
-def are_all(own, n):
-    """Whether the queries are all rows, each of which is left out in turn."""
-    return len(own) == n and np.array_equal(own, np.arange(n))
-
-
 @jit_sum
 def add_between(order, pairs, is_one, w_q, Y_q, w, Y, sums_q, sums, others):
     """Add the pairs of two panels, or of one, to the sums of both rows of each.

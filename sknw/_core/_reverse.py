@@ -16,9 +16,9 @@ from ._coordinates import Frame, middle, most_for_products
 from ._dense import _GAUSSIAN, add_moments, fill_slopes, squared_distances
 from ._distances import distances_from_products
 from ._jit import jit_entry, jit_sum, not_inlined
-from ._pairs import are_all, gradient_of_all_pairs
+from ._pairs import gradient_of_all_pairs
 from ._processor import aligned
-from ._rows import Derivatives
+from ._rows import Derivatives, are_all
 from ._threads import one_thread_for_blas, run_blocks
 
 

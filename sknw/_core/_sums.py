@@ -13,7 +13,7 @@ from ._order import spatial_order
 from ._plan import FEW_ROWS, plan, takes_blocks, takes_products, worth_a_second_pass
 from ._processor import aligned, tile_width
 from ._profiles import CUSTOM, NEAREST, PROFILES
-from ._rows import Derivatives, Rows, State, read_only
+from ._rows import Derivatives, Rows, State, are_all, read_only
 from ._threads import in_cache, run_blocks
 
 #: A block of queries is what one thread does without asking: some milliseconds of work, so that it can be interrupted,
@@ -244,13 +244,14 @@ def dense_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING
     -----
     Exact to rounding; of the Gaussian with `rtol` > 0, to `rtol`.
 
-    Takes O(m n (d + p)) time, of the Gaussian half of that where each row is left out in turn, and O(m (d + p))
-    memory besides the result; with derivatives q times more, q their number.
+    Takes O(m n (d + p)) time, of the Gaussian half of that where each row is left out in turn; with derivatives q times
+    more, q their number. Besides the result, memory is that of a block of queries and a tile of rows for each thread,
+    and O(n (d + p)) where each row is left out in turn.
     """
     Zq, g, own, rows = read_only(Zq), read_only(g), _own(own, len(Zq)), _read_only(rows)
     (m, d), (p, n) = Zq.shape, rows.Y.shape
     # Not for some queries only: these have the same answers whichever others are asked with them.
-    few = kernel == "gaussian" and not derivatives.by_coordinate and m == n and (own == np.arange(n)).all()
+    few = kernel == "gaussian" and not derivatives.by_coordinate and are_all(own, n)
     if few and n <= FEW_ROWS:
         return few_sums(rows, g, Zq, own, derivatives=derivatives)
     if m and takes_blocks(kernel, n, d, derivatives, rtol):

@@ -53,7 +53,12 @@ def averages(*args, **options):
         (1, 1, 19),
         (1100, 9, 1),
         (1025, 300, 2),
+        (300, 40, 3),
+        (300, 40, 4),
         (700, 1100, 7),
+        (300, 40, 10),
+        (300, 40, 11),
+        (300, 40, 18),
         (511, 3, 30),
         (513, 300, 19),
         (1200, 257, 100),
@@ -115,6 +120,25 @@ def test_without_enough_digits_nothing_is_scaled_ahead(rng, d):
         assert_array_equal(found.sums[7], exact.sums[7])
         assert found.shift[7] == exact.shift[7]
         assert (found.sums != exact.sums).any()
+
+
+@pytest.mark.parametrize("p", [1, 2])
+@pytest.mark.parametrize(("d", "far"), [(4, 2e5), (10, 1e5), (15, 1e5), (24, 6e4)])
+def test_queries_and_rows_whose_products_lack_digits(rng, d, far, p):
+    """Some queries of a block go by differences, the others by products, and each has its rtol."""
+    X, rows = make_rows(rng, 500, d, p)
+    Zq = X[:200] + 0.1
+    shifted = slice(50, 60)
+    Zq[shifted] += far / math.sqrt(d)
+    X[shifted] = Zq[shifted] + 0.3 / math.sqrt(d)  # rows that these are near
+    for together in (False, True):  # with such rows, no query has digits enough
+        Z = X if together else np.delete(X, np.arange(50, 60), axis=0)
+        some = Rows(*map(read_only, (Z.T, rows.Y[:, : len(Z)], rows.w[: len(Z)], rows.w_rest[: len(Z)])))
+        near = slice(None) if together else np.delete(np.arange(200), np.arange(50, 60))
+        exact, found = (averages(some, np.ones(d), Zq[near], rtol=rtol) for rtol in (0.0, 1e-9))
+        assert_allclose(found, exact, rtol=0, atol=(1e-9 + 64 * EPS) * np.ptp(rows.Y))
+        alone = np.concatenate([averages(some, np.ones(d), z[None], rtol=1e-9) for z in Zq[near]])
+        assert_allclose(found, alone, rtol=0, atol=64 * EPS * np.ptp(rows.Y) if d > 18 else 0)
 
 
 @pytest.mark.parametrize("d", [1, 3, 24])
