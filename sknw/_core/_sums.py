@@ -251,8 +251,12 @@ def dense_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING
     Zq, g, own, rows = read_only(Zq), read_only(g), _own(own, len(Zq)), _read_only(rows)
     (m, d), (p, n) = Zq.shape, rows.Y.shape
     # Not for some queries only: these have the same answers whichever others are asked with them.
-    few = kernel == "gaussian" and not derivatives.by_coordinate and are_all(own, n)
-    if few and n <= FEW_ROWS:
+    all_once = kernel == "gaussian" and not derivatives.by_coordinate and are_all(np.sort(own), n)
+    if all_once and not are_all(own, n):  # in their own order every pair serves for both of its rows
+        how = {"derivatives": derivatives, "rtol": rtol, "single": single, "n_threads": n_threads}
+        state = dense_sums(kernel, rows, g, rows.Z.T, np.arange(n), **how)
+        return State(*(a[own] for a in state))
+    if all_once and n <= FEW_ROWS:
         return few_sums(rows, g, Zq, own, derivatives=derivatives)
     if m and takes_blocks(kernel, n, d, derivatives, rtol):
         from ._gaussian import gaussian_sums
@@ -260,7 +264,7 @@ def dense_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING
         how = {"derivatives": derivatives, "rtol": rtol, "n_threads": n_threads}
         by_matrices = takes_products(kernel, d, rtol)
         state, rest = gaussian_sums(rows, g, Zq, own, by_matrices=by_matrices, single=single, **how)
-        if len(rest) and few and len(rest) * n <= FEW_ROWS**2:
+        if len(rest) and all_once and len(rest) * n <= FEW_ROWS**2:
             state.put(rest, few_sums(rows, g, Zq[rest], own[rest], derivatives=derivatives))
         elif len(rest):
             how["rtol"] = rtol if single else 0.0
