@@ -17,7 +17,7 @@ from joblib import cpu_count
 from numpy.testing import assert_allclose
 from scipy.spatial.distance import cdist
 from sklearn.metrics.pairwise import rbf_kernel
-from table import Promises, best_time, has, progress
+from table import Promises, best_times, has, progress
 from threadpoolctl import threadpool_limits
 
 from sknw import NadarayaWatsonRegressor, loo_error
@@ -40,9 +40,9 @@ def row(function):
 PATIENCE = 10.0
 
 
-def seconds(function, most):
-    """Shortest time of some calls; that its results are right has been seen before."""
-    return best_time(function, most, PATIENCE)[0]
+def seconds(*functions, most):
+    """Shortest times of functions that take turns; that their results are right has been seen before."""
+    return best_times(functions, most, PATIENCE * len(functions))
 
 
 def dense(X, y, h, n_threads):
@@ -60,15 +60,15 @@ def check(ours, theirs, X, y, h):
 def ceiling(report):
     """The share of the multiply-adds that a pair cannot do without, 2 d + 17, at the rate of a large matrix product."""
     a = np.random.default_rng(0).normal(size=(report.size(2048),) * 2)
-    with threadpool_limits(1):
-        rate = a.shape[0] ** 3 / seconds(lambda: a @ a, 15)
     for d, asked in ((1, "75 %"), (2, "75 %"), (10, "60 %")):
         n = report.size(10_000)
         X, y = make_data(n, d)
         model = dense(X, y, 0.5, 1)
         K = np.exp(-0.5 * cdist(X[:50], X, "sqeuclidean") / 0.5**2)
         check(model.predict(X)[:50], K @ y / K.sum(axis=1), X, y, 0.5)
-        ours = seconds(lambda X=X, model=model: model.predict(X), 15)
+        with threadpool_limits(1):
+            ours, product = seconds(lambda X=X, model=model: model.predict(X), lambda: a @ a, most=25)
+        rate = a.shape[0] ** 3 / product
         share = n * n / ours / (rate / (2 * d + 17))
         work = f"predict, n = m = {n:,}, d = {d}, one thread: {n * n / ours / 1e9:.2f}e9 pairs/s"
         limit = f"ceiling at {rate / 1e9:.1f}e9 multiply-adds/s"
@@ -89,7 +89,7 @@ def attention(report):
             model = dense(X, y, h, report.n_threads)
             attend = predict_torch(X, y, X, h, report.n_threads)
             check(model.predict(X), attend(), X, y, h)
-            ours, theirs = seconds(lambda X=X, model=model: model.predict(X), 3), seconds(attend, 3)
+            ours, theirs = seconds(lambda X=X, model=model: model.predict(X), attend, most=7)
             work = f"predict, n = m = {n:,}, d = {d}, {np.dtype(dtype)}"
             report.line(work, "torch SDPA", ours, theirs, least)
 
@@ -117,9 +117,8 @@ def arrays(report):
             rivals["KeOps, processor"] = keops(X, y, h)
         for call in rivals.values():
             check(mine, call(), X, y, h)
-        ours = seconds(lambda X=X, model=model: model.predict(X), 7)
-        for name, call in rivals.items():
-            theirs = seconds(call, 3)
+        ours, *all_theirs = seconds(lambda X=X, model=model: model.predict(X), *rivals.values(), most=7)
+        for name, theirs in zip(rivals, all_theirs, strict=True):
             report.line(f"predict, n = m = {n:,}, d = {d}", name, ours, theirs, "8x" if "KeOps" in name else asked)
 
 
@@ -153,7 +152,7 @@ def minimiser(report):
         for algorithm in ("dense", "auto"):
             model = NadarayaWatsonRegressor(algorithm=algorithm, n_jobs=report.n_threads)
             model.fit(x[:, None], y)
-            ours = seconds(lambda model=model, x=x, y=y: model.fit(x[:, None], y), 7)
+            (ours,) = seconds(lambda model=model, x=x, y=y: model.fit(x[:, None], y), most=15)
             work = f'"loo", algorithm="{algorithm}", n = {n:,}, d = 1'
             for name, (call, most, asked) in rivals.items():
                 rough = name == "statsmodels" and n > fewest
@@ -163,7 +162,8 @@ def minimiser(report):
                     h = call()
                     # A descent may stop a little beside the minimum, or in another one, but nowhere below the lowest.
                     assert -model.best_score_ <= loo_error(x[:, None], y, abs(h)) * (1 + 1e-9)
-                    theirs = expected[name, algorithm] = seconds(call, most)
+                    (theirs,) = seconds(call, most=most)
+                    expected[name, algorithm] = theirs
                 report.line(work, f"{name}, one descent", ours, theirs, asked, rough=rough)
 
 
@@ -209,7 +209,7 @@ def series(report):
     for one, other in zip(at_once(), one_by_one(), strict=True):
         assert_allclose(one.sums[:, 1] / one.sums[:, 0], other.sums[:, 1] / other.sums[:, 0], rtol=0, atol=1e-10)
     work = f"16 bandwidths, n = {n:,}, d = 2"
-    report.line(work, "16 evaluations", seconds(at_once, 3), seconds(one_by_one, 3), "3.2x")
+    report.line(work, "16 evaluations", *seconds(at_once, one_by_one, most=5), "3.2x")
 
 
 @row
@@ -246,7 +246,7 @@ def metric_learning(report):
         _, gradient = loo_error(X, y, H, algorithm="dense", n_jobs=report.n_threads, return_gradient=True)
         slope = slope.reshape(d, d) / (np.sqrt(2) * n)
         assert_allclose(slope, gradient, rtol=0, atol=1e-9 * np.abs(gradient).max())
-        ours, theirs = seconds(evaluate, 5), seconds(loss, 3)
+        ours, theirs = seconds(evaluate, loss, most=7)
         report.line(f"MLKR value and gradient, n = {n:,}, d = {d}", "metric-learn 0.7", ours, theirs, asked)
 
 

@@ -211,7 +211,7 @@ def squared_errors_of_scales(
 
 
 def _errors_of_scales(sample, metric, kernel, places, queries, weights, *, empty, **how):
-    """Yield the squared errors of some rows for each bandwidth of a series."""
+    """Yield the `_Errors` of some rows for each bandwidth of a series."""
     rows = metric.rows(sample)
     Z = rows.Z.T[as_slice(queries)]
     states = kernel_sums_of_scales(kernel, rows, metric.g, Z, queries, places=places, **how)

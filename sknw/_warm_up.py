@@ -16,6 +16,7 @@ from ._core import (
     kernel_sums,
     kernel_sums_of_scales,
     kernel_weights,
+    nearest_squares,
     pull_back,
     segment_errors,
     times_matrix,
@@ -49,7 +50,8 @@ def warm_up(n_features, kernel="gaussian"):
 
     Notes
     -----
-    Takes up to a minute where nothing is compiled yet, and about a second where everything is.
+    Takes a minute or two for each number of features up to that where nothing is compiled yet, and some seconds where
+    everything is.
 
     Examples
     --------
@@ -92,15 +94,31 @@ def _compile(d, kernel):
     times_matrix(X, np.eye(d))
     everyone = np.arange(_ROWS)
     own = everyone[few]
-    if kernel == "gaussian":  # moments at nodes, queries that its own loops leave to others, and float32
-        Nodes.of(rows)
-        for derivatives in (Derivatives.SCALE, Derivatives.CURVATURE, Derivatives.FEATURES):
-            kernel_sums(kernel, rows, g, X[few], own, derivatives=derivatives)
-        kernel_sums(kernel, rows, g, X[few], own, rtol=1e-10, single=True)
-        wide = g / d  # or else nobody is near in many features
-        shift = kernel_sums(kernel, rows, wide, X, everyone, rtol=1e-10).shift
-        how = {"derivatives": Derivatives.FEATURES, "rtol": 1e-10}
-        pull_back(kernel, rows, wide, X, everyone, shift, np.ones((_ROWS, 2)), **how)
+    if kernel == "gaussian":
+        _compile_gaussian(X, rows, g)
     kernel_sums_of_scales(kernel, rows, g, X[few], own, places=[0, 1])
     for derivatives in (derivatives for derivatives in every if derivatives.by_coordinate):
         pull_back(kernel, rows, g, X[few], own, np.zeros(64), np.ones((64, 2)), derivatives=derivatives, rtol=1e-10)
+
+
+def _compile_gaussian(X, rows, g):
+    """Compile the Gaussian's own loops, for one output and for several."""
+    n, d = X.shape
+    everyone, few = np.arange(n), slice(0, 64)
+    Nodes.of(rows)
+    nearest_squares(X)
+    # In many features nobody would be near with g. Inner products have not digits enough at the narrow bandwidth, where
+    # queries are left to others, too.
+    wide, narrow = g / d, np.full(d, 2e3)
+    scale = (Derivatives.NOTHING, Derivatives.SCALE, Derivatives.CURVATURE)
+    for some in (rows, rows._replace(Y=np.repeat(rows.Y, 2, axis=0))):
+        for factors in (wide, narrow):
+            for own in (None, everyone[few], everyone):
+                Zq = X[few] if own is None else X[own]
+                for derivatives in (*scale, Derivatives.FEATURES):
+                    kernel_sums("gaussian", some, factors, Zq, own, derivatives=derivatives, rtol=1e-10)
+        for factors in (wide, g, narrow / 100):
+            kernel_sums("gaussian", some, factors, X[few], rtol=1e-10, single=True)
+        for factors in (wide, np.full(d, 150 / np.sqrt(d))):  # by inner products and not
+            args = "gaussian", some, factors, X, everyone, np.zeros(n), np.ones((n, 1 + len(some.Y)))
+            pull_back(*args, derivatives=Derivatives.FEATURES, rtol=1e-12)

@@ -255,14 +255,16 @@ def test_two_processes_compile_at_once(copy):
 
 HALF = """
 
-_given = squared_distances
+_given = distance
 
 
-@jit
-def squared_distances(z, Z, start, g, s):
-    _given(z, Z, start, g, s)
-    for j in range(s.shape[0]):
-        s[j] *= 4.0
+def distance(pairs, i, j):
+    raise NotImplementedError
+
+
+@overload_jit(distance)
+def _four_times(pairs, i, j):
+    return lambda pairs, i, j: 4.0 * _given(pairs, i, j)
 """
 
 
@@ -270,7 +272,7 @@ def test_an_edited_helper(copy):
     """In a file of its own, which numba does not look at."""
     assert finish(start(copy)) == COMPILED
     before = entries(copy)
-    helper = copy / "site" / "sknw" / "_core" / "_dense.py"
+    helper = copy / "site" / "sknw" / "_core" / "_distances.py"
     with helper.open("a") as file:  # half the bandwidth
         file.write(HALF)
     assert finish(start(copy), h=0.45) == COMPILED

@@ -20,13 +20,17 @@ for algorithm in ("auto", "dense", "window"):
     model.predict(X), model.predict(X[:3] + 100), model.loo_predict(), model.attention_weights(X)
     model.set_params(bandwidth="gradient", shrinkage=0, max_iter=2).fit(X, X[:, 0])
 sknw.NadarayaWatsonRegressor("gradient", bandwidth_type="full", shrinkage=0, max_iter=2, kernel=kernel).fit(X, X[:, 0])
+for y in (X[:, 0], X[:, [0, 0]]):
+    for h in (0.02, 0.5, 5.0):
+        model = sknw.NadarayaWatsonRegressor(h, kernel=kernel, algorithm="dense").fit(X.astype(np.float32), y)
+        model.predict(X), model.predict(X.astype(np.float32)), model.loo_predict()
 X = np.random.default_rng(1).normal(size=(5000, d))
 sknw.NadarayaWatsonRegressor(kernel=kernel).fit(X, X[:, 0])
 print(compiled)
 """
 
 
-@pytest.mark.parametrize(("d", "kernel"), [(1, "epanechnikov"), (2, "gaussian")])
+@pytest.mark.parametrize(("d", "kernel"), [(1, "epanechnikov"), (2, "gaussian"), (5, "gaussian")])
 def test_nothing_is_left_to_compile(d, kernel):
     command = [sys.executable, "-W", "error", "-c", NOTHING_LEFT, str(d), kernel]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"

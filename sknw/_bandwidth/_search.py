@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 
 from .._core import (
-    FEWEST_ROWS,
+    FEWEST_CURVED,
     LAST_PLACE,
     MOST_FEATURES_IN_ORDER,
     PROFILES,
@@ -141,7 +141,7 @@ class _Curve:
         # The Gaussian's has all derivatives, wherever rows are; of penalties there is only the first. Few rows are
         # searched in less time than second derivatives take to compile.
         self.curved = objective.kernel == "gaussian" and objective.criterion == "loo"
-        self.curved &= len(objective.sample.w) >= FEWEST_ROWS
+        self.curved &= len(objective.sample.w) >= FEWEST_CURVED
         self.notes, self._screen = (), None
 
     @property
@@ -213,6 +213,8 @@ class _Curve:
         for series, h, places in self._in_series(grid[::2]):
             if len(series) > 1:
                 guesses |= zip(series, self.objective.guess_of_scales(h, places), strict=True)
+        if not guesses:
+            return
         best = min(guesses, key=guesses.get)
         screen = self.objective.screen(math.exp(best) * self.shape, derivatives)
         self._keep(best, screen.value, screen.gradient, rough=True)
@@ -268,7 +270,7 @@ def _series(ts):
 
 def _grid(sample, shape, kernel, smooth, how):
     """Values of log c: fine where windows hold a few rows to all of them, coarse on both sides of that."""
-    Z, to_neighbor = _neighbors(Metric.of(shape, sample.X), sample, kernel, how)
+    Z, to_neighbor = _neighbors(Metric.of(shape, sample.X), sample, how)
     n = len(Z)
     # No two rows are further apart than this. The center is that of the data, whatever their axes.
     diameter = 2 * np.sqrt(np.max(np.sum((Z - Z.mean(axis=0)) ** 2, axis=1)))
@@ -315,7 +317,7 @@ def _thumb(n, d):
     return -math.log(n) / (4 + d)
 
 
-def _neighbors(metric, sample, kernel, how):
+def _neighbors(metric, sample, how):
     """The places that hold rows, in units of the reference shape, and how far each is from the nearest other one."""
     Z = metric.coordinates(sample.X) * metric.g
     if Z.shape[1] == 1:

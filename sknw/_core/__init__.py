@@ -10,7 +10,7 @@ Nothing here knows a parameter of the estimator, a warning, or scikit-learn, and
         |     |                                   of _coordinates.py and _distances.py
         |     |     +-- all rows      _pairs.py   each without itself: every pair once
         |     |-- bandwidths        _scales.py    many at once
-        |     +-- few pairs         _few.py     by NumPy, which need not be compiled
+        |     |-- few pairs         _few.py       by NumPy, which need not be compiled
         |     +-- gradients         _reverse.py   by reverse mode: matrices, many features
         |-- sliding               _sliding.py     one feature: sums that move with the query, as moments (_moments.py)
         |     +-- errors            _segments.py  of all rows of one feature, each without itself, in one go, by their
@@ -31,7 +31,7 @@ Nothing here knows a parameter of the estimator, a warning, or scikit-learn, and
 from ._fast_gauss import LEAST_RTOL
 from ._nodes import N_NODES, Nodes, by_cell, last_coefficients, least_of_cell, widest
 from ._order import MOST_FEATURES_IN_ORDER, spatial_order
-from ._plan import ALGORITHMS, FEWEST_ROWS, check_applies, takes_segments
+from ._plan import ALGORITHMS, FEWEST_CURVED, check_applies, takes_segments
 from ._profiles import PROFILES, canonical_factor
 from ._rows import SMALLEST_MASS, Derivatives, ErrorsOfMost, Rows, State, read_only
 from ._sums import (
@@ -52,7 +52,7 @@ from ._threads import available_threads, in_cache, one_thread_for_blas, run_bloc
 
 __all__ = [
     "ALGORITHMS",
-    "FEWEST_ROWS",
+    "FEWEST_CURVED",
     "LAST_PLACE",
     "LEAST_RTOL",
     "MOST_FEATURES_IN_ORDER",

@@ -1,11 +1,11 @@
-r"""Coordinates in which the Gaussian is a power of two, and squared distances from these.
+r"""Coordinates in which the Gaussian is a power of two, and how many digits squared distances have in these.
 
 Coordinates are centred in the middle of the rows and scaled before they are subtracted, once per block of queries and
 tile of rows, so that the Gaussian is :math:`2^{-s}`, and sums are relative to s = 0:
 
 .. math:: s = |a - b|^2, \qquad a = (z_q - c)\, g\, r, \quad b = (z - c)\, g\, r, \quad r^2 = \tfrac12 \log_2 e
 
-In many features s follows from products of matrices, :math:`|a|^2 + |b|^2 - 2\, a \cdot b`.
+From some features on s follows from inner products, :math:`|a|^2 + |b|^2 - 2\, a \cdot b`; in `_distances.py`.
 
 The price is digits, in units of the unit roundoff u and of bandwidths. Coordinates are wrong by 2u of themselves, and b
 is no larger than a and their distance, so that s is wrong by :math:`8 u \sqrt s |a|` besides the rounding of
@@ -39,7 +39,7 @@ class _Precision(NamedTuple):
     dtype : type
     roundoff : float
     farthest : float
-        Least distance of a query to a row, squared, beyond which it is left to `_dense.py`.
+        Least distance of a query to a row, squared, beyond which it is left to sums relative to that.
     least : float
         The least power: rows that are farther have it, too.
     """

@@ -46,7 +46,7 @@ _GAUSSIAN, _EXPONENTIAL, _EPANECHNIKOV, _BIWEIGHT, _TRIWEIGHT, _TRICUBE, _LINEAR
 _NEAREST, _CUSTOM = 9, 10
 
 # Derivatives in features and in pairs of them travel as tuples, too, as long as their values in `_rows.Derivatives`;
-# those that most callers ask for, none and the one in the scale, as an empty one: they share one compilation.
+# those that most callers ask for, none and the one in the scale, as an empty one: here they share one compilation.
 _FEATURES, _PAIRS, _CURVATURE = 2, 3, 4
 
 # cos(pi sqrt(s) / 2) as a polynomial in s on [0, 1]: its Taylor series, whose next term is 1e-19.

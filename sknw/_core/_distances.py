@@ -42,7 +42,7 @@ class Differences(NamedTuple):
 
 
 class Products(NamedTuple):
-    """Squares less twice the inner product, of few features; attributes as of `Differences`, A times -2."""
+    """Squares less twice the inner product, of few features; attributes as of `Differences`, but A times -2."""
 
     A: np.ndarray
     squares_q: np.ndarray

@@ -2,7 +2,7 @@ r"""The Gaussian over every pair: what most sums are, in as few operations as th
 
 Coordinates are those of `_coordinates.py`, and distances are formed where they are needed, as in `_distances.py`. Sums
 are relative to s = 0. Queries that are too far from the middle for these coordinates, and those so far from all rows
-that sums would leave the range of the numbers, are left to `_dense.py`.
+that sums would leave the range of the numbers, are left to `_dense.py` or, if they are few, to `_few.py`.
 
 In float32 the loops have twice as many lanes and fewer terms; sums are float64 all the same.
 """
@@ -223,7 +223,7 @@ def add_rows(besides, pairs, own, rows, origin, g, w, Y, sums, dsums):
 
 
 @jit_entry(allocates=False)
-def add_rows_by_products(besides, pairs, loops, most, own, rows, start, w, Y, sums, dsums):
+def add_rows_by_matrices(besides, pairs, loops, most, own, rows, start, w, Y, sums, dsums):
     """Add the rows of one tile to the sums of some queries.
 
     Parameters
@@ -245,15 +245,16 @@ def add_rows_by_products(besides, pairs, loops, most, own, rows, start, w, Y, su
 
 
 #: Rows of a tile of products of matrices.
-_TILE = 1024
+_TILE = _MOST_ROWS
 
-#: Queries of a block, by differences and by products, for which a tile is prepared once.
-_MOST_QUERIES, _MOST_BY_PRODUCTS = 1024, 4096
+#: Queries of a block, each pair by itself and by matrices, for which a tile is prepared once.
+_MOST_QUERIES, _MOST_BY_MATRICES = 1024, 4096
 
+#: Pairs of a block, if there are queries enough: fewer are not worth a call.
 _FEWEST_PAIRS = 2**18
 
-#: Multiplications of one block, by differences and by products: a tenth of a second, so that it can be interrupted.
-_WORK_PER_BLOCK, _WORK_OF_PRODUCTS = 2**28, 2**32
+#: Multiplications of one block, likewise: a tenth of a second, so that it can be interrupted.
+_WORK_PER_BLOCK, _WORK_OF_MATRICES = 2**28, 2**32
 
 
 def gaussian_sums(rows, g, Zq, own, *, derivatives, rtol, by_matrices, single=False, n_threads):
@@ -269,7 +270,7 @@ def gaussian_sums(rows, g, Zq, own, *, derivatives, rtol, by_matrices, single=Fa
     by_matrices : bool
         Whether distances follow from products of matrices.
     single : bool
-        Whether distances and weights are float32, and `rtol` that of these.
+        Whether distances and weights are float32, and `rtol` that of these; without derivatives.
     n_threads : int
 
     Returns
@@ -332,7 +333,7 @@ def _add_by_blocks(frame, Zq, own, derivatives, sums, dsums, *, rtol, by_matrice
 
     # Enough blocks for several threads, of so many pairs that they are worth a call.
     if by_matrices:
-        step = min(_MOST_BY_PRODUCTS, m // 8, _WORK_OF_PRODUCTS // (n * d))
+        step = min(_MOST_BY_MATRICES, m // 8, _WORK_OF_MATRICES // (n * d))
     else:
         step = min(_MOST_QUERIES, max(m // 8, _FEWEST_PAIRS // n), _WORK_PER_BLOCK // (n * max(d, 1)))
     step = math.ceil(m / math.ceil(m / max(32, step)))  # of equal size
@@ -363,4 +364,4 @@ def _add_by_matrices(frame, block, besides, own, sums, dsums, most):
             pairs = Gram(squares_q[some], squares, block.products(some, B, room))
             loops = Loops(block.A[some], squares_q[some], B, squares, s)
             args = None if own is None else own[some], frame.rows, start, w, Y, sums[some], dsums[some]
-            add_rows_by_products(besides, pairs, loops, most - float(squares.max()), *args)
+            add_rows_by_matrices(besides, pairs, loops, most - float(squares.max()), *args)

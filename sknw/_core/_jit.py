@@ -29,7 +29,8 @@ def jit(function):
 def jit_sum(function):
     """Compile a leaf that only adds up numbers: additions may be regrouped into vector lanes.
 
-    NaN and infinity keep their meaning, and nothing that relies on the order of operations may stand inside.
+    NaN and infinity keep their meaning, and nothing that relies on the order of operations may stand inside; what it
+    calls keeps its own options.
     """
     return njit(**_OPTIONS_OF_SUMS)(function)
 

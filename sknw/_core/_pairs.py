@@ -22,6 +22,9 @@ from ._threads import one_thread_for_blas, run_blocks
 #: Rows of a panel: enough pairs for a call, and few enough for what is kept of both to stay in the caches.
 _PANEL = 512
 
+#: Pairs of panels of each thread that wait to be added up.
+_AT_A_TIME = 8
+
 #: Numbers of a line on the stack: no multiple of 512, by which addresses of loads and stores seem to be the same.
 _LINE = _PANEL + 24
 
@@ -169,10 +172,6 @@ def meet(frame, whole, work, put, *, rtol, by_matrices, n_threads):
                 put(panels[i], panels[j], found.pop((i, j)))
 
 
-#: Pairs of panels of each thread that wait to be added up.
-_AT_A_TIME = 32
-
-
 def add_all_pairs(frame, sums, dsums, **how):
     """Add all other rows to the sums of each, unless one is too far from the middle.
 
@@ -191,7 +190,7 @@ def add_all_pairs(frame, sums, dsums, **how):
 
     Notes
     -----
-    Takes O(n² (d + p) / 2) time, and besides O(n (d + p)) numbers the memory of two panels for each thread.
+    Takes O(n² (d + p) / 2) time, and besides O(n (d + p)) numbers the memory of some panels for each thread.
     """
     rows, (m, q, k) = frame.rows, dsums.shape
     whole, totals = frame.block(rows.Z.T), np.zeros((m, 1 + q, k))

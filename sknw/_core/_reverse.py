@@ -54,7 +54,7 @@ def add_adjoints(
     kernel, Zq, own, g, rows
         As in `_dense.add_rows`.
     start, B, squares_q, squares, products, most
-        As in `_gaussian.add_rows_by_products`; without products, `most` is negative.
+        As in `_gaussian.add_rows_by_matrices`; without products, `most` is negative.
     shift : float64[::1] of shape (m,)
         Of the complete sums.
     adjoints : float64[:, ::1] of shape (m, 1 + p)
@@ -88,10 +88,10 @@ _QUERIES, _TILE = 512, 512
 _WORK_PER_BLOCK = 2**31
 
 
-def gradient(kernel, rows, g, Zq, own, shift, adjoints, *, derivatives, by_products, rtol, n_threads):
+def gradient(kernel, rows, g, Zq, own, shift, adjoints, *, derivatives, by_matrices, rtol, n_threads):
     """`_sums.pull_back`.
 
-    Parameters as there, as the compiled loops take them; `by_products` says whether products of matrices are taken.
+    Parameters as there, as the compiled loops take them; `by_matrices` says whether products of matrices are taken.
 
     Returns
     -------
@@ -99,11 +99,11 @@ def gradient(kernel, rows, g, Zq, own, shift, adjoints, *, derivatives, by_produ
     """
     (m, d), n = Zq.shape, len(rows.w)
     if len(kernel) == _GAUSSIAN and are_all(own, n):
-        how = {"derivatives": derivatives, "by_matrices": by_products, "rtol": rtol, "n_threads": n_threads}
+        how = {"derivatives": derivatives, "by_matrices": by_matrices, "rtol": rtol, "n_threads": n_threads}
         found = gradient_of_all_pairs(rows, g, shift, adjoints, **how)
         if found is not None:
             return found
-    most = most_for_products(d, rtol) if by_products else -np.inf
+    most = most_for_products(d, rtol) if by_matrices else -np.inf
     step = max(32, min(_QUERIES, _WORK_PER_BLOCK // (n * d)))
     blocks = [(first, min(first + step, m)) for first in range(0, m, step)]
     out, upper, parts = np.zeros(derivatives.count(d)), np.triu_indices(d), {}
@@ -112,17 +112,17 @@ def gradient(kernel, rows, g, Zq, own, shift, adjoints, *, derivatives, by_produ
         part = slice(first, last)
         frame = Frame(rows, middle(Zq[part]), g)
         block, UB, total = frame.block(Zq[part]), np.zeros((last - first, 1 + d)), 0.0
-        room = aligned((last - first if by_products else 0, min(_TILE, n)))
+        room = aligned((last - first if by_matrices else 0, min(_TILE, n)))
         for start, stop, B, squares in frame.tiles(_TILE):
             width = stop - start
             products = block.products(slice(len(room)), B, room)
             of_rows, buffers = np.zeros(width), aligned((4, max(width, 2)))
-            U = aligned((last - first if by_products else 0, width))
+            U = aligned((last - first if by_matrices else 0, width))
             tile = start, B, block.squares, squares, products, most - squares.max()
             add_adjoints(
                 kernel, Zq[part], own[part], g, rows, *tile, shift[part], adjoints[part], buffers, of_rows, UB, U
             )
-            if by_products:
+            if by_matrices:
                 UB[:, 1:] += U @ B.T
             total += (B * of_rows) @ B.T if derivatives == Derivatives.PAIRS else (B * B) @ of_rows
         A, of_queries = block.A, UB[:, 0]

@@ -10,7 +10,7 @@ from ._fast_gauss import LEAST_RTOL, fast_gauss_sums
 from ._few import few_sums
 from ._islands import LEAST_DISTANCE
 from ._order import spatial_order
-from ._plan import FEW_ROWS, plan, takes_blocks, takes_products, worth_a_second_pass
+from ._plan import FEW_ROWS, plan, takes_blocks, takes_matrices, worth_a_second_pass
 from ._processor import aligned, tile_width
 from ._profiles import CUSTOM, NEAREST, PROFILES
 from ._rows import Derivatives, Rows, State, are_all, read_only
@@ -49,8 +49,8 @@ def kernel_sums(
     Zq : ndarray of shape (m, d)
         Queries.
     own : ndarray of shape (m,), int64, default=None
-        For leave-one-out: which training row each query is, or -1 if none; "fast_gauss", and "window" in one feature,
-        rely on its being there. Of that row's weight `rows.w_rest` counts.
+        For leave-one-out: which training row each query is, or -1 if none; all but "sliding" rely on its being there.
+        Of that row's weight `rows.w_rest` counts.
     derivatives : Derivatives
         Which derivatives to add up besides.
     algorithm : str
@@ -60,7 +60,8 @@ def kernel_sums(
         What the averages that follow may be wrong by, besides rounding, over the range of the targets, if these are
         centered at the middle of it.
     single : bool
-        Whether the Gaussian over every pair may be formed in float32, in which `rtol` > 0 is not kept.
+        Whether the Gaussian over every pair may be formed in float32, in which `rtol` > 0 is not kept; without
+        derivatives only.
     in_order : bool
         Whether rows of one feature are known to be in ascending order, and need not be looked through.
     n_threads : int
@@ -249,20 +250,27 @@ def dense_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING
     and O(n (d + p)) where each row is left out in turn.
     """
     Zq, g, own, rows = read_only(Zq), read_only(g), _own(own, len(Zq)), _read_only(rows)
-    (m, d), (p, n) = Zq.shape, rows.Y.shape
-    # Not for some queries only: these have the same answers whichever others are asked with them.
-    all_once = kernel == "gaussian" and not derivatives.by_coordinate and are_all(np.sort(own), n)
-    if all_once and not are_all(own, n):  # in their own order every pair serves for both of its rows
+    (m, d), (p, n), single = Zq.shape, rows.Y.shape, single and derivatives == Derivatives.NOTHING
+    # Where each row is there once, every pair serves for both of its rows, in their own order. Not for some rows only:
+    # these have the same answers whichever others are asked with them.
+    there = own >= 0
+    all_once = kernel == "gaussian" and not derivatives.by_coordinate and are_all(np.sort(own[there]), n)
+    if all_once and not are_all(own, n):
         how = {"derivatives": derivatives, "rtol": rtol, "single": single, "n_threads": n_threads}
-        state = dense_sums(kernel, rows, g, rows.Z.T, np.arange(n), **how)
-        return State(*(a[own] for a in state))
+        every, state = (
+            dense_sums(kernel, rows, g, rows.Z.T, np.arange(n), **how),
+            State.empty(m, p, derivatives.count(d)),
+        )
+        state.put(there, State(*(a[own[there]] for a in every)))
+        state.put(~there, dense_sums(kernel, rows, g, Zq[~there], **how))
+        return state
     if all_once and n <= FEW_ROWS:
         return few_sums(rows, g, Zq, own, derivatives=derivatives)
     if m and takes_blocks(kernel, n, d, derivatives, rtol):
         from ._gaussian import gaussian_sums
 
         how = {"derivatives": derivatives, "rtol": rtol, "n_threads": n_threads}
-        by_matrices = takes_products(kernel, d, rtol)
+        by_matrices = takes_matrices(kernel, d, rtol)
         state, rest = gaussian_sums(rows, g, Zq, own, by_matrices=by_matrices, single=single, **how)
         if len(rest) and all_once and len(rest) * n <= FEW_ROWS**2:
             state.put(rest, few_sums(rows, g, Zq[rest], own[rest], derivatives=derivatives))
@@ -288,10 +296,12 @@ def dense_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING
 
 def nearest_squares(Z, *, n_threads=1):
     """Squared distances of few points, of shape (n, d), to the nearest other one; O(n² d) time."""
-    from ._dense import find_nearest
-
     Z, (n, d) = read_only(Z), Z.shape
     rows, own, g = Rows(*map(read_only, (Z.T, np.zeros((1, n)), np.ones(n), np.zeros(n)))), np.arange(n), np.ones(d)
+    if n <= FEW_ROWS:
+        return few_sums(rows, g, Z, own, derivatives=Derivatives.NOTHING).shift
+    from ._dense import find_nearest
+
     own, g, low, tile = read_only(own, np.int64), read_only(g), np.full(n, np.inf), tile_width(d + 1)
 
     def find(start, stop):
@@ -410,7 +420,7 @@ def pull_back(kernel, rows, g, Zq, own, shift, adjoints, *, derivatives, rtol=0.
 
     compiled, _ = _for_loops(kernel)
     Zq, g, own, rows = read_only(Zq), read_only(g), _own(own, len(Zq)), _read_only(rows)
-    how = {"by_products": takes_products(kernel, len(g), rtol), "rtol": rtol, "n_threads": n_threads}
+    how = {"by_matrices": takes_matrices(kernel, len(g), rtol), "rtol": rtol, "n_threads": n_threads}
     args = rows, g, Zq, own, read_only(shift), read_only(adjoints)
     return gradient(compiled, *args, derivatives=derivatives, **how)
 

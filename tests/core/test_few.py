@@ -88,8 +88,9 @@ import sys
 import numpy as np
 from sknw import NadarayaWatsonRegressor
 x = np.linspace(0, 5, 100)
-model = NadarayaWatsonRegressor().fit(x[:, None], np.sin(x))
-assert 0.001 < model.bandwidth_[0] < 1
+for X in (x[:, None], np.column_stack([x, np.sin(9 * x)])):
+    model = NadarayaWatsonRegressor().fit(X, np.sin(x))
+    assert 0.001 < model.bandwidth_[0] < 1
 assert "numba" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -10,6 +10,7 @@ from sknw._core import Derivatives, Rows, State, kernel_sums, read_only
 from sknw._core import _gaussian as gaussian_module
 from sknw._core import _pairs as pairs_module
 from sknw._core import _plan as plan_module
+from sknw._core import _sums as sums_module
 from sknw._core._pairs import gradient_of_all_pairs
 from sknw._core._sums import pull_back
 
@@ -21,7 +22,7 @@ PANEL = 64
 
 @pytest.fixture(autouse=True)
 def _few_rows_too(monkeypatch):
-    monkeypatch.setattr(plan_module, "FEWEST_ROWS", 1)
+    monkeypatch.setattr(sums_module, "FEW_ROWS", 0)
     monkeypatch.setattr(plan_module, "_FEWEST_BY_FEATURE", 1)
     monkeypatch.setattr(pairs_module, "_PANEL", PANEL)
 
@@ -58,6 +59,7 @@ def test_sums_are_those_of_single_rows(rng, n, d, p, offset):
     assert (np.abs(found.sums - exact.sums) <= bound * scale).all()
     assert (np.abs(found.dsums[:, 0] - exact.dsums[:, 0]) <= 60 * bound * scale).all()
     assert (np.abs(found.dsums[:, 1] - exact.dsums[:, 1]) <= 3000 * bound * scale).all()
+    assert n < PANEL or (found.sums != exact.sums).any()  # or else it has not been used
 
 
 def test_all_rows_go_by_pairs(rng, monkeypatch):
@@ -181,7 +183,7 @@ def test_gradients_of_light_rows(rng, far, lightest):
 
 
 def test_memory(rng, monkeypatch):
-    """Two panels for each thread, whatever the number of pairs."""
+    """Some panels for each thread, whatever the number of pairs."""
     monkeypatch.setattr(pairs_module, "_PANEL", 256)
     n, d = 6000, 30
     rows, g = make_rows(rng, n, d, 1), np.full(d, 1 / np.sqrt(d))
@@ -192,5 +194,7 @@ def test_memory(rng, monkeypatch):
         pull_back("gaussian", rows, g, rows.Z.T, own, state.shift, adjoints, derivatives=Derivatives.PAIRS, rtol=1e-10)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    # Coordinates once or twice more, ten numbers of each row, and of each thread products and adjoint weights.
-    assert peak < 8 * (3 * n * d + 10 * n + 2 * (2 * 256**2 + 4 * 256 * d)) + 2**18 < 8 * n * n / 10
+    # Coordinates twice more as queries and rows, and once or twice in what follows; some numbers of each row; of each
+    # thread products and adjoint weights, and the sums of eight pairs of panels.
+    of_thread = 2 * 256**2 + 4 * 256 * d + 8 * 256 * (2 + d)
+    assert peak < 8 * (4 * n * d + 12 * n + 2 * of_thread) + 2**18 < 8 * n * n / 10
