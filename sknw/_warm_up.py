@@ -119,6 +119,6 @@ def _compile_gaussian(X, rows, g):
                     kernel_sums("gaussian", some, factors, Zq, own, derivatives=derivatives, rtol=1e-10)
         for factors in (wide, g, narrow / 100):
             kernel_sums("gaussian", some, factors, X[few], rtol=1e-10, single=True)
-        for factors in (wide, np.full(d, 150 / np.sqrt(d))):  # by inner products and not
+        for factors in (wide, np.full(d, 100 / np.sqrt(d))):  # by inner products and not
             args = "gaussian", some, factors, X, everyone, np.zeros(n), np.ones((n, 1 + len(some.Y)))
             pull_back(*args, derivatives=Derivatives.FEATURES, rtol=1e-12)
