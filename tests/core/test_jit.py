@@ -1,4 +1,8 @@
 import math
+import os
+import platform
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -146,3 +150,40 @@ def _with_attributes(init, asked):
         self.attributes = Attributes()
 
     return replaced
+
+
+SUMS = """
+import sys
+import numpy as np
+from sknw._core import Derivatives, Rows, kernel_sums, read_only
+found, rng = [], np.random.default_rng(0)
+for d in (1, 5, 20):
+    X, w = rng.normal(size=(700, d)), np.ones(700)
+    rows = Rows(*map(read_only, (X.T, rng.normal(size=(1, 700)), w, w - 1)))
+    for own in (None, np.arange(700)):
+        how = {"derivatives": Derivatives.SCALE, "algorithm": "dense", "rtol": 1e-10}
+        state = kernel_sums("gaussian", rows, np.full(d, 1 / np.sqrt(d)), X, own, **how)
+        found += [state.sums / state.sums[:, :1], state.dsums[:, 0] / state.sums[:, :1]]
+np.savez(sys.argv[1], *found)
+"""
+
+
+def test_other_processors_have_the_same_results_to_rounding(tmp_path):
+    """Without vectors of 512 bits, and without fused multiply-adds."""
+    found = []
+    for name in ("host", "x86-64-v3", "x86-64"):
+        if name != "host" and platform.machine() not in ("x86_64", "AMD64"):
+            pytest.skip("names of processors of another kind")
+        environment = os.environ | {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": "", "SKNW_NUMBA_CACHE": "0"}
+        if name == "host":
+            environment = os.environ
+        path = tmp_path / f"{name}.npz"
+        subprocess.run([sys.executable, "-W", "error", "-c", SUMS, str(path)], env=environment, check=True)
+        with np.load(path) as arrays:
+            found.append([arrays[key] for key in arrays])
+    for other in found[1:]:
+        # Distances within 50 by inner products of 20 numbers, and sums of 700 weights of either sign: as in
+        # test_gaussian.py, on both sides.
+        for a, b in zip(found[0], other, strict=True):
+            np.testing.assert_allclose(a, b, rtol=0, atol=2 * 60 * ((20 + 6) * 25 + 700) * np.finfo(float).eps)
+    assert any((a != b).any() for a, b in zip(found[0], found[2], strict=True))
