@@ -316,7 +316,7 @@ def _add_by_blocks(frame, Zq, own, derivatives, sums, dsums, *, rtol, by_matrice
         most -= max(squares.max() for *_, squares in frame.tiles(_MOST_ROWS))
 
     def add(first, last):
-        block, mine = frame.block(Zq[first:last]), np.arange(first, last)
+        block = frame.block(Zq[first:last])
         near = frame.is_near(block.squares, rtol)
         few = near & (block.squares <= most) & (not by_matrices)
         for chosen in (few, near & ~few):

@@ -62,7 +62,8 @@ class State(NamedTuple):
     Attributes
     ----------
     shift : ndarray of shape (m,)
-        Squared scaled distance to the nearest row so far; `inf` if there is none, or if it overflows.
+        Squared scaled distance to the nearest row so far; `inf` if there is none, or if it overflows. 0 where weights
+        are as they are: in `_fast_gauss.py`, and in the Gaussian's own loops over every pair.
     sums : ndarray of shape (m, 1 + p)
         The mass :math:`\sum_j v_j`, then the moments :math:`\sum_j v_j y_{jc}`.
     dsums : ndarray of shape (m, q, 1 + p)
