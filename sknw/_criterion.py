@@ -202,9 +202,9 @@ def leave_one_out_of_scales(sample, metric, kernel, places, *, empty, derivative
 
 
 def squared_errors_of_scales(
-    sample, metric, kernel, places, queries, weights, *, empty, derivatives, rtol=0.0, n_threads=1
+    sample, metric, kernel, places, queries, weights, *, empty, derivatives, rtol=0.0, n_threads=1, **_
 ):
-    """`squared_errors` of the bandwidths of `leave_one_out_of_scales`: a list of squares and slopes."""
+    """`squared_errors` of the bandwidths of `leave_one_out_of_scales`, over all pairs: a list of squares and slopes."""
     how = {"empty": empty, "derivatives": derivatives, "rtol": rtol, "n_threads": n_threads}
     found = _errors_of_scales(sample, metric, kernel, places, queries, weights, **how)
     return [(errors.squares, errors.slope) for errors in found]

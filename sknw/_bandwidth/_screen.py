@@ -144,9 +144,8 @@ class Screen:
             Of each its error, about, with derivatives, and whether it is certainly worse.
         """
         (sample, kernel), draw, found = self._args, self.draws[-1], []
-        how = {name: self._how[name] for name in ("empty", "rtol", "n_threads") if name in self._how}
         args = sample, metric, kernel, places, draw.rows, draw.weights
-        for squares, slope in squared_errors_of_scales(*args, derivatives=derivatives, **how):
+        for squares, slope in squared_errors_of_scales(*args, derivatives=derivatives, **self._how):
             difference, deviation = self.compare(draw, squares)
             is_worse = difference > math.sqrt(2 * _LAMBDA) * deviation + draw.margin
             found.append((self.value + difference, slope / self._weight, is_worse))

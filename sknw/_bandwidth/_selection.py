@@ -224,9 +224,8 @@ class Objective:
         """A guess of the criterion at the bandwidths of `of_scales`, by a few rows."""
         self._begin(len(places))
         rows = _one_of_each(np.linspace(0, len(self.sample.w), self._n_screened // 4 + 1).astype(np.int64))
-        how = {name: self.rough[name] for name in ("empty", "rtol", "n_threads") if name in self.rough}
         args = self.sample, Metric.of(h, self.sample.X), self.kernel, places, rows, self.sample.w[rows]
-        found = squared_errors_of_scales(*args, derivatives=Derivatives.NOTHING, **how)
+        found = squared_errors_of_scales(*args, derivatives=Derivatives.NOTHING, **self.rough)
         return [squares.sum() for squares, _ in found]
 
     def compare_scales(self, screen, h, places, derivatives):

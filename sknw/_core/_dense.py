@@ -431,15 +431,9 @@ def merge(kernel, profile, with_respect_to, z, own, g, rows, start, stop, buffer
 
     Parameters as in `add_rows`; `buffers` is float64[:, ::1] of shape (4, at least stop - start).
     """
-    squared_distances(z, rows.Z, start, g, buffers[0, : stop - start])
-    merge_distances(kernel, profile, with_respect_to, z, own, g, rows, start, stop, buffers, i, state)
-
-
-@jit_inline
-def merge_distances(kernel, profile, with_respect_to, z, own, g, rows, start, stop, buffers, i, state):
-    """`merge` where the first buffer holds the squared distances already."""
     width = stop - start
     s, v, f = buffers[0, :width], buffers[1, :width], buffers[2, :width]
+    squared_distances(z, rows.Z, start, g, s)
     w = weights_of(own, rows, start, stop, s, buffers[3])
     low = lowest(s)
     if low < state.shift[i]:

@@ -63,6 +63,7 @@ def add_between(order, pairs, is_one, w_q, Y_q, w, Y, sums_q, sums, others):
     for i in range(len(w_q)):
         look(pairs, i)
         w_i, wy_i, begin = w_q[i], Y_q[0, i], i + 1 if is_one else 0
+        # One line for each power, not a loop over them: sums that have no names of their own are not kept in registers.
         a0, b0, a1, b1, a2, b2 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         for j in range(np.uintp(begin), np.uintp(width)):
             s = distance(pairs, i, j)
