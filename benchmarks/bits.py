@@ -20,7 +20,7 @@ import numpy as np
 
 from sknw import NadarayaWatsonRegressor, loo_error
 
-KERNELS = "gaussian exponential epanechnikov biweight triweight tricube linear tophat cosine".split()
+KERNELS = ["gaussian", "exponential", "epanechnikov", "biweight", "triweight", "tricube", "linear", "tophat", "cosine"]
 
 
 def make_data(n, d, p=1, seed=0, weights=False):
@@ -132,7 +132,7 @@ def main():
         for name, value in found.items():
             if name not in before or before[name].tobytes() != value.tobytes():
                 n_different += 1
-                old = before[name] if name in before else np.nan
+                old = before.get(name, np.nan)
                 with np.errstate(invalid="ignore"):
                     change = np.nanmax(np.abs(value - old), initial=0) / (np.nanmax(np.abs(old), initial=0) or 1)
                 print(f"differs: {name}, by {change:.1e} of the largest value")

@@ -68,8 +68,8 @@ def leave_one_out(
 
     .. math:: C = \frac{1}{\sum_i w_i} \sum_i w_i \frac{1}{p} \sum_c (m_{-i,c}(x_i) - y_{ic})^2
 
-    With :math:`m = N / M`, a derivative is :math:`m' = (N' - m M') / M`, and the second one
-    :math:`m'' = (N'' - m M'' - 2 m' M') / M`; where no row is in reach, `empty` decides, and the derivatives are 0.
+    With :math:`m = N / M`, a derivative is :math:`m' = (N' - m M') / M`; where no row is in reach, `empty` decides, and
+    the derivatives are 0.
 
     Parameters
     ----------
@@ -278,10 +278,6 @@ def _errors(rows, own, averages, derivatives, n_threads, *, weights=None, backwa
                 change = m * dsums[:, k, 0]
                 np.subtract(dsums[:, k, 1 + c], change, out=change)
                 slope[k] += 2 / p * np.einsum("i,i", adjoint, change)
-                if derivatives == Derivatives.CURVATURE and k == 0:
-                    change /= mass
-                    twice = w * change - 2 * adjoint * dsums[:, 0, 0]
-                    slope[1] += 2 / p * np.einsum("i,i", twice, change)
         found[start] = w.sum(), squares[part].sum(), slope
 
     run_blocks(add_up, in_cache(len(own)), n_threads)

@@ -72,8 +72,6 @@ def _compile(d, kernel):
     every = [Derivatives.SCALE]
     if PROFILES[kernel].differentiable:
         every += [Derivatives.FEATURES, Derivatives.PAIRS] if d > 1 else [Derivatives.FEATURES]
-    if kernel == "gaussian":
-        every.append(Derivatives.CURVATURE)
     # "nearest" is asked wherever nobody is in reach, and for where to look for bandwidths.
     for name, wanted in ((kernel, every), ("nearest", every[:1])):
         for algorithm in ALGORITHMS:
@@ -110,7 +108,7 @@ def _compile_gaussian(X, rows, g):
     # In many features nobody would be near with g. Inner products have not digits enough at the narrow bandwidth, where
     # queries are left to others, too.
     wide, narrow = g / d, np.full(d, 2e3)
-    scale = (Derivatives.NOTHING, Derivatives.SCALE, Derivatives.CURVATURE)
+    scale = (Derivatives.NOTHING, Derivatives.SCALE)
     for some in (rows, rows._replace(Y=np.repeat(rows.Y, 2, axis=0))):
         for factors in (wide, narrow):
             for own in (None, everyone[few], everyone):
