@@ -553,13 +553,14 @@ def _widest_of_best(curve, everyone):
     # Points this close are iterates of one minimum. The slope says more precisely than the value which is nearest.
     near = [point for point in ordered[first : last + 1] if point.t >= ordered[last].t - _PLATEAU]
     best = min(reversed(near), key=lambda point: abs(point.slope) if curve.smooth else point.value)
-    if _rises(best, [point for point in ordered if math.isfinite(point.t)], 10 * _TIE * level):
+    is_level = ordered[first].t < ordered[last].t - _PLATEAU
+    if not is_level and _rises(best, [point for point in ordered if math.isfinite(point.t)], 10 * _TIE * level):
         return best
     high = curve(best.t + _PLATEAU)
     if high.value < (1 - _TIE) * best.value:  # a minimum that is known roughly
         return high
     if high.value > level:
-        if ordered[first].t >= ordered[last].t - _PLATEAU:
+        if not is_level:
             return best
         low = ordered[last]
     else:
