@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import os
 import pathlib
 import shutil
 import subprocess
@@ -163,7 +164,7 @@ def test_other_sknw_in_the_same_folder(tmp_path):
         "    import sknw\n"
         "print(sknw.__file__, caught[0].message)"
     )
-    out = run(code, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)})
+    out = run(code, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)})
     assert out.startswith(str(tmp_path))
     assert "Two packages are installed under the name sknw" in out
 
@@ -232,6 +233,14 @@ def test_memory_of_the_largest_weights():
 
 
 # Distributions --------------------------------------------------------------------------------------------------------
+
+
+def test_version_is_the_same_everywhere():
+    source = pathlib.Path(__file__).parents[1]
+    version, _, development = sknw.__version__.partition(".dev")
+    assert f"\n## {version} (" in (source / "CHANGELOG.md").read_text()
+    # The citation names the latest release.
+    assert development or f"\nversion: {version}\n" in (source / "CITATION.cff").read_text()
 
 
 def test_wheel_alone_fits_and_predicts(tmp_path):
