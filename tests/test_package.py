@@ -33,6 +33,7 @@ LAYERS = [
         "_core/_threads.py",
         "_exceptions.py",
         "_progress.py",
+        "_typing.py",
         "_version.py",
     },
     {"_core/_jit.py", "_core/_few.py"},
@@ -109,7 +110,7 @@ def run(code, *options, **kwargs):
 
 
 def test_importing_does_not_import_numba_or_matplotlib():
-    assert run("import sys, sknw; print(sorted({'numba', 'matplotlib'} & set(sys.modules)))") == "[]\n"
+    assert run("import sys, sknw; print(sorted({'numba', 'matplotlib', 'sknw._typing'} & set(sys.modules)))") == "[]\n"
 
 
 def test_public_names_are_documented():
@@ -255,6 +256,7 @@ def test_wheel_alone_fits_and_predicts(tmp_path):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name for name in names if name.endswith(".py")} == {f"sknw/{module}" for module in MODULES}
     assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert "sknw/py.typed" in names
     subprocess.run([*pip, "install", "--no-deps", "--target", str(tmp_path / "site"), str(wheel)], check=True)
     code = (
         "import sys; sys.path.insert(0, 'site'); import sknw; print(sknw.__file__)\n"
