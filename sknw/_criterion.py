@@ -1,6 +1,8 @@
 """The criteria that choose bandwidths, the leave-one-out error first of all, and their derivatives."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 import numpy as np
 
@@ -35,6 +37,11 @@ from ._validation import (
     check_targets,
     check_weights,
 )
+
+if TYPE_CHECKING:
+    from typing import Any, Literal
+
+    from ._typing import Algorithm, ArrayLike, Empty, KernelName, Matrix, Number, Profile, Vector
 
 
 def left_out(empty):
@@ -389,6 +396,34 @@ def check_can_leave_out(rows):
         raise ValueError("Leave-one-out needs at least two observations, but there is only one of positive weight.")
 
 
+@overload
+def loo_error(
+    X: ArrayLike,
+    y: ArrayLike,
+    bandwidth: Number | Vector | Matrix,
+    *,
+    kernel: KernelName | Profile = ...,
+    empty: Empty = ...,
+    sample_weight: ArrayLike | None = ...,
+    algorithm: Algorithm = ...,
+    rtol: float = ...,
+    n_jobs: int | None = ...,
+    return_gradient: Literal[False] = ...,
+) -> float: ...
+@overload
+def loo_error(
+    X: ArrayLike,
+    y: ArrayLike,
+    bandwidth: Number | Vector | Matrix,
+    *,
+    kernel: KernelName | Profile = ...,
+    empty: Empty = ...,
+    sample_weight: ArrayLike | None = ...,
+    algorithm: Algorithm = ...,
+    rtol: float = ...,
+    n_jobs: int | None = ...,
+    return_gradient: Literal[True],
+) -> tuple[float, Any]: ...
 @validate_params(
     {
         "bandwidth": BANDWIDTH,
@@ -402,18 +437,18 @@ def check_can_leave_out(rows):
     prefer_skip_nested_validation=True,
 )
 def loo_error(
-    X,
-    y,
-    bandwidth,
+    X: ArrayLike,
+    y: ArrayLike,
+    bandwidth: Number | Vector | Matrix,
     *,
-    kernel="gaussian",
-    empty="nearest",
-    sample_weight=None,
-    algorithm="auto",
-    rtol=1e-12,
-    n_jobs=None,
-    return_gradient=False,
-):
+    kernel: KernelName | Profile = "gaussian",
+    empty: Empty = "nearest",
+    sample_weight: ArrayLike | None = None,
+    algorithm: Algorithm = "auto",
+    rtol: float = 1e-12,
+    n_jobs: int | None = None,
+    return_gradient: bool = False,
+) -> float | tuple[float, Any]:
     r"""Leave-one-out error of the Nadaraya-Watson estimator, with its gradient.
 
     The criterion that `NadarayaWatsonRegressor` minimises, as a plain function, for those who bring their own

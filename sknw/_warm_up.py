@@ -1,6 +1,9 @@
 """Compiling ahead of the first use."""
 
+from __future__ import annotations
+
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +25,9 @@ from ._core import (
     times_matrix,
 )
 
+if TYPE_CHECKING:
+    from ._typing import KernelName
+
 #: As many rows as give every algorithm something to do.
 _ROWS = 4096
 
@@ -30,7 +36,7 @@ _ROWS = 4096
     {"n_features": [Interval(Integral, 1, None, closed="left")], "kernel": [StrOptions(set(PROFILES))]},
     prefer_skip_nested_validation=True,
 )
-def warm_up(n_features, kernel="gaussian"):
+def warm_up(n_features: int, kernel: KernelName = "gaussian") -> None:
     """Compile what data with some number of features may need, so that no later call has to wait for it.
 
     Each algorithm is compiled when it is first needed, which takes seconds, and the compiled code is kept on disk for
