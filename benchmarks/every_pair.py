@@ -21,9 +21,10 @@ from table import Promises, best_times, has, progress
 from threadpoolctl import threadpool_limits
 
 from sknw import NadarayaWatsonRegressor, loo_error
-from sknw._bandwidth._selection import Objective
+from sknw._bandwidth.objective import Objective
 from sknw._core import Derivatives, kernel_sums, kernel_sums_of_scales
-from sknw._pooling import Metric, Sample
+from sknw._smoothing.metric import Metric
+from sknw._smoothing.sample import Sample
 
 PEERS = ("torch", "pykeops", "metric_learn", "hbw", "statsmodels")
 

@@ -26,10 +26,11 @@ from time import process_time
 import numpy as np
 
 from sknw._core import ALGORITHMS, Derivatives, Rows, check_applies, kernel_sums, read_only, spatial_order
-from sknw._core._plan import plan, takes_segments
-from sknw._core._window import expected_pairs
-from sknw._criterion import leave_one_out, squared_errors
-from sknw._pooling import Metric, Sample
+from sknw._core.costs import plan, takes_segments
+from sknw._core.within_reach.reach import expected_pairs
+from sknw._criteria.leave_one_out import leave_one_out, squared_errors
+from sknw._smoothing.metric import Metric
+from sknw._smoothing.sample import Sample
 
 FORGIVEN = 2e-3
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from sknw import NadarayaWatsonRegressor
 from sknw._core import available_threads
-from sknw._core._threads import run_blocks
+from sknw._core.runtime.threads import run_blocks
 
 
 def seconds(function):

@@ -9,12 +9,12 @@ import warnings as _warnings
 
 from . import datasets
 from ._convert import convert_bandwidth
-from ._criterion import loo_error
-from ._display import AttentionDisplay, BandwidthDisplay, RegressionDisplay
+from ._estimators.loo_error import loo_error
+from ._estimators.regressor import NadarayaWatsonRegressor
+from ._estimators.warm_up import warm_up
 from ._exceptions import EmptyNeighborhoodError, EmptyNeighborhoodWarning, InconsistentVersionWarning
-from ._regressor import NadarayaWatsonRegressor
+from ._inspection.displays import AttentionDisplay, BandwidthDisplay, RegressionDisplay
 from ._version import __version__
-from ._warm_up import warm_up
 
 __all__ = [
     "AttentionDisplay",

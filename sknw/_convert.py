@@ -10,7 +10,7 @@ import numpy as np
 
 from ._compat import Interval, StrOptions, validate_params
 from ._core import PROFILES, canonical_factor
-from ._core._profiles import radial_moment
+from ._core.kernels import radial_moment
 
 if TYPE_CHECKING:
     from ._typing import Floats, KernelName, Number, Software, Vector

@@ -13,10 +13,11 @@ from sklearn.exceptions import ConvergenceWarning
 import naive
 from sknw import NadarayaWatsonRegressor, loo_error
 from sknw._bandwidth import local_minima, spreads
-from sknw._bandwidth._selection import Objective
+from sknw._bandwidth.objective import Objective
 from sknw._core import PROFILES, canonical_factor
-from sknw._criterion import in_units, penalized_fit
-from sknw._pooling import Metric, Sample
+from sknw._criteria.penalized import in_units, penalized_fit
+from sknw._smoothing.metric import Metric
+from sknw._smoothing.sample import Sample
 
 SMOOTH = [name for name in PROFILES if name != "tophat"]
 
@@ -150,7 +151,7 @@ def test_a_search_by_some_rows_says_so(rng, monkeypatch):
     note = "bandwidths were compared by the errors of 100 of 200 rows: there may be a lower minimum"
     for bandwidth in ("loo", "gradient"):
         assert note not in str(NadarayaWatsonRegressor(bandwidth).fit(X, y).bandwidth_report())
-    monkeypatch.setattr("sknw._bandwidth._selection.ENOUGH", 100)
+    monkeypatch.setattr("sknw._bandwidth.objective.ENOUGH", 100)
     for bandwidth in ("loo", "gradient"):
         model = NadarayaWatsonRegressor(bandwidth).fit(X, y)
         assert note in str(model.bandwidth_report())

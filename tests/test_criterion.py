@@ -7,11 +7,13 @@ from numpy.testing import assert_allclose
 
 import naive
 from sknw import NadarayaWatsonRegressor, loo_error
-from sknw import _criterion as criterion_module
-from sknw import _pooling as pooling
 from sknw._core import PROFILES, Derivatives
-from sknw._criterion import leave_one_out, leave_one_out_of_scales, penalized_fit
-from sknw._pooling import Metric, Sample
+from sknw._criteria import leave_one_out as criterion_module
+from sknw._criteria.leave_one_out import leave_one_out, leave_one_out_of_scales
+from sknw._criteria.penalized import penalized_fit
+from sknw._smoothing import averages as pooling
+from sknw._smoothing.metric import Metric
+from sknw._smoothing.sample import Sample
 
 DIFFERENTIABLE = [name for name, profile in PROFILES.items() if profile.differentiable]
 
@@ -172,7 +174,7 @@ def test_gradient_is_zero_where_the_bandwidth_is_infinite(rng):
 def test_gradient_does_not_depend_on_how_many_rows_are_held(rng, monkeypatch):
     X, y, w = make(rng, n=300, d=3)
     expected = loo_error(X, y, [0.7, 1.0, 1.0], sample_weight=w, return_gradient=True)
-    monkeypatch.setattr("sknw._criterion._SUMS_AT_A_TIME", 1)
+    monkeypatch.setattr("sknw._criteria.leave_one_out.SUMS_AT_A_TIME", 1)
     got = loo_error(X, y, [0.7, 1.0, 1.0], sample_weight=w, return_gradient=True)
     assert_allclose(got[0], expected[0], rtol=1e-14)
     assert_allclose(got[1], expected[1], rtol=1e-12)
@@ -263,7 +265,7 @@ def test_penalized_fit_with_a_profile_that_is_not_one_at_zero(rng, criterion):
 def test_penalized_fit_does_not_depend_on_how_many_rows_are_held(rng, criterion, monkeypatch):
     X, y, w = make(rng, n=300, d=3)
     expected = penalized(X, y, [0.7, 1.0, 1.0], w, "gaussian", criterion, Derivatives.FEATURES)
-    monkeypatch.setattr("sknw._criterion._SUMS_AT_A_TIME", 1)
+    monkeypatch.setattr("sknw._criteria.leave_one_out.SUMS_AT_A_TIME", 1)
     got = penalized(X, y, [0.7, 1.0, 1.0], w, "gaussian", criterion, Derivatives.FEATURES)
     assert_allclose(got[0], expected[0], rtol=1e-14)
     assert_allclose(got[1], expected[1], rtol=1e-12)

@@ -14,12 +14,13 @@ from sklearn.exceptions import ConvergenceWarning
 import naive
 from sknw import NadarayaWatsonRegressor, loo_error
 from sknw._bandwidth import Objective
-from sknw._bandwidth._families import Diagonal, Full, _symmetric_factor
-from sknw._bandwidth._lbfgs import Limits, lbfgs
-from sknw._bandwidth._shrinkage import mean_and_standard_error, most_cautious, part, ranks, row_errors
+from sknw._bandwidth.descent.families import Diagonal, Full, _symmetric_factor
+from sknw._bandwidth.descent.lbfgs import Limits, lbfgs
+from sknw._bandwidth.descent.shrinkage import mean_and_standard_error, most_cautious, part, ranks, row_errors
 from sknw._core import PROFILES
-from sknw._criterion import leave_one_out
-from sknw._pooling import Metric, Sample
+from sknw._criteria.leave_one_out import leave_one_out
+from sknw._smoothing.metric import Metric
+from sknw._smoothing.sample import Sample
 
 DIFFERENTIABLE = [name for name, profile in PROFILES.items() if profile.differentiable]
 
@@ -529,7 +530,7 @@ def test_drop_irrelevant_does_not_add_up(monkeypatch):
         NadarayaWatsonRegressor("gradient", drop_irrelevant=drop, **options).fit(X, y) for drop in (False, True)
     )
     assert significance(full, less, y) <= 2
-    monkeypatch.setattr("sknw._bandwidth._elimination._IN_ALL", np.inf)
+    monkeypatch.setattr("sknw._bandwidth.descent.elimination._IN_ALL", np.inf)
     least = NadarayaWatsonRegressor("gradient", drop_irrelevant=True, **options).fit(X, y)
     assert significance(full, least, y) > 2
 

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from sknw import NadarayaWatsonRegressor, loo_error
 from sknw._core import PROFILES
-from sknw._core import _sums as sums_module
+from sknw._core import dispatch as sums_module
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sknw.EmptyNeighborhoodWarning"),

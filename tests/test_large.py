@@ -10,10 +10,14 @@ from numpy.polynomial import Polynomial
 from numpy.testing import assert_allclose
 
 from sknw import NadarayaWatsonRegressor, loo_error
-from sknw._bandwidth import _search as search_module
-from sknw._bandwidth import _selection as selection_module
-from sknw._core import _neighbours as neighbours_module
-from sknw._pooling import Sample
+from sknw._bandwidth import objective as selection_module
+from sknw._bandwidth.rules import reference
+from sknw._bandwidth.search import curve as curve_module
+from sknw._bandwidth.search import grid as grid_module
+from sknw._bandwidth.search import refine as refine_module
+from sknw._bandwidth.search import search as search_module
+from sknw._core.within_reach import leave_one_out as neighbours_module
+from sknw._smoothing.sample import Sample
 
 
 def make_data(rng, n, d):
@@ -147,10 +151,10 @@ def test_rows_of_weight_zero_are_predicted_by_windows(rng):
 @pytest.mark.parametrize("kernel", ["gaussian", "tophat"])
 def test_grid_is_fine_where_windows_hold_some_rows(rng, d, kernel, monkeypatch):
     """In more features, too, where the nearest row is not near."""
-    monkeypatch.setattr(search_module, "ENOUGH", 400)
+    monkeypatch.setattr(grid_module, "ENOUGH", 400)
     sample = Sample.of(*make_data(rng, 900, d)[:1], rng.normal(size=(900, 1)), np.ones(900))
-    shape = search_module.reference(sample, "diag")
-    grid = search_module._grid(sample, shape, kernel, kernel == "gaussian", {"empty": "nearest"})
+    shape = reference(sample, "diag")
+    grid = grid_module.grid(sample, shape, kernel, kernel == "gaussian", {"empty": "nearest"})
     main = [t for t in grid if math.log(0.3) < t < math.log(4)]
     assert max(np.diff(main)) <= math.log(2) + 1e-9
     assert len(main) >= 3
@@ -159,11 +163,11 @@ def test_grid_is_fine_where_windows_hold_some_rows(rng, d, kernel, monkeypatch):
 @pytest.mark.parametrize("d", [1, 2])
 def test_grid_of_very_many_rows(rng, d, monkeypatch):
     """In one feature windows that are much narrower than the data are two octaves apart, wider ones always one."""
-    monkeypatch.setattr(search_module, "ENOUGH", 1000)
+    monkeypatch.setattr(grid_module, "ENOUGH", 1000)
     n = 2500
     sample = Sample.of(*make_data(rng, n, d)[:1], rng.normal(size=(n, 1)), np.ones(n))
-    shape, how, middle = search_module.reference(sample, "diag"), {"empty": "mean"}, -math.log(n) / (4 + d)
-    grid = search_module._grid(sample, shape, "epanechnikov", True, how)
+    shape, how, middle = reference(sample, "diag"), {"empty": "mean"}, -math.log(n) / (4 + d)
+    grid = grid_module.grid(sample, shape, "epanechnikov", True, how)
     wide = np.diff([t for t in grid[:-1] if t > middle])  # the last is apart
     narrow = np.diff([t for t in grid if middle - 4 < t < middle])
     assert len(wide) > 2
@@ -171,7 +175,7 @@ def test_grid_of_very_many_rows(rng, d, monkeypatch):
     assert len(narrow) > 1
     assert_allclose(narrow, math.log(4 if d == 1 else 2), rtol=1e-9)
     if d == 1:  # that of a kernel whose criterion has steps is left as it is
-        steps = np.diff(search_module._grid(sample, shape, "tophat", False, how))
+        steps = np.diff(grid_module.grid(sample, shape, "tophat", False, how))
         assert_allclose(steps[(steps < 0.5)], math.log(2) / 8, rtol=1e-9)
 
 
@@ -182,10 +186,10 @@ def test_how_much_of_a_miss_is_left_is_told_by_the_points(kinks):
     def curve(t):
         return (abs(t - 0.2), np.sign(t - 0.2)) if kinks else (np.exp(t), np.exp(t))
 
-    points = [search_module._Point(t, *curve(t)) for t in np.arange(-3.5, 3.6, 0.7)]
+    points = [curve_module.Point(t, *curve(t)) for t in np.arange(-3.5, 3.6, 0.7)]
     rng = np.random.default_rng(0)
     how = {"has_many_rows": True, "sample": SimpleNamespace(X=np.sort(rng.uniform(size=(5000, 1)), axis=0))}
-    shares = search_module._shares_left(SimpleNamespace(curved=False, objective=SimpleNamespace(**how)), points)
+    shares = search_module._shares_left(SimpleNamespace(analytic=False, objective=SimpleNamespace(**how)), points)
     assert_allclose(shares[[0, 1, -2, -1]], 1.0)
     if kinks:
         assert max(shares[4:7]) > 0.5
@@ -193,16 +197,16 @@ def test_how_much_of_a_miss_is_left_is_told_by_the_points(kinks):
         assert max(shares[2:-2]) == 0.125
     for other in ({"has_many_rows": False}, {"sample": SimpleNamespace(X=np.arange(5000.0)[:, None])}):
         objective = SimpleNamespace(**how | other)
-        assert (search_module._shares_left(SimpleNamespace(curved=False, objective=objective), points) == 1.0).all()
+        assert (search_module._shares_left(SimpleNamespace(analytic=False, objective=objective), points) == 1.0).all()
 
 
 def test_rows_that_lie_unevenly(rng):
     n = 20_000
     lattice, even = np.arange(float(n)), rng.uniform(size=n)
     for x in (even, rng.standard_cauchy(n), np.exp(5 * rng.normal(size=n)), np.where(even < 0.5, even, even * 1e-6)):
-        assert search_module.lies_unevenly(Sample.of(x[:, None], x[:, None], np.ones(n)))
+        assert grid_module.lies_unevenly(Sample.of(x[:, None], x[:, None], np.ones(n)))
     for x in (lattice, lattice + 0.03 * even, np.round(even, 4), np.where(even < 0.5, lattice, n * (1 + even))):
-        assert not search_module.lies_unevenly(Sample.of(x[:, None], x[:, None], np.ones(n)))
+        assert not grid_module.lies_unevenly(Sample.of(x[:, None], x[:, None], np.ones(n)))
 
 
 @pytest.mark.parametrize(("kernel", "criterion"), [("gaussian", "gcv"), ("gaussian", "aicc"), ("exponential", "loo")])
@@ -210,7 +214,7 @@ def test_kernels_without_an_edge_are_searched_to_five_digits(rng, kernel, criter
     """Of very many rows, too: their errors have no kinks that would be in the way."""
     X, y = make_data(rng, 4000, 1)
     few = NadarayaWatsonRegressor(criterion, kernel=kernel).fit(X, y)
-    monkeypatch.setattr(search_module, "ENOUGH", 1500)
+    monkeypatch.setattr(grid_module, "ENOUGH", 1500)
     monkeypatch.setattr(selection_module, "ENOUGH", 1500)
     many = NadarayaWatsonRegressor(criterion, kernel=kernel).fit(X, y)
     assert_allclose(many.bandwidth_, few.bandwidth_, rtol=2e-5)
@@ -231,11 +235,11 @@ def test_a_pattern_on_a_lattice():
 
 def test_grid_covers_a_minority_that_is_much_denser(rng, monkeypatch):
     """No steps of more than two octaves as long as one row in a hundred sees anybody: a minimum may be there."""
-    monkeypatch.setattr(search_module, "ENOUGH", 1000)
+    monkeypatch.setattr(grid_module, "ENOUGH", 1000)
     x = np.concatenate([rng.uniform(size=2800), 2 + 2.0**-30 * rng.uniform(size=200)])
     sample = Sample.of(x[:, None], rng.normal(size=(3000, 1)), np.ones(3000))
     for kernel in ("gaussian", "biweight"):
-        grid = search_module._grid(sample, np.ones(1), kernel, True, {"empty": "mean"})
+        grid = grid_module.grid(sample, np.ones(1), kernel, True, {"empty": "mean"})
         # The nearest of 200 others is about so near.
         narrow = [t for t in grid[:-1] if math.log(2.0**-30 / 200 / 4) < t]
         assert narrow[0] < math.log(2.0**-30 / 200)
@@ -276,7 +280,7 @@ class Fake:
         self.criterion, self.points = criterion, {}
 
     def __call__(self, t):
-        return self.points.setdefault(t, search_module._Point(t, *self.criterion(t)))
+        return self.points.setdefault(t, curve_module.Point(t, *self.criterion(t)))
 
 
 def test_a_shoulder_is_no_minimum(rng):
@@ -289,7 +293,7 @@ def test_a_shoulder_is_no_minimum(rng):
         curve = Fake(lambda t, c=criterion, s=slope, t_0=lowest: (1 + c(t) - c(t_0), s(t)))
         a, b = curve(0.0), curve(math.log(2))
         gain = max(a.value, b.value) - 1
-        search_module._find_root(curve, a, b, 1e-4, 1e-9 * gain)
+        refine_module._find_root(curve, a, b, 1e-4, 1e-9 * gain)
         losses.append((min(point.value for point in curve.points.values()) - 1) / gain)
         evaluations.append(len(curve.points))
     # What a cubic through both ends of a hundredth cannot tell, of terms of the sixth power of log 2 and below.
@@ -301,9 +305,9 @@ def test_kinks_are_not_looked_into():
     """A parabola whose slope jumps up and down, by as much as it changes in a thousandth: three points or four."""
     curve = Fake(lambda t: (1 + (t - 0.3) ** 2, 2 * (t - 0.3) + 2e-3 * math.sin(1e5 * t)))
     a, b = curve(0.2), curve(0.45)
-    search_module._find_root(curve, a, b, 1e-4, 1e-5)
+    refine_module._find_root(curve, a, b, 1e-4, 1e-5)
     assert len(curve.points) <= 4
     assert min(point.value for point in curve.points.values()) < 1 + 1e-5
     thorough = Fake(curve.criterion)
-    search_module._find_root(thorough, a, b, 1e-4, 0.0)
+    refine_module._find_root(thorough, a, b, 1e-4, 0.0)
     assert len(thorough.points) > 6

@@ -7,13 +7,14 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sknw import NadarayaWatsonRegressor, loo_error
-from sknw import _criterion as criterion
-from sknw import _node_errors as node_errors
 from sknw._core import N_NODES, Derivatives, Nodes, by_cell, last_coefficients
-from sknw._core._nodes import NODES
-from sknw._criterion import leave_one_out
-from sknw._node_errors import errors_of_cells, nodes_of
-from sknw._pooling import Metric, Sample
+from sknw._core.cells.chebyshev import NODES
+from sknw._criteria import by_nodes as node_errors
+from sknw._criteria import leave_one_out as criterion
+from sknw._criteria.by_nodes import errors_of_cells, nodes_of
+from sknw._criteria.leave_one_out import leave_one_out
+from sknw._smoothing.metric import Metric
+from sknw._smoothing.sample import Sample
 
 HOW = {"empty": "nearest", "algorithm": "dense", "n_threads": 2}
 
@@ -21,7 +22,7 @@ HOW = {"empty": "nearest", "algorithm": "dense", "n_threads": 2}
 @pytest.fixture(autouse=True)
 def few_rows(monkeypatch):
     """What is for very many rows, on as many as every pair can be visited of."""
-    monkeypatch.setattr("sknw._core._nodes._FEWEST_ROWS", 100)
+    monkeypatch.setattr("sknw._core.cells.chebyshev._FEWEST_ROWS", 100)
 
 
 def design(rng, name, n, d):

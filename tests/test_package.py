@@ -22,73 +22,72 @@ from sknw._core import PROFILES
 ROOT = pathlib.Path(sknw.__file__).parent
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
-# Each module may import those of the layers below it.
-LAYERS = [
-    {
-        "_core/_cache.py",
-        "_core/_order.py",
-        "_core/_processor.py",
-        "_core/_profiles.py",
-        "_core/_rows.py",
-        "_core/_threads.py",
-        "_exceptions.py",
-        "_progress.py",
-        "_typing.py",
-        "_version.py",
-    },
-    {"_core/_jit.py", "_core/_few.py"},
-    {"_core/_edges.py"}
-    | {"_core/_dense.py", "_core/_expansions.py", "_core/_moments.py", "_core/_series.py", "_compat.py"},
-    {"_core/_cells.py", "_core/_nodes.py", "_core/_scales.py", "_core/_window.py", "datasets.py"}
-    | {"_core/_islands.py", "_core/_segments.py", "_core/_coordinates.py"},
-    {"_core/_fast_gauss.py", "_core/_neighbours.py", "_core/_distances.py"},
-    {"_core/_pairs.py"},
-    {"_core/_gaussian.py", "_core/_reverse.py"},
-    {"_core/_plan.py", "_core/_sliding.py"},
-    {"_core/_sums.py"},
-    {"_core/__init__.py"},
-    {"_display.py", "_node_errors.py", "_pooling.py", "_report.py", "_validation.py", "_convert.py", "_warm_up.py"},
-    {"_criterion.py"},
-    {"_bandwidth/_screen.py", "_bandwidth/_families.py"},
-    {"_bandwidth/_selection.py"},
-    {"_bandwidth/_rules.py", "_bandwidth/_lbfgs.py"},
-    {"_bandwidth/_shrinkage.py", "_bandwidth/_adam.py"},
-    {"_bandwidth/_search.py", "_bandwidth/_elimination.py"},
-    {"_bandwidth/_descent.py"},
-    {"_bandwidth/__init__.py"},
-    {"_regressor.py"},
-    {"__init__.py"},
-]
+# A package, or a module on the top level, imports those that are listed before it, and nothing of those after it.
+ORDER = [
+    "_version", "_exceptions", "_typing", "_compat",
+    "_core", "_smoothing", "_criteria", "_bandwidth", "_estimators.validation",
+    "datasets", "_convert", "_inspection", "_estimators", "",
+]  # fmt: skip
+
+# Within the core, likewise.
+CORE = [
+    "runtime", "problem", "kernels", "order", "compiled_kernels",
+    "every_pair", "within_reach", "sliding", "cells", "costs", "dispatch", "",
+]  # fmt: skip
+
+
+def module_name(path):
+    return path.removesuffix(".py").removesuffix("__init__").strip("/").replace("/", ".")
 
 
 def imports(module):
     """Modules of the package, and names of others, that a module imports."""
     ours, others = set(), set()
-    folder = pathlib.PurePosixPath(module).parent
+    base = ["sknw", *pathlib.PurePosixPath(module).parent.parts]
     for node in ast.walk(ast.parse((ROOT / module).read_text())):
         if isinstance(node, ast.Import):
             others |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             others.add(node.module.split(".")[0])
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 1 or (node.level == 2 and folder.name == "_bandwidth"), f"{module} reaches up"
-            base = folder if node.level == 1 else folder.parent
-            for name in [node.module] if node.module else [alias.name for alias in node.names]:
-                path = (base / name.replace(".", "/")).as_posix()
-                ours.add(f"{path}/__init__.py" if (ROOT / path).is_dir() else f"{path}.py")
+            place = [*base[: len(base) - node.level + 1], *((node.module or "").split(".") if node.module else [])]
+            for alias in node.names:
+                target = ROOT.joinpath(*place[1:])
+                is_module = (target / alias.name).is_dir() or (target / f"{alias.name}.py").exists()
+                ours.add(".".join([*place[1:], *([alias.name] if is_module else [])]))
     return ours, others
 
 
-def test_every_module_has_a_layer():
-    assert sorted(set().union(*LAYERS)) == MODULES
-    assert sum(map(len, LAYERS)) == len(MODULES)
+def rank(name, order):
+    """Place of a module in an order of packages: that of the longest prefix."""
+    return order.index(max((p for p in order if name == p or name.startswith(f"{p}.") or not p), key=len))
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_point_down(module):
-    level = next(i for i, layer in enumerate(LAYERS) if module in layer)
-    below = set().union(*LAYERS[:level])
-    assert imports(module)[0] <= below
+    name = module_name(module)
+    for other in imports(module)[0]:
+        assert rank(other, ORDER) <= rank(name, ORDER), f"{name} imports {other}"
+        if name.startswith("_core") and other.startswith("_core"):
+            ranks = [rank(n.removeprefix("_core").removeprefix("."), CORE) for n in (other, name)]
+            assert ranks[0] <= ranks[1], f"{name} imports {other}"
+
+
+def test_there_are_no_circles():
+    graph = {module_name(module): imports(module)[0] for module in MODULES}
+    done, path = set(), []
+
+    def visit(name):
+        assert name not in path, f"{' -> '.join(path[path.index(name) :])} -> {name}"
+        if name in done or name not in graph:
+            return
+        path.append(name)
+        for other in sorted(graph[name]):
+            visit(other)
+        done.add(path.pop())
+
+    for name in graph:
+        visit(name)
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if module.startswith("_core/")])

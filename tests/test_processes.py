@@ -19,7 +19,7 @@ from sklearn.model_selection import GridSearchCV
 import naive
 import sknw
 from sknw import NadarayaWatsonRegressor
-from sknw._core import _sums
+from sknw._core import dispatch as _sums
 
 PACKAGE = pathlib.Path(sknw.__file__).parent
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")

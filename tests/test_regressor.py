@@ -217,7 +217,7 @@ def test_attention_weights(rng, kernel, empty, h):
 @quiet
 @pytest.mark.parametrize("top_k", [1, 3, 100])
 def test_largest_attention_weights(rng, top_k, monkeypatch):
-    monkeypatch.setattr("sknw._regressor._WEIGHTS_AT_A_TIME", 100)
+    monkeypatch.setattr("sknw._estimators.regressor._WEIGHTS_AT_A_TIME", 100)
     X, y, w = make(rng, 40, 2)
     model = NadarayaWatsonRegressor(0.5, kernel="epanechnikov").fit(X, y, w)
     for queries in (rng.normal(size=(15, 2)), None):
@@ -244,7 +244,7 @@ def test_weights_where_nobody_is_in_reach_and_no_answer_is_wanted():
 def test_weights_that_do_not_fit_say_their_size(rng, monkeypatch):
     X = rng.normal(size=(1000, 1))
     model = NadarayaWatsonRegressor(1.0).fit(X, X[:, 0])
-    monkeypatch.setattr("sknw._regressor._physical_memory", lambda: 2**20)
+    monkeypatch.setattr("sknw._estimators.regressor._physical_memory", lambda: 2**20)
     with pytest.raises(MemoryError, match=r"1000 queries on 1000 .* 0\.0 GiB.*top_k"):
         model.attention_weights(X)
     assert model.attention_weights(X, top_k=2).nnz == 2000

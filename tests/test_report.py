@@ -50,8 +50,8 @@ def test_estimates_are_not_told_as_minima_of_all_rows(monkeypatch, solver):
     rng = np.random.default_rng(2)
     X = rng.uniform(size=(300, 2))
     y = np.sin(30 * X[:, 0]) + 0.1 * rng.normal(size=300)
-    monkeypatch.setattr("sknw._bandwidth._selection.ENOUGH", 100)
-    monkeypatch.setattr("sknw._bandwidth._descent._ROWS_TO_SEARCH", 100)
+    monkeypatch.setattr("sknw._bandwidth.objective.ENOUGH", 100)
+    monkeypatch.setattr("sknw._bandwidth.descent.descent._ROWS_TO_SEARCH", 100)
     model = NadarayaWatsonRegressor("gradient", shrinkage=np.inf, solver=solver).fit(X, y)
     report, results = model.bandwidth_report(), model.cv_results_
     if solver == "lbfgs":  # on other rows than with "adam"
@@ -85,7 +85,7 @@ def test_effective_neighbors_do_not_depend_on_how_many_weights_are_held(rng, mon
     X, y = rng.normal(size=(50, 2)), rng.normal(size=50)
     model = NadarayaWatsonRegressor(0.7).fit(X, y)
     expected = model.bandwidth_report().n_neighbors
-    monkeypatch.setattr("sknw._regressor._WEIGHTS_AT_A_TIME", 1)
+    monkeypatch.setattr("sknw._estimators.regressor._WEIGHTS_AT_A_TIME", 1)
     assert model.bandwidth_report().n_neighbors == expected
 
 

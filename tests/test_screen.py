@@ -8,13 +8,15 @@ from numpy.testing import assert_allclose
 from scipy.optimize import brentq
 
 from sknw import NadarayaWatsonRegressor, loo_error
-from sknw._bandwidth import _screen as screen_module
-from sknw._bandwidth import _search as search_module
-from sknw._bandwidth import _selection as selection_module
-from sknw._bandwidth._screen import Screen
+from sknw._bandwidth import objective as selection_module
+from sknw._bandwidth import screen as screen_module
+from sknw._bandwidth.screen import Screen
+from sknw._bandwidth.search import curve as curve_module
+from sknw._bandwidth.search import grid as grid_module
 from sknw._core import Derivatives
-from sknw._criterion import leave_one_out, squared_errors
-from sknw._pooling import Metric, Sample
+from sknw._criteria.leave_one_out import leave_one_out, squared_errors
+from sknw._smoothing.metric import Metric
+from sknw._smoothing.sample import Sample
 
 HOW = {"empty": "nearest", "algorithm": "auto", "rtol": 1e-10}
 WIDTHS = np.geomspace(1e-4, 3, 25)
@@ -151,7 +153,7 @@ def test_search_looks_at_all_rows_near_the_minimum_only(rng, kernel, monkeypatch
     """Far from it, estimates tell; the bandwidth is that of a search which looks at all rows everywhere."""
     x, y = wave(rng, 6000)
     X = x[:, None]
-    monkeypatch.setattr(search_module, "ENOUGH", 3000)
+    monkeypatch.setattr(grid_module, "ENOUGH", 3000)
     monkeypatch.setattr(selection_module, "ENOUGH", 3000)
     model = NadarayaWatsonRegressor(kernel=kernel).fit(X, y)
     estimate, criterion = model.cv_results_["estimate"], model.cv_results_["criterion"]
@@ -160,7 +162,7 @@ def test_search_looks_at_all_rows_near_the_minimum_only(rng, kernel, monkeypatch
     assert "there may be a lower minimum" not in str(model.bandwidth_report())
     assert not (model.cv_results_["local_minimum"] & estimate).any()
     assert not model.cv_results_["local_minimum"][-1]  # averaging everyone, beside an estimate that may be higher
-    monkeypatch.setattr(search_module._Curve, "_certainly_worse", lambda *args: None)
+    monkeypatch.setattr(curve_module.Curve, "_certainly_worse", lambda *args: None)
     everywhere = NadarayaWatsonRegressor(kernel=kernel).fit(X, y)
     assert not everywhere.cv_results_["estimate"].any()
     gain = loo_error(X, y, math.inf) + everywhere.best_score_
@@ -172,7 +174,7 @@ def test_beside_a_bandwidth_that_is_hardly_worse_some_rows_are_not_asked(rng, mo
     """They could not be certain: most of the times that they are asked, they are."""
     X, y = rng.uniform(size=(60_000, 1)), rng.normal(size=60_000)
     y += np.sin(6 * X[:, 0])
-    monkeypatch.setattr(search_module, "ENOUGH", 15_000)
+    monkeypatch.setattr(grid_module, "ENOUGH", 15_000)
     monkeypatch.setattr(selection_module, "ENOUGH", 15_000)
     certain, ask = [], selection_module.Objective.certainly_worse
 

@@ -23,7 +23,7 @@ from sklearn.utils.estimator_checks import (
 
 from sknw import NadarayaWatsonRegressor
 from sknw._core import PROFILES
-from sknw._validation import check_n_jobs
+from sknw._estimators.validation import check_n_jobs
 
 # One axis at a time. The bandwidths given reach the data of the checks, whose rows are up to 8 apart in up to 30
 # features, and yet fit better than the mean.

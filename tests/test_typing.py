@@ -16,7 +16,7 @@ from sklearn.utils._param_validation import StrOptions
 import sknw
 from sknw import AttentionDisplay, BandwidthDisplay, NadarayaWatsonRegressor, RegressionDisplay, loo_error
 from sknw import _typing as types
-from sknw._report import BandwidthReport
+from sknw._inspection.report import BandwidthReport
 
 if TYPE_CHECKING:
     Floats = NDArray[np.float64]

@@ -21,10 +21,11 @@ their root mean square), and speak of the factor c that it is multiplied by::
     Selection, Objective    _selection.py    a criterion as a function of the bandwidth, and what comes of it
 """
 
-from ._adam import Adam
-from ._descent import descend
-from ._rules import rule_of_thumb, spreads
-from ._search import search
-from ._selection import Objective, Selection, brief, local_minima
+from .descent.adam import Adam
+from .descent.descent import descend
+from .objective import Objective
+from .rules import rule_of_thumb, spreads
+from .search.search import search
+from .selection import Selection, brief, local_minima
 
 __all__ = ["Adam", "Objective", "Selection", "brief", "descend", "local_minima", "rule_of_thumb", "search", "spreads"]

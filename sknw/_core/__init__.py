@@ -2,39 +2,20 @@
 
 Nothing here knows a parameter of the estimator, a warning, or scikit-learn, and importing it does not import numba::
 
-    kernel_sums, kernel_weights,  _sums.py        one door for all sums
-    pull_back, segment_errors
-        |-- plan                  _plan.py        which algorithm
-        |-- dense                 _dense.py       every pair, any kernel
-        |     |-- Gaussian          _gaussian.py  in fewer operations, by matrix products in many features, in float32;
-        |     |                                   of _coordinates.py and _distances.py
-        |     |     +-- all rows      _pairs.py   each without itself: every pair once
-        |     |-- bandwidths        _scales.py    many at once
-        |     |-- few pairs         _few.py       by NumPy, which need not be compiled
-        |     +-- gradients         _reverse.py   by reverse mode: matrices, many features
-        |-- sliding               _sliding.py     one feature: sums that move with the query, as moments (_moments.py)
-        |     +-- errors            _segments.py  of all rows of one feature, each without itself, in one go, by their
-        |                                         windows (_edges.py)
-        |-- window                _window.py      pairs within reach, by boxes around rows in spatial_order (_order.py)
-        |     +-- neighbours        _neighbours.py  of all rows of one feature at a time
-        +-- fast Gauss            _fast_gauss.py  series (_series.py) on a grid of cells (_cells.py), by _expansions.py;
-                                                  where rows are too far from zero for that, by _islands.py
-    Nodes                     _nodes.py       the Gaussian's sums at nodes, where they are enough for all rows of a cell
-    all of them on
-        run_blocks                _threads.py     our own threads
-        exp2, jit                 _jit.py         the exponential, numba's options
-        Rows, State               _rows.py        what goes in, what comes out
-        tile_width, aligned       _processor.py   how much of it the caches hold, and in what lines
-        PROFILES                  _profiles.py    the kernels
+    dispatch        which engine forms a sum, by the costs in `costs`
+    every_pair/     every pair, any kernel; the Gaussian in fewer operations; gradients by reverse mode; many bandwidths
+    within_reach/   only the pairs within the cutoff: sorted rows of one feature, boxes around rows of several
+    sliding/        one feature: sums that move along with the query
+    cells/          the Gaussian by moments of cells: fast Gauss transform, and sums at Chebyshev nodes
+    problem         what goes in, what comes out
+    kernels, compiled_kernels, order       the profiles; the order of rows in space
+    runtime/        compilation, its cache on disk, threads, the processor
 """
 
-from ._fast_gauss import LEAST_RTOL
-from ._nodes import N_NODES, Nodes, by_cell, last_coefficients, least_of_cell, widest
-from ._order import MOST_FEATURES_IN_ORDER, spatial_order
-from ._plan import ALGORITHMS, check_applies, takes_segments
-from ._profiles import PROFILES, canonical_factor
-from ._rows import SMALLEST_MASS, Derivatives, ErrorsOfMost, Rows, State, read_only
-from ._sums import (
+from .cells.chebyshev import N_NODES, Nodes, by_cell, last_coefficients, least_of_cell, widest
+from .cells.fast_gauss import LEAST_RTOL
+from .costs import ALGORITHMS, check_applies, takes_segments
+from .dispatch import (
     LAST_PLACE,
     chosen_algorithm,
     goes_backward,
@@ -44,11 +25,14 @@ from ._sums import (
     nearest_squares,
     neighbours_of,
     pull_back,
-    segment_errors,
     takes_linear_time,
     times_matrix,
 )
-from ._threads import available_threads, in_cache, one_thread_for_blas, run_blocks
+from .kernels import PROFILES, canonical_factor
+from .order import MOST_FEATURES_IN_ORDER, spatial_order
+from .problem import SMALLEST_MASS, Derivatives, ErrorsOfMost, Rows, State, read_only
+from .runtime.blas import one_thread_for_blas
+from .runtime.threads import available_threads, in_cache, run_blocks
 
 __all__ = [
     "ALGORITHMS",
@@ -81,7 +65,6 @@ __all__ = [
     "pull_back",
     "read_only",
     "run_blocks",
-    "segment_errors",
     "spatial_order",
     "takes_linear_time",
     "takes_segments",

@@ -1,13 +1,15 @@
 import gc
 import os
 import pathlib
+import shutil
 import sys
 
 import numpy as np
 import pytest
 
-from sknw._core import _cache
-from sknw._core._jit import jit_entry
+from sknw._core.runtime import disk_cache as _cache
+from sknw._core.runtime.jit import jit_entry
+from sknw._core.runtime.sources import _read, digest_of
 
 
 def total(x):
@@ -41,7 +43,7 @@ def test_compiled_once(folders):
     assert not was_cached()
     assert was_cached()
     [file] = files(folders[0])
-    assert file.name.startswith(f"test_cache.total-{_cache._stamp()}-")
+    assert file.name.startswith(f"{__name__}.total-{digest_of(pathlib.Path(__file__), 'total')}-")
     assert not files(folders[1])
 
 
@@ -145,36 +147,128 @@ def test_an_interrupted_write_leaves_nothing(folders, monkeypatch):
     assert not was_cached()
 
 
-def test_edited_sources(folders, tmp_path, monkeypatch):
-    sources = tmp_path / "core"
-    sources.mkdir()
-    (sources / "_dense.py").write_text("x = 1")
-    monkeypatch.setattr(_cache, "_FOLDER", sources)
+@pytest.fixture
+def sources(tmp_path):
+    """A package of which one function is compiled, and a way to edit a file of it."""
+    package = tmp_path / "package"
+    texts = {
+        "__init__.py": "from .inner.loops import SIZE",
+        "driver.py": "from .inner.loops import total\n\ndef drive(x):\n    return total(x)\n",
+        "inner/__init__.py": "",
+        "inner/loops.py": (
+            "from ..helpers import add, overload_jit\nfrom .. import SIZE as N\nSIZE = 1\nOTHER = 2\n\n"
+            "def total(x):\n    from ..late import scale\n    return scale(add(0, x)) + N\n\n"
+            "def unused(x):\n    return OTHER\n"
+        ),
+        "helpers.py": (
+            "def overload_jit(f):\n    return lambda g: g\n\ndef add(x, y):\n    raise NotImplementedError\n\n"
+            "@overload_jit(add)\ndef _add(x, y):\n    return lambda x, y: x + one(y)\n\ndef one(y):\n    return y\n"
+        ),
+        "late.py": "def scale(x):\n    return 2 * x\n",
+    }
 
-    def edit(name, text):
-        (sources / name).write_text(text)
-        _cache._stamp.cache_clear()
+    def edit(name, old="", new=""):
+        path = package / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = texts[name]
+        assert old in text
+        path.write_text(text.replace(old, new) if old else text)
+        digest_of.cache_clear()
+        _read.cache_clear()
+        return digest_of(package / "inner" / "loops.py", "total")
 
-    try:
-        edit("_jit.py", "y = 1")
+    for name in texts:
+        edit(name)
+    yield edit
+    digest_of.cache_clear()
+    _read.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("inner/loops.py", "add(0, x)", "add(1, x)"),
+        ("inner/loops.py", "SIZE = 1", "SIZE = 3"),  # by way of the package that exports it
+        ("helpers.py", "x + one", "x - one"),  # an overload
+        ("helpers.py", "return y", "return -y"),  # what it calls
+        ("helpers.py", "lambda g: g", "lambda g: None"),  # a decorator
+        ("late.py", "2 * x", "3 * x"),  # imported within a function
+    ],
+)
+def test_code_depends_on_all_that_it_inlines(sources, name, old, new):
+    before = sources(name)
+    assert before is not None
+    assert sources(name, old, new) != before
+    assert sources(name) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("driver.py", "return total(x)", "return 1"),
+        ("inner/loops.py", "return OTHER", "return 5"),
+        ("inner/loops.py", "OTHER = 2", "OTHER = 4"),
+    ],
+)
+def test_code_does_not_depend_on_drivers(sources, name, old, new):
+    before = sources(name)
+    assert sources(name, old, new) == before
+
+
+def test_sources_that_cannot_be_read(tmp_path):
+    assert digest_of(tmp_path / "none.py", "f") is None
+    (tmp_path / "some.py").write_text("x = 1")
+    assert digest_of(tmp_path / "some.py", "f") is None
+
+
+def test_entries_of_other_sources_are_removed(folders, monkeypatch):
+    for digest in ("a" * 16, "b" * 16):
+        monkeypatch.setattr(_cache, "digest_of", lambda *_, digest=digest: digest)
         assert not was_cached()
         assert was_cached()
-        for name, text in (("_jit.py", "y = 2"), ("_new.py", ""), ("_dense.py", "x = 1 "), ("_new.py", "z")):
-            edit(name, text)
-            assert not was_cached()
-            assert was_cached()
-            assert len(files(folders[0])) == 1  # those of the sources before are removed
-        (sources / "_jit.py").rename(sources / "_exp.py")
-        _cache._stamp.cache_clear()
-        assert not was_cached()
-        for path in sources.iterdir():
-            path.unlink()
-        _cache._stamp.cache_clear()
-        assert not was_cached()  # without sources nothing is known of the code
-        assert not was_cached()
-    finally:
-        monkeypatch.undo()
-        _cache._stamp.cache_clear()
+        assert len(files(folders[0])) == 1
+    monkeypatch.setattr(_cache, "digest_of", lambda *_: None)  # without sources nothing is known of the code
+    assert not was_cached()
+    assert not was_cached()
+
+
+LOOPS = pathlib.Path(_cache.__file__).parents[1]
+
+
+@pytest.mark.parametrize(
+    ("entry", "inlined", "driver"),
+    [
+        ("every_pair.tiles.add_rows", "every_pair.distances.squared_distances", "dispatch.kernel_sums"),
+        ("within_reach.boxes.add_rows_within", "within_reach.reach.horizon", "within_reach.boxes.window_sums"),
+        ("sliding.sums.add_side", "sliding.moments.expand", "sliding.sums.sliding_sums"),
+        ("cells.fast_gauss_loops.translate", "cells.grouping.add_products", "cells.fast_gauss.fast_gauss_sums"),
+    ],
+)
+def test_edits_of_the_package(tmp_path, entry, inlined, driver):
+    """An edit of a driver recompiles nothing, one of a loop what inlines it."""
+    core = tmp_path / "sknw" / "_core"
+    shutil.copytree(LOOPS, core, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def path(name):
+        return core.joinpath(*name.split(".")[:-1]).with_suffix(".py")
+
+    def digest():
+        digest_of.cache_clear()
+        _read.cache_clear()
+        return digest_of(path(entry), entry.rpartition(".")[2])
+
+    def edit(name):
+        text = path(name).read_text()
+        start = f"def {name.rpartition('.')[2]}("
+        assert start in text
+        path(name).write_text(text.replace(start, f"def {name.rpartition('.')[2]}(_, "))
+
+    before = digest()
+    assert before is not None
+    edit(driver)
+    assert digest() == before
+    edit(inlined)
+    assert digest() != before
 
 
 @pytest.mark.parametrize("what", ["numba", "llvmlite", "interpreter", "processor", "options"])
@@ -208,7 +302,7 @@ def test_where(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     beside, user = _cache._folders()
-    assert beside == pathlib.Path(_cache.__file__).parent / "__pycache__"
+    assert beside == pathlib.Path(_cache.__file__).parents[1] / "__pycache__"
     assert user.parent == tmp_path
     assert user.name.startswith("sknw_")
     monkeypatch.delenv("XDG_CACHE_HOME")

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import naive
 from sknw._core import PROFILES, Derivatives, Rows, kernel_sums, kernel_weights, read_only
-from sknw._core import _sums as sums_module
+from sknw._core import dispatch as sums_module
 
 EPS = np.finfo(np.float64).eps
 
@@ -191,7 +191,7 @@ def test_far_away_only_the_nearest_counts(rng):
 
 
 def test_loops_are_compiled_once_whatever_the_arrays_are(rng):
-    from sknw._core._dense import add_rows
+    from sknw._core.every_pair.tiles import add_rows
 
     X, y, w, rows = make_rows(rng, 40, 2, 1)
     kernel_sums("gaussian", rows, np.ones(2), X)
@@ -203,7 +203,7 @@ def test_loops_are_compiled_once_whatever_the_arrays_are(rng):
 
 
 def test_exceptions_in_a_block_reach_the_caller():
-    from sknw._core._threads import run_blocks
+    from sknw._core.runtime.threads import run_blocks
 
     done = []
 

@@ -7,11 +7,11 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sknw._core import Derivatives, Rows, kernel_sums, read_only, spatial_order
-from sknw._core import _cells as cells
-from sknw._core import _fast_gauss as fast_gauss
-from sknw._core import _series as series_module
-from sknw._core import _threads as threads
-from sknw._core._fast_gauss import fast_gauss_sums, lay_out
+from sknw._core.cells import fast_gauss as fast_gauss
+from sknw._core.cells import grid as cells
+from sknw._core.cells import hermite as series_module
+from sknw._core.cells.fast_gauss import fast_gauss_sums, lay_out
+from sknw._core.runtime import threads as threads
 
 EPS = np.finfo(np.float64).eps
 

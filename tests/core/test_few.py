@@ -8,9 +8,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sknw._core import Derivatives, Rows, kernel_sums, nearest_squares, read_only
-from sknw._core import _sums as sums_module
-from sknw._core._few import few_sums
-from sknw._core._plan import FEW_ROWS
+from sknw._core import dispatch as sums_module
+from sknw._core.costs import FEW_ROWS
+from sknw._core.every_pair.few_rows import few_sums
 
 EPS = np.finfo(np.float64).eps
 

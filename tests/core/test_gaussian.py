@@ -8,10 +8,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sknw._core import Derivatives, Rows, State, kernel_sums, read_only
-from sknw._core import _gaussian as gaussian_module
-from sknw._core import _plan as plan_module
-from sknw._core import _sums as sums_module
-from sknw._core._processor import aligned, bytes_of_cache, tile_width
+from sknw._core import costs as plan_module
+from sknw._core import dispatch as sums_module
+from sknw._core.every_pair import gaussian as gaussian_module
+from sknw._core.runtime.processor import aligned, bytes_of_cache, tile_width
 
 EPS = np.finfo(np.float64).eps
 

@@ -7,9 +7,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sknw._core import Derivatives, Rows, kernel_sums, read_only
-from sknw._core import _window as window_module
-from sknw._core._islands import Islands
-from sknw._core._plan import plan
+from sknw._core.cells.islands import Islands
+from sknw._core.costs import plan
+from sknw._core.within_reach import boxes as window_module
 
 #: Some thousands of rows, for a bandwidth of 1/10.
 FAR = {

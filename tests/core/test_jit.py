@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from sknw._core._jit import exp2, half_to_the, not_inlined, wide_vectors
+from sknw._core.runtime.exponential import exp2, half_to_the
+from sknw._core.runtime.jit import not_inlined, wide_vectors
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sknw._core import PROFILES, Derivatives, Rows, kernel_sums, read_only
-from sknw._core import _neighbours as neighbours_module
-from sknw._core import _window as window_module
-from sknw._core._neighbours import Neighbours
-from sknw._core._window import window_sums
+from sknw._core.within_reach import leave_one_out as neighbours_module
+from sknw._core.within_reach import reach as reach_module
+from sknw._core.within_reach.boxes import window_sums
+from sknw._core.within_reach.leave_one_out import Neighbours
 
 
 def neighbour_sums(kernel, rows, g, n_threads=1, **how):
@@ -77,7 +77,7 @@ def test_no_more_neighbours_are_visited_than_the_row_with_most_of_a_block_has(rn
     # With a budget of so many pairs, one call takes one block more than that is enough for.
     inner, block = neighbours_module.leave_out_each, neighbours_module._BLOCK
     monkeypatch.setattr(neighbours_module, "leave_out_each", leave_out_each)
-    monkeypatch.setattr(window_module, "_WORK_PER_CALL", 2 * (4 * block * (within.max() + 2) - 1))
+    monkeypatch.setattr(reach_module, "_WORK_PER_CALL", 2 * (4 * block * (within.max() + 2) - 1))
     neighbour_sums("epanechnikov", rows, g, derivatives=Derivatives.NOTHING)
     assert len(counted) <= n / (2 * block) + neighbours_module._ROWS_PER_CALL / block
 
@@ -90,7 +90,7 @@ def test_a_call_ends_when_it_has_done_its_share(rng, monkeypatch):
     g, how = np.array([30.0]), {"derivatives": Derivatives.SCALE, "rtol": 1e-10}
     one = neighbour_sums("gaussian", rows, g, **how)
     few = len(calls)
-    monkeypatch.setattr(window_module, "_WORK_PER_CALL", 1)
+    monkeypatch.setattr(reach_module, "_WORK_PER_CALL", 1)
     calls.clear()
     two, three = (neighbour_sums("gaussian", rows, g, n_threads=n_threads, **how) for n_threads in (1, 3))
     assert len(calls) > 6 * few

@@ -8,9 +8,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sknw._core import Derivatives, Nodes, Rows, by_cell, kernel_sums, last_coefficients, least_of_cell, read_only
-from sknw._core import _expansions as expansions
-from sknw._core import _nodes as nodes_module
-from sknw._core._nodes import N_NODES, NODES, Grid, lagrange
+from sknw._core.cells import chebyshev as nodes_module
+from sknw._core.cells import fast_gauss_loops as expansions
+from sknw._core.cells.chebyshev import N_NODES, NODES, Grid, lagrange
 
 EPS = np.finfo(np.float64).eps
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from sknw._core._order import LEAF, spatial_order
+from sknw._core.order import LEAF, spatial_order
 
 
 def extents(Z, width):

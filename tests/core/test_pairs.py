@@ -7,12 +7,12 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sknw._core import Derivatives, Rows, State, kernel_sums, read_only
-from sknw._core import _gaussian as gaussian_module
-from sknw._core import _pairs as pairs_module
-from sknw._core import _plan as plan_module
-from sknw._core import _sums as sums_module
-from sknw._core._pairs import gradient_of_all_pairs
-from sknw._core._sums import pull_back
+from sknw._core import costs as plan_module
+from sknw._core import dispatch as sums_module
+from sknw._core.dispatch import pull_back
+from sknw._core.every_pair import gaussian as gaussian_module
+from sknw._core.every_pair import symmetric as pairs_module
+from sknw._core.every_pair.symmetric import gradient_of_all_pairs
 
 EPS = np.finfo(np.float64).eps
 

@@ -6,7 +6,7 @@ from scipy.integrate import quad
 
 import naive
 from sknw._core import PROFILES, canonical_factor
-from sknw._core._profiles import radial_moment
+from sknw._core.kernels import radial_moment
 
 
 def profile(name, u):

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sknw._core import PROFILES, Derivatives, Rows, kernel_sums, pull_back, read_only
-from sknw._core import _reverse as reverse_module
+from sknw._core.every_pair import adjoint as reverse_module
 
 EPS = np.finfo(np.float64).eps
 DIFFERENTIABLE = [name for name, profile in PROFILES.items() if profile.differentiable]

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sknw._core import PROFILES, Derivatives, Rows, kernel_sums, kernel_sums_of_scales, read_only
-from sknw._core import _sums as sums_module
+from sknw._core import dispatch as sums_module
 
 EPS = np.finfo(np.float64).eps
 DIFFERENTIABLE = [name for name, profile in PROFILES.items() if profile.differentiable]

@@ -7,9 +7,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sknw._core import PROFILES, Derivatives, Rows, kernel_sums, read_only, takes_segments
-from sknw._core import _segments as segments_module
-from sknw._core._edges import find_edges, find_edges_of_some
-from sknw._core._segments import squared_errors
+from sknw._core.within_reach.bounds import find_edges, find_edges_of_some
+from sknw._criteria import by_segments
+from sknw._criteria.by_segments import segment_errors
 
 KERNELS = [name for name, profile in PROFILES.items() if profile.powers]
 
@@ -63,7 +63,7 @@ def check(kernel, rows, g, n_threads=1, some=None, v=None):
     """All that is certain is right; returns the numbers of the rows that are not, and masses."""
     m = len(rows.w if some is None else some)
     squares, how = np.empty(m), {"derivatives": Derivatives.SCALE, "n_threads": n_threads}
-    found = squared_errors(kernel, rows, g, queries=some, weights=v, squares=squares, **how)
+    found = segment_errors(kernel, rows, g, queries=some, weights=v, squares=squares, **how)
     expected, slopes, mass = dense_errors(kernel, rows, g)
     if some is not None:
         expected, slopes, mass = expected[some], slopes[some], mass[some]
@@ -168,7 +168,7 @@ def test_masses_that_have_lost_their_digits_are_not_certain(rng, kernel):
     z = np.append(rng.uniform(size=400), 5 + rng.uniform(size=400))
     rows = make_rows(rng, z)
     rows = rows._replace(w=read_only(np.repeat([1.0, 1e-313], 400)))
-    assert_array_equal(squared_errors(kernel, rows, np.array([2.0])).rest, np.arange(400, 800))
+    assert_array_equal(segment_errors(kernel, rows, np.array([2.0])).rest, np.arange(400, 800))
 
 
 @pytest.mark.parametrize("kernel", ["epanechnikov", "biweight"])
@@ -190,7 +190,7 @@ def test_the_bound(rng, kernel, below, above, farthest):
         rest = np.sqrt(few * many)
         u = np.sqrt(1 - rest)
         z = read_only(np.concatenate([np.full(below, -u), [0.0], np.full(above, u)])[None])
-        found = squared_errors(kernel, Rows(z, y, read_only(np.ones(n)), read_only(np.zeros(n))), np.array([1.0]))
+        found = segment_errors(kernel, Rows(z, y, read_only(np.ones(n)), read_only(np.zeros(n))), np.array([1.0]))
         few, many = (few, rest) if below not in found.rest else (rest, many)
     # n terms of at most (1 + distance^2)^degree, each rounded so many times, over a mass of (n - 1) (1 - u^2)^degree.
     terms, roundings = (1 + max(1, farthest * u) ** 2) ** degree, 54 + 1 + (256 if farthest else n)
@@ -215,7 +215,7 @@ def test_the_bound_of_sides(rng, kernel, a, b, n_lone, is_below):
         z = np.sort(np.concatenate([run, np.zeros(n_lone), others]) * (-1 if is_below else 1))
         w = np.where(np.abs(z) < 0.1, light, 1.0)
         rows = Rows(*map(read_only, (z[None], y, w, np.zeros(n))))
-        found = squared_errors(kernel, rows, np.array([1.0]))
+        found = segment_errors(kernel, rows, np.array([1.0]))
         few, many = (few, rest) if not np.isin(np.flatnonzero(z == 0), found.rest).any() else (rest, many)
     terms, roundings, heavy = (1 + (2 * u) ** b) ** a, 54 + n_lone + 256, w[w == 1].sum()
     assert_allclose(heavy * many**a * 1e-11, heavy * terms * roundings * 2**-53, rtol=0.01)
@@ -223,8 +223,8 @@ def test_the_bound_of_sides(rng, kernel, a, b, n_lone, is_below):
 
 def test_roundings():
     """A term is one of 128 at each end of a core, or of a run, which is moved and added up on each level."""
-    assert segments_module.roundings_in_core(100) == 256
-    assert segments_module.roundings_in_core(10**6) == 128 + 5 * (18 + 8 + 14)  # runs of 128, 1024, ... 524,288 rows
+    assert by_segments.roundings_in_core(100) == 256
+    assert by_segments.roundings_in_core(10**6) == 128 + 5 * (18 + 8 + 14)  # runs of 128, 1024, ... 524,288 rows
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 4, 5, 7, 50, 1000])
@@ -248,7 +248,7 @@ def test_edges_of_windows(rng, step):
 def test_any_number_of_threads_gives_the_same_bits(rng):
     rows = make_rows(rng, rng.standard_cauchy(size=70_000), "mixed", p=2)
     for kernel in KERNELS:
-        one, two, three = (squared_errors(kernel, rows, np.array([20.0]), n_threads=k) for k in (1, 2, 3))
+        one, two, three = (segment_errors(kernel, rows, np.array([20.0]), n_threads=k) for k in (1, 2, 3))
         for other in (two, three):
             assert (one.weight, one.error) == (other.weight, other.error)
             assert_array_equal(one.rest, other.rest)
@@ -259,9 +259,9 @@ def test_memory(rng):
     n = 500_000
     rows = make_rows(rng, rng.uniform(size=n))
     args = "triweight", rows, np.array([10.0])
-    squared_errors(*args)
+    segment_errors(*args)
     tracemalloc.start()
-    squared_errors(*args)
+    segment_errors(*args)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     runs, fringes = n / 128 * 8 / 7 * 15 * 8, 2 * 513 * 14 * 8
@@ -273,9 +273,9 @@ def test_memory_for_some_rows(rng):
     n, m = 500_000, 1000
     rows = make_rows(rng, rng.uniform(size=n))
     args, some = ("triweight", rows, np.array([10.0])), {"queries": np.arange(0, n, n // m), "weights": np.ones(m)}
-    squared_errors(*args, **some)
+    segment_errors(*args, **some)
     tracemalloc.start()
-    squared_errors(*args, **some)
+    segment_errors(*args, **some)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     runs, fringes, left_out = n / 128 * 8 / 7 * 15 * 8, 2 * 513 * 14 * 8, m * (9 + 5 * 8)

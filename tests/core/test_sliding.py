@@ -9,8 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from sknw import NadarayaWatsonRegressor
 from sknw._core import PROFILES, Derivatives, Rows, kernel_sums, read_only
-from sknw._core import _sliding as sliding_module
-from sknw._core._sliding import _calls, sliding_sums
+from sknw._core.sliding import sums as sliding_module
+from sknw._core.sliding.sums import _calls, sliding_sums
 
 EPS = np.finfo(np.float64).eps
 KERNELS = [name for name in PROFILES if name != "gaussian"]

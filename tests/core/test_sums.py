@@ -21,10 +21,10 @@ from sknw._core import (
     spatial_order,
     times_matrix,
 )
-from sknw._core._neighbours import Neighbours
-from sknw._core._plan import plan
-from sknw._core._sums import dense_sums
-from sknw._core._window import window_sums
+from sknw._core.costs import plan
+from sknw._core.dispatch import dense_sums
+from sknw._core.within_reach.boxes import window_sums
+from sknw._core.within_reach.leave_one_out import Neighbours
 
 EPS = np.finfo(np.float64).eps
 

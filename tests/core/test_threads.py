@@ -11,8 +11,9 @@ import weakref
 import numpy as np
 import pytest
 
-from sknw._core import _threads
-from sknw._core._threads import available_threads, one_thread_for_blas, run_blocks
+from sknw._core.runtime import threads as _threads
+from sknw._core.runtime.blas import one_thread_for_blas
+from sknw._core.runtime.threads import available_threads, run_blocks
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import naive
 from sknw._core import PROFILES, Derivatives, Rows, kernel_sums, read_only
-from sknw._core import _window as window_module
-from sknw._core._neighbours import Neighbours
-from sknw._core._order import spatial_order
-from sknw._core._window import window_sums
+from sknw._core.order import spatial_order
+from sknw._core.within_reach import reach as reach_module
+from sknw._core.within_reach.boxes import window_sums
+from sknw._core.within_reach.leave_one_out import Neighbours
 
 EPS = np.finfo(np.float64).eps
 COMPACT = [name for name, profile in PROFILES.items() if math.isfinite(profile.reach)]
@@ -256,8 +256,8 @@ def test_any_number_of_threads_and_any_interruption_gives_the_same_bits(rng, ker
 
     expected = sums(1)
     for work, width in ((2**24, 2**10), (1, 2**10), (5000, 512), (1, 64)):
-        monkeypatch.setattr(window_module, "_WORK_PER_CALL", work)
-        monkeypatch.setattr(window_module, "_QUERIES_PER_CALL", width)
+        monkeypatch.setattr(reach_module, "_WORK_PER_CALL", work)
+        monkeypatch.setattr(reach_module, "_QUERIES_PER_CALL", width)
         for n_threads in (1, 2, 5):
             for got, wanted in zip(sums(n_threads), expected, strict=True):
                 for a, b in zip(got, wanted, strict=True):

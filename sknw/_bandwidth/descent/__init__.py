@@ -1,0 +1,1 @@
+"""Descents along the gradient within a family of bandwidths."""

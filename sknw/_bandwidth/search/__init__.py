@@ -1,0 +1,1 @@
+"""The global search of one factor of the reference shape."""

@@ -1,0 +1,1 @@
+"""Compilation, its cache on disk, threads, and what is known of the processor."""

@@ -1,0 +1,1 @@
+"""One feature: sums that move along with the query, held as moments."""

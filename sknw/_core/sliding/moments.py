@@ -1,0 +1,223 @@
+"""A sum of profiles of rows on one side, held as moments: sums of powers of their scaled distances from a reference.
+
+All that `_sliding.py` does with the moments of one kernel or another. A sum has two channels, the mass and the moment
+of one output; sums stand in arrays, one line for each, where moment k of channel c is in column 2 k + c.
+"""
+
+import math
+
+from numba import types
+from numba.extending import intrinsic
+
+from ..kernels import PROFILES
+from ..runtime.exponential import exp2
+from ..runtime.jit import jit, not_inlined, stack_array, wide_vectors
+
+_LOG2_E = math.log2(math.e)
+
+
+_QUARTER = 0.5 * math.pi
+
+
+EXPONENTIAL, _COSINE = PROFILES["exponential"].code, PROFILES["cosine"].code
+
+
+# The exponents of the polynomial profiles (1 - u**b)**a, in the order of their codes.
+B, A = zip(*(profile.powers or (0, 0) for profile in PROFILES.values()), strict=True)
+
+
+#: Sums that are read off together.
+TOGETHER = 128
+
+
+# What `expand` writes, then its own.
+_VALUE, _SLOPE, _BASE, _POWER = range(4)
+
+
+@jit
+def n_moments(kernel):
+    """Number of moments that a sum is held as."""
+    if len(kernel) == EXPONENTIAL:
+        return 2
+    if len(kernel) == _COSINE:
+        return 4
+    return A[len(kernel)] * B[len(kernel)] + 1
+
+
+def _code_for_room(shape):
+    def codegen(context, builder, signature, args):
+        return stack_array(context, builder, shape)
+
+    return codegen
+
+
+@intrinsic(prefer_literal=True)
+def on_stack(typingctx, kernel, n_sums):
+    """Some sums of a function's own."""
+    shape = n_sums.literal_value, 2 * n_moments.py_func(kernel.types)
+    return types.Array(types.float64, 2, "C")(kernel, n_sums), _code_for_room(shape)
+
+
+@intrinsic(prefer_literal=True)
+def side_by_side(typingctx, kernel):
+    """Room for as many sums as are read off together, one column for each, so that vectors hold several."""
+    shape = 2 * n_moments.py_func(kernel.types), TOGETHER
+    return types.Array(types.float64, 2, "C")(kernel), _code_for_room(shape)
+
+
+@jit
+def clear(kernel, M, i):
+    """Set sum i to that over no rows."""
+    for k in range(2 * n_moments(kernel)):
+        M[i, k] = 0.0
+
+
+@jit
+def copy(kernel, M, i, into, j):
+    """Copy sum i to sum j of another array."""
+    for k in range(2 * n_moments(kernel)):
+        into[j, k] = M[i, k]
+
+
+@jit
+def add_row(kernel, d, v, vy, M, i):
+    """Add a row of weight v at scaled distance d to sum i."""
+    if len(kernel) == _COSINE:
+        cosine, sine = math.cos(_QUARTER * d), math.sin(_QUARTER * d)
+        M[i, 0] += v * cosine
+        M[i, 1] += vy * cosine
+        M[i, 2] += v * sine
+        M[i, 3] += vy * sine
+        M[i, 4] += v * d * cosine
+        M[i, 5] += vy * d * cosine
+        M[i, 6] += v * d * sine
+        M[i, 7] += vy * d * sine
+    else:  # of the exponential, d is 0
+        for k in range(n_moments(kernel)):
+            M[i, 2 * k] += v
+            M[i, 2 * k + 1] += vy
+            v *= d
+            vy *= d
+
+
+@jit
+def shift(kernel, d, M, i):
+    """Move the reference of sum i by the scaled distance d."""
+    if len(kernel) == EXPONENTIAL:
+        decay = exp2(-_LOG2_E * d)
+        for c in range(2):
+            M[i, 2 + c] = (M[i, 2 + c] + d * M[i, c]) * decay if decay > 0.0 else 0.0
+            M[i, c] *= decay
+    elif len(kernel) == _COSINE:
+        cosine, sine = math.cos(_QUARTER * d), math.sin(_QUARTER * d)
+        for c in range(2):
+            x, y = M[i, c], M[i, 2 + c]
+            M[i, c], M[i, 2 + c] = cosine * x - sine * y, cosine * y + sine * x
+            x, y = M[i, 4 + c] + d * x, M[i, 6 + c] + d * y
+            M[i, 4 + c], M[i, 6 + c] = cosine * x - sine * y, cosine * y + sine * x
+    else:  # Pascal's triangle: sum v (d + t)**k from all sums v t**l with l <= k
+        top = n_moments(kernel) - 1
+        for i_row in range(top):
+            for k in range(top - i_row):
+                for c in range(2):
+                    M[i, 2 * (top - k) + c] += d * M[i, 2 * (top - k - 1) + c]
+
+
+@jit
+def add(kernel, M, i, into, j):
+    """Add sum i to sum j of another array, which has the same reference."""
+    for k in range(2 * n_moments(kernel)):
+        into[j, k] += M[i, k]
+
+
+@jit
+def collect(kernel, M, i, into, c):
+    """Copy sum i to column c of sums that stand side by side."""
+    for k in range(2 * n_moments(kernel)):
+        into[k, c] = M[i, k]
+
+
+@jit
+def collect_sum(kernel, M, i, other, j, into, c):
+    """Copy sum i and another one about the same reference, added up, to column c of sums that stand side by side."""
+    for k in range(2 * n_moments(kernel)):
+        into[k, c] = M[i, k] + other[j, k]
+
+
+@jit
+def multiply(kernel, W, a, b, product):
+    """Write the product of the polynomials in rows a and b of W, the second no longer than `base`; it may replace a."""
+    for i in range(n_moments(kernel)):
+        k = n_moments(kernel) - 1 - i
+        total = 0.0
+        for j in range(min(k, B[len(kernel)]) + 1):
+            total += W[a, k - j] * W[b, j]
+        W[product, k] = total
+
+
+@jit
+def expand(kernel, u, near, W):
+    """Write the factors of moments in the sum of profiles, and in that of their derivatives in log h.
+
+    The reference is at scaled distance u from the query. The exponential is relative to its value at distance `near`.
+    """
+    if len(kernel) == EXPONENTIAL:
+        decay = exp2(_LOG2_E * (near - u))
+        W[_VALUE, 0], W[_VALUE, 1] = decay, 0.0
+        W[_SLOPE, 0], W[_SLOPE, 1] = u * decay if decay > 0.0 else 0.0, decay
+    elif len(kernel) == _COSINE:
+        cosine, sine = math.sin(_QUARTER * (1.0 - u)), math.sin(_QUARTER * u)  # digits are kept towards the edge
+        W[_VALUE, 0], W[_VALUE, 1], W[_VALUE, 2], W[_VALUE, 3] = cosine, sine, 0.0, 0.0
+        W[_SLOPE, 0], W[_SLOPE, 1] = _QUARTER * u * sine, -_QUARTER * u * cosine
+        W[_SLOPE, 2], W[_SLOPE, 3] = -_QUARTER * sine, _QUARTER * cosine
+    else:
+        a, b = A[len(kernel)], B[len(kernel)]
+        for k in range(n_moments(kernel)):
+            W[_VALUE, k] = W[_SLOPE, k] = 0.0
+        # A row is at distance u - d. power = (u - d)**b, and base = 1 - power, whose first term 1 - u**b is had as a
+        # product, which keeps its digits towards the edge.
+        for k in range(b + 1):
+            W[_POWER, k] = 0.0
+        W[_POWER, 0] = 1.0
+        edge = 0.0
+        for _ in range(b):
+            edge = 1.0 + u * edge
+            for k in range(b):
+                W[_POWER, b - k] = u * W[_POWER, b - k] - W[_POWER, b - k - 1]
+            W[_POWER, 0] *= u
+        for k in range(b + 1):
+            W[_BASE, k] = -W[_POWER, k]
+        W[_BASE, 0] = (1.0 - u) * edge
+        # The profile base**a, and its derivative a b power base**(a - 1).
+        if a == 0:
+            W[_VALUE, 0] = 1.0
+        else:
+            for k in range(b + 1):
+                W[_VALUE, k], W[_SLOPE, k] = W[_BASE, k], W[_POWER, k]
+        for i in range(a - 1):
+            if i == a - 2:
+                multiply(kernel, W, _VALUE, _POWER, _SLOPE)
+            multiply(kernel, W, _VALUE, _BASE, _VALUE)
+        for k in range(n_moments(kernel)):
+            W[_SLOPE, k] *= a * b
+
+
+@jit
+def read_off(kernel, collected, here, count, total):
+    """Write masses and moments of sums that stand side by side, and their derivatives in log h, one column for each.
+
+    The first line of `here` has the scaled distances of their references from a query, the second that of its nearest
+    row, to which the exponential is relative.
+    """
+    not_inlined()
+    wide_vectors()
+    for c in range(count):
+        W = on_stack(kernel, 4)
+        expand(kernel, here[0, c], here[1, c], W)
+        mass = moment = dmass = dmoment = 0.0
+        for k in range(n_moments(kernel)):
+            mass += W[_VALUE, k] * collected[2 * k, c]
+            moment += W[_VALUE, k] * collected[2 * k + 1, c]
+            dmass += W[_SLOPE, k] * collected[2 * k, c]
+            dmoment += W[_SLOPE, k] * collected[2 * k + 1, c]
+        total[0, c], total[1, c], total[2, c], total[3, c] = mass, moment, dmass, dmoment

@@ -1,0 +1,359 @@
+r"""One feature: exact sums in linear time, for every kernel with a reach and for the exponential.
+
+The rows within reach on one side of a query are a window of the sorted rows, which slides as the query moves. A sum
+over it must not take back what it has added: no digits are left for small terms once large ones have come and gone. So
+rows are cut into blocks as wide as a window, and each window is a suffix of one block and a prefix of the next::
+
+    rows     [ .   . . ..    . [ . .. .   .   . ..  .[ . .
+    window              |suffix|prefix |
+                        edge           query
+
+Suffixes are summed up backwards, prefixes forwards. A sum is held as its moments: sums of powers of each row's scaled
+distance from a reference, which is the outermost of the rows. The sum of a profile is read off them by the profile's
+Taylor series there. References only ever move outwards, away from the query, which adds positive terms to positive
+ones. For the cosine, sines and cosines take the place of powers. The exponential has no edge: all rows on one side are
+one prefix, whose reference is its innermost row, and which decays as that moves on.
+
+The other side of the query is the same, with rows and queries in reverse order.
+
+Notation: u scaled distance from the query to a reference, d from the reference to a row, Z coordinates, g their factor,
+y one output, w weights; a sum has two channels, the mass and the moment of that output.
+"""
+
+import math
+
+import numpy as np
+
+from ..kernels import PROFILES
+from ..problem import Derivatives, Rows, State, read_only
+from ..runtime.jit import jit, jit_entry, not_inlined
+from ..runtime.jit import on_stack as lanes
+from ..runtime.threads import run_blocks
+from .moments import (
+    EXPONENTIAL,
+    TOGETHER,
+    add,
+    add_row,
+    clear,
+    collect,
+    copy,
+    n_moments,
+    on_stack,
+    read_off,
+    shift,
+    side_by_side,
+)
+
+#: Long sums are taken by segments of so many rows, so that rounding errors do not grow with the number of rows.
+_SEGMENT = 1024
+
+
+#: How many rows and queries one call takes at least: some milliseconds of work, so that it can be interrupted.
+_CALL = 2**16
+
+
+@jit
+def distance(x, Z, g):
+    """Scaled distance, formed as in the dense engine: the difference first."""
+    return abs((x - Z) * g)
+
+
+@jit
+def reaches(kernel, x, Z, g):
+    """Whether a row is within reach: the predicate of the dense engine, which never comes back in sorted rows."""
+    t = (x - Z) * g
+    return len(kernel) == EXPONENTIAL or t * t <= 1.0
+
+
+@jit
+def sum_suffixes(kernel, Z, y, w, g, origin, step, start, stop, M):
+    """Sum up rows backwards from `stop` to `start`, the end of a block.
+
+    Sum `k - start` is that from row k on, with reference k.
+    """
+    not_inlined()
+    T = on_stack(kernel, 3)  # rows of a segment; of all that follow it, with the first of them as reference; from row k
+    following = Z[origin + step * (stop - 1)]
+    clear(kernel, T, 0)
+    clear(kernel, T, 1)
+    for k in range(stop - 1, start - 1, -1):
+        j = origin + step * k
+        if k < stop - 1 and (k + 1) % _SEGMENT == 0:
+            following = Z[j + step]
+            copy(kernel, T, 2, T, 1)
+            clear(kernel, T, 0)
+        elif k < stop - 1:
+            shift(kernel, distance(Z[j + step], Z[j], g), T, 0)
+        T[0, 0] += w[j]
+        T[0, 1] += w[j] * y[j]
+        copy(kernel, T, 1, T, 2)
+        shift(kernel, distance(following, Z[j], g), T, 2)
+        add(kernel, T, 0, T, 2)
+        copy(kernel, T, 2, M, k - start)
+
+
+@jit
+def write(kernel, collected, here, count, total, output, state):
+    """Read off the sums that have been collected, and add them to the states of their queries."""
+    not_inlined()
+    read_off(kernel, collected, here, count, total)
+    sums, dsums = state.sums, state.dsums
+    for c in range(count):
+        i = int(here[2, c])
+        if output == 0:
+            sums[i, 0] += total[0, c]
+        sums[i, 1 + output] += total[1, c]
+        if dsums.shape[1] > 0:
+            if output == 0:
+                dsums[i, 0, 0] += total[2, c]
+            dsums[i, 0, 1 + output] += total[3, c]
+
+
+@jit_entry(allocates=False)
+def add_side(kernel, rows, output, g, origin, step, length, x, below, above, first, last, M, state):
+    """Add one output of the rows on one side of some queries.
+
+    Parameters
+    ----------
+    kernel : tuple of as many zeros as the code of the kernel
+    rows : Rows
+        Training rows, sorted.
+    output : int
+        Which output to add. The mass goes with the first.
+    g : float64[::1] of shape (1,)
+        Factor of the feature.
+    origin, step, length : int
+        The rows to look at: `length` of them from row `origin` on, upwards (`step` 1) or downwards (-1). They start
+        with a block, before that of the first query's nearest.
+    x : float64[::1] of shape (m,)
+        Queries, sorted.
+    below, above : int64[::1] of shape (m,)
+        How many rows are below each query; and the first of those above.
+    first, last : int
+        The queries, in steps of `step`.
+    M : float64[:, ::1] of shape (rows of the longest block, 2 * `n_moments`)
+        Overwritten.
+    state : State
+        Updated, but for `shift`, to which the exponential is relative.
+    """
+    Z, y, w, g = rows.Z[0], rows.Y[output], rows.w, g[0]
+    # The prefix, of the rows in its last segment; of those before; of all.
+    T = on_stack(kernel, 3)
+    # Sums to be read off; their distances from the query, that of its nearest row, and which query that is.
+    collected, here, total, count = side_by_side(kernel), lanes(3, TOGETHER), lanes(4, TOGETHER), 0
+    reference = before = 0.0
+    # From here on rows are counted from `origin`. The prefix is that of rows start..j-1 in the block start..end-1; the
+    # window of a query is a..j-1; suffixes are summed up for the rows summed..ready-1.
+    a = j = start = end = summed = ready = 0
+    for i in range(first, last, step):
+        stop = below[i] - origin if step > 0 else origin + 1 - above[i]
+        while j < stop:
+            z, v = Z[origin + step * j], w[origin + step * j]
+            if j == end:
+                start, end = j, j + 1
+                while end < length and reaches(kernel, Z[origin + step * end], z, g):
+                    end += 1
+                reference = before = z
+                clear(kernel, T, 0)
+                clear(kernel, T, 1)
+            elif (j - start) % _SEGMENT == 0:
+                shift(kernel, distance(reference, before, g), T, 1)
+                add(kernel, T, 0, T, 1)
+                before = reference
+                clear(kernel, T, 0)
+            if len(kernel) == EXPONENTIAL:
+                shift(kernel, distance(z, reference, g), T, 0)
+                reference = z
+            add_row(kernel, distance(z, reference, g), v, v * y[origin + step * j], T, 0)
+            j += 1
+        # Rows that have gone out of reach, four at a time: whether there is one more nobody can foresee.
+        gone = 0 if len(kernel) == EXPONENTIAL else 4
+        while gone == 4 and a < stop:
+            gone = 0
+            for k in range(4):
+                gone += 0 if reaches(kernel, x[i], Z[origin + step * min(a + k, stop - 1)], g) else 1
+            a = min(a + gone, stop)
+        if a < stop and state.shift[i] < np.inf:
+            if a != start and a >= ready:
+                summed, ready = a, start if a < start else end
+                sum_suffixes(kernel, Z, y, w, g, origin, step, a, ready, M)
+            if a <= start:
+                copy(kernel, T, 1, T, 2)
+                if len(kernel) == EXPONENTIAL:
+                    shift(kernel, distance(reference, before, g), T, 2)
+                add(kernel, T, 0, T, 2)
+                collect(kernel, T, 2, collected, count)
+                here[0, count], here[2, count] = distance(x[i], reference, g), i
+                here[1, count] = math.sqrt(state.shift[i]) if len(kernel) == EXPONENTIAL else 0.0
+                count += 1
+            if a != start:
+                collect(kernel, M, a - summed, collected, count)
+                here[0, count], here[1, count], here[2, count] = distance(x[i], Z[origin + step * a], g), 0.0, i
+                count += 1
+        if count > TOGETHER - 2 or i + step == last:
+            write(kernel, collected, here, count, total, output, state)
+            count = 0
+
+
+@jit_entry
+def find_neighbours(rows, x, own, g, first, last, below, above, state):
+    """Look up where some queries stand among the rows, and start their states with what is left of their own rows.
+
+    Parameters
+    ----------
+    rows, x, below, above, state
+        As in `add_side`; `below`, `above` and `state` are written, the latter with the squared distance to the nearest
+        row.
+    own : int64[::1] of shape (m,)
+        Row that each query is, or -1. One that is elsewhere does not count as its own.
+    g : float
+    first, last : int
+
+    Returns
+    -------
+    bool
+        Whether these queries and the one before are in ascending order, of the rows below and above, too.
+    """
+    Z, n, is_sorted = rows.Z[0], rows.w.shape[0], True
+    before_x, before_low, before_high = -np.inf, 0, 0
+    for i in range(max(first - 1, 0), last):
+        if own[i] >= 0 and Z[own[i]] == x[i]:
+            low, high = own[i], own[i] + 1
+        else:
+            low = high = np.searchsorted(Z, x[i])
+        if i >= first:
+            s = np.inf
+            if low < high and rows.w_rest[low] > 0.0:
+                s = 0.0
+                state.sums[i, 0] = rows.w_rest[low]
+                for c in range(rows.Y.shape[0]):
+                    state.sums[i, 1 + c] = rows.w_rest[low] * rows.Y[c, low]
+            if low > 0:
+                t = (x[i] - Z[low - 1]) * g
+                s = min(s, t * t)
+            if high < n:
+                t = (x[i] - Z[high]) * g
+                s = min(s, t * t)
+            below[i], above[i], state.shift[i] = low, high, s
+            is_sorted = is_sorted and x[i] >= before_x and low >= before_low and high >= before_high
+        before_x, before_low, before_high = x[i], low, high
+    return is_sorted
+
+
+@jit_entry
+def cut(kernel, Z, g, step, starts):
+    """Write where blocks start, counted from the first row upwards or from the last one downwards; their number."""
+    origin = 0 if step > 0 else Z.shape[1] - 1
+    start = count = 0
+    for k in range(Z.shape[1]):
+        if k == 0 or not reaches(kernel, Z[0, origin + step * k], Z[0, origin + step * start], g[0]):
+            start = starts[count] = k
+            count += 1
+    return count
+
+
+def sliding_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING, n_threads=1):
+    """Mass and moments of every query, over all training rows, in one feature.
+
+    Parameters
+    ----------
+    kernel : str
+        A key of `PROFILES` with a reach, or "exponential".
+    rows : Rows
+        Training rows with one feature, in ascending order, and at least one output.
+    g : ndarray of shape (1,)
+        Factor of the feature: one over its bandwidth.
+    Zq : ndarray of shape (m, 1)
+        Queries. In ascending order they are not copied.
+    own : ndarray of shape (m,), int64, default=None
+        For leave-one-out: which training row each query is, or -1 if none. Of that row's weight `rows.w_rest` counts.
+    derivatives : Derivatives
+        Which derivatives to add up besides. In one feature they are all the same.
+    n_threads : int
+        Threads. The result does not depend on it, to the last bit.
+
+    Returns
+    -------
+    State
+        As `kernel_sums` gives it; the derivatives of the tophat mean nothing.
+
+    Notes
+    -----
+    Takes O((n + m) p) time, and O(n + m p) memory besides the result: for each row in the longest block twice as many
+    numbers as there are moments, which are 1 (tophat), 2 (linear, exponential), 3, 5, 7 (epanechnikov, biweight,
+    triweight), 4 (cosine) or 10 (tricube). A query whose own row is elsewhere takes a time in
+    proportion to the rows within reach.
+    """
+    compiled = (0,) * PROFILES[kernel].code
+    rows, g, Zq = Rows(*map(read_only, rows)), read_only(g), read_only(Zq)
+    (p, n), m, x = rows.Y.shape, len(Zq), Zq[:, 0]
+    own = read_only(np.full(m, -1) if own is None else own, np.int64)
+    below, above, state = np.empty(m, np.int64), np.empty(m, np.int64), State.empty(m, p, derivatives.count(1))
+    is_sorted = np.empty(-(-m // _CALL), dtype=bool)
+
+    def look_up(start, stop):
+        is_sorted[start // _CALL] = find_neighbours(rows, x, own, g[0], start, stop, below, above, state)
+
+    run_blocks(look_up, [(start, min(start + _CALL, m)) for start in range(0, m, _CALL)], n_threads)
+    if not is_sorted.all():
+        order = np.lexsort((above, below, x))
+        state = sliding_sums(kernel, rows, g, Zq[order], own[order], derivatives=derivatives, n_threads=n_threads)
+        back = np.argsort(order)
+        return State(*(a[back] for a in state))
+
+    for step, stop in ((1, below), (-1, n - above[::-1])):
+        starts = np.empty(n + 1, dtype=np.int64)
+        n_blocks = cut(compiled, rows.Z, g, step, starts)
+        starts[n_blocks] = n
+        starts = starts[: n_blocks + 1]
+        calls, longest = _calls(starts, stop), int(np.diff(starts).max())
+
+        def add(start, length, first, last, output, step=step, longest=longest):
+            first, last = (first, last) if step > 0 else (m - 1 - first, m - 1 - last)
+            origin = start if step > 0 else n - 1 - start
+            M = np.empty((longest, 2 * n_moments.py_func(compiled)))
+            args = rows, output, g, origin, step, length, x, below, above, first, last
+            add_side(compiled, *args, M, state)
+
+        if calls:
+            run_blocks(add, [(*call, output) for output in range(p) for call in calls], n_threads)
+
+    elsewhere = np.flatnonzero((own >= 0) & (below == above))
+    if len(elsewhere):  # the row to leave out is amid a window
+        from ..within_reach.boxes import window_sums
+
+        part = window_sums(kernel, rows, g, Zq[elsewhere], own[elsewhere], derivatives=derivatives, n_threads=n_threads)
+        for a, a_part in zip(state, part, strict=True):
+            a[elsewhere] = a_part
+    return state
+
+
+def _calls(starts, stop):
+    """Cut blocks of rows, and the queries next to them, into parts that can be summed up independently.
+
+    Each part also needs the block before. Parts of at least four times the longest block, and no fewer queries than
+    rows if there are more parts than one to the same rows, keep the sum of all parts linear.
+
+    Parameters
+    ----------
+    starts : ndarray of shape (n_blocks + 1,)
+        First row of each block, and the number of rows.
+    stop : ndarray of shape (m,)
+        How many rows are before each query, in ascending order.
+
+    Returns
+    -------
+    list of tuples (start, length, first, last)
+        Rows, and queries.
+    """
+    size = max(_CALL, 4 * int(np.diff(starts).max()))
+    cuts = np.append(np.unique(np.searchsorted(starts, np.arange(0, starts[-1], size))), len(starts) - 1)
+    queries = np.searchsorted(stop, starts[cuts], side="right")
+    calls = []
+    for i in range(len(cuts) - 1):
+        start = int(starts[max(cuts[i] - 1, 0)])
+        length = int(starts[cuts[i + 1]]) - start
+        step = max(_CALL, length)
+        for first in range(queries[i], queries[i + 1], step):
+            calls.append((start, length, first, min(first + step, int(queries[i + 1]))))
+    return calls

@@ -1,0 +1,1 @@
+"""What the choice of a bandwidth minimizes: the leave-one-out error, GCV and AICc, with derivatives."""

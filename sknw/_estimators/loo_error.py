@@ -1,0 +1,193 @@
+"""The leave-one-out error as a public function."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
+
+from .._compat import check_X_y, validate_params
+from .._core import (
+    Derivatives,
+    check_applies,
+)
+from .._criteria.by_nodes import nodes_of
+from .._criteria.leave_one_out import (
+    check_can_leave_out,
+    check_differentiable,
+    leave_one_out,
+)
+from .._smoothing.metric import Metric
+from .._smoothing.sample import Sample
+from .validation import (
+    ALGORITHM,
+    BANDWIDTH,
+    EMPTY,
+    KERNEL,
+    N_JOBS,
+    RTOL,
+    check_bandwidth,
+    check_n_jobs,
+    check_profile,
+    check_targets,
+    check_weights,
+)
+
+if TYPE_CHECKING:
+    from typing import Any, Literal
+
+    from .._typing import Algorithm, ArrayLike, Empty, KernelName, Matrix, Number, Profile, Vector
+
+
+@overload
+def loo_error(
+    X: ArrayLike,
+    y: ArrayLike,
+    bandwidth: Number | Vector | Matrix,
+    *,
+    kernel: KernelName | Profile = ...,
+    empty: Empty = ...,
+    sample_weight: ArrayLike | None = ...,
+    algorithm: Algorithm = ...,
+    rtol: float = ...,
+    n_jobs: int | None = ...,
+    return_gradient: Literal[False] = ...,
+) -> float: ...
+
+
+@overload
+def loo_error(
+    X: ArrayLike,
+    y: ArrayLike,
+    bandwidth: Number | Vector | Matrix,
+    *,
+    kernel: KernelName | Profile = ...,
+    empty: Empty = ...,
+    sample_weight: ArrayLike | None = ...,
+    algorithm: Algorithm = ...,
+    rtol: float = ...,
+    n_jobs: int | None = ...,
+    return_gradient: Literal[True],
+) -> tuple[float, Any]: ...
+
+
+@validate_params(
+    {
+        "bandwidth": BANDWIDTH,
+        "kernel": KERNEL,
+        "empty": EMPTY,
+        "algorithm": ALGORITHM,
+        "rtol": RTOL,
+        "n_jobs": N_JOBS,
+        "return_gradient": ["boolean"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def loo_error(
+    X: ArrayLike,
+    y: ArrayLike,
+    bandwidth: Number | Vector | Matrix,
+    *,
+    kernel: KernelName | Profile = "gaussian",
+    empty: Empty = "nearest",
+    sample_weight: ArrayLike | None = None,
+    algorithm: Algorithm = "auto",
+    rtol: float = 1e-12,
+    n_jobs: int | None = None,
+    return_gradient: bool = False,
+) -> float | tuple[float, Any]:
+    r"""Leave-one-out error of the Nadaraya-Watson estimator, with its gradient.
+
+    The criterion that `NadarayaWatsonRegressor` minimises, as a plain function, for those who bring their own
+    optimiser. One observation is taken out of each row in turn, and the row is predicted from all the others.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Training points.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Targets.
+    bandwidth : float, array-like of shape (n_features,) or of shape (n_features, n_features)
+        Bandwidth, in the units of X: the standard deviation of the Gaussian, the support radius of a compact kernel.
+        `inf` leaves a feature out. A matrix must be symmetric and positive definite.
+    kernel : str or jitted function, default="gaussian"
+        As in `NadarayaWatsonRegressor`.
+    empty : {"nearest", "mean", "nan", "raise"}, default="nearest"
+        As in `NadarayaWatsonRegressor`; a row with nobody in reach counts with the mean for the last two.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Numbers of observations.
+    algorithm : {"auto", "dense", "sliding", "window", "fast_gauss"}, default="auto"
+        How the sums are formed, as in `NadarayaWatsonRegressor`.
+    rtol : float, default=1e-12
+        What each prediction may be wrong by, besides rounding, in units of the range of the targets: fewer digits than
+        that are enough for an average, but not for the difference of two criteria. 0 admits only what is exact to
+        rounding. All is float64, whatever the type of X.
+    n_jobs : int, default=None
+        Threads, as in `NadarayaWatsonRegressor`. The result does not depend on it.
+    return_gradient : bool, default=False
+        Return the gradient, too.
+
+    Returns
+    -------
+    error : float
+        Weighted mean over the rows, and mean over the outputs, of the squared errors.
+    gradient : float or ndarray of the shape of `bandwidth`
+        Only if `return_gradient`. For a number and a vector, the derivative in the logarithm of the bandwidth; for a
+        matrix H, the derivative in each entry of its inverse, as if these could be chosen independently.
+
+    Raises
+    ------
+    ValueError
+        For bad input; if fewer than two observations are given; if the algorithm does not apply to the kernel or the
+        number of features; and if a gradient is asked for of a kernel that has none ("tophat", a user's profile).
+
+    Notes
+    -----
+    Where every pair is visited, O(n² (d + p)) time for n rows, d features and p outputs, with the gradient up to thrice
+    as much, in a matrix too. The other algorithms take less, see the user guide. O(n (d + p)) memory.
+
+    For the Gaussian the gradient in a matrix is that of Weinberger and Tesauro, "Metric learning for kernel
+    regression", AISTATS 2007, with the normaliser that is missing in its printed form.
+
+    Examples
+    --------
+    >>> from sknw import loo_error
+    >>> from sknw.datasets import make_sine
+    >>> X, y = make_sine(random_state=0)
+    >>> error, gradient = loo_error(X, y, 0.5, return_gradient=True)
+    >>> print(f"{error:.4f} {gradient:+.4f}")
+    0.2877 +0.0865
+    """
+    X, y = check_X_y(X, y, dtype=np.float64, order="C", multi_output=True, y_numeric=True)
+    y, sample_weight = check_targets(y), check_weights(sample_weight, X)
+    check_profile(kernel)
+    check_applies(algorithm, kernel, X.shape[1])
+    ndim = np.ndim(bandwidth)
+    bandwidth = check_bandwidth(bandwidth, "full" if ndim > 1 else "diag", X.shape[1])
+    sample = Sample.of(X, y.reshape(len(y), -1), sample_weight)
+    check_can_leave_out(sample)
+    metric = Metric.of(bandwidth, sample.X)
+    options = {"empty": empty, "algorithm": algorithm, "rtol": rtol, "n_threads": check_n_jobs(n_jobs)}
+    if not return_gradient or ndim < 2:
+        options["nodes"] = nodes_of(sample, metric, kernel, at_once=True, **options)
+    if not return_gradient:
+        return float(sample.squared(leave_one_out(sample, metric, kernel, **options)[0]))
+    check_differentiable(kernel)
+    derivatives = (Derivatives.SCALE, Derivatives.FEATURES, Derivatives.PAIRS)[ndim]
+    value, gradient = leave_one_out(sample, metric, kernel, derivatives=derivatives, **options)
+    value, gradient = float(sample.squared(value)), sample.squared(gradient)
+    if ndim == 0:
+        return value, float(gradient[0])
+    if ndim == 1:
+        out = np.zeros_like(bandwidth)
+        out[metric.features] = gradient
+        return value, out
+    if len(metric.features) < len(bandwidth):
+        raise ValueError(
+            "The gradient in a matrix is not defined where an entry is inf; leave these features out of X."
+        )
+    # ds/dG = 2 z (x - x_j)', z = G (x - x_j); `gradient` holds the sums of -2 k' z_a z_b for a <= b.
+    S = np.zeros_like(bandwidth)
+    S[np.triu_indices(len(S))] = gradient
+    S += np.triu(S, 1).T
+    return value, -S @ bandwidth

@@ -1,0 +1,173 @@
+"""What is asked of parameters and data, and the sentences that say so."""
+
+import math
+from numbers import Integral, Real
+
+import numpy as np
+from scipy import sparse
+
+from .._compat import Interval, StrOptions, _check_sample_weight, joblib_n_jobs
+from .._core import ALGORITHMS, PROFILES, available_threads
+
+# Constraints of parameters, in scikit-learn's form. With "right" an interval without an end takes infinity in.
+BANDWIDTH = [Interval(Real, 0, None, closed="right"), "array-like"]
+
+
+KERNEL = [StrOptions(set(PROFILES)), callable]
+
+
+EMPTY = [StrOptions({"nearest", "mean", "nan", "raise"})]
+
+
+ALGORITHM = [StrOptions({"auto", *ALGORITHMS})]
+
+
+RTOL = [Interval(Real, 0, 1, closed="left")]
+
+
+N_JOBS = [Integral, None]
+
+
+def check_n_jobs(n_jobs):
+    """Number of threads that `n_jobs` stands for."""
+    n_jobs = joblib_n_jobs() if n_jobs is None else n_jobs
+    if n_jobs == 0:
+        raise ValueError("n_jobs=0 has no meaning; use None, -1 for all processors, or a positive number.")
+    if n_jobs is None:
+        return available_threads()
+    return n_jobs if n_jobs > 0 else max(1, available_threads() + 1 + n_jobs)
+
+
+def check_targets(y):
+    """Targets as float64, of shape (n,) or (n, p)."""
+    if sparse.issparse(y):
+        raise TypeError("Sparse y was passed, but dense targets are required. Use y.toarray() to convert it.")
+    y = np.asarray(y)
+    if y.dtype.kind not in "biufO":
+        raise ValueError(f"y must hold numbers; could not convert string to float: its dtype is {y.dtype}.")
+    return y.astype(np.float64)
+
+
+def check_weights(sample_weight, X):
+    """Weights as float64, one per row of X: none negative, at least one positive."""
+    sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    if not sample_weight.any():
+        raise ValueError("All sample weights are zero; at least one row must have a positive weight.")
+    return sample_weight
+
+
+def check_profile(kernel):
+    """Raise if a user's profile is not a jitted function with finite, non-negative values, positive at 0."""
+    if not callable(kernel):
+        return
+    from numba.core.registry import CPUDispatcher
+
+    if not isinstance(kernel, CPUDispatcher):
+        raise ValueError(
+            f"kernel={kernel!r} is not compiled; decorate the profile k(s), a function of the squared scaled distance, "
+            "with numba.njit."
+        )
+    s = np.concatenate([[0.0], np.geomspace(1e-12, 1e12, 97)])
+    try:
+        k = np.array([kernel(value) for value in s], dtype=np.float64)
+    except Exception as error:  # whatever a user's function may do
+        raise ValueError(
+            f"kernel={kernel!r} must be a function k(s) of one float that returns a float for every s >= 0; calling it "
+            f"raised {type(error).__name__}: {error}."
+        ) from error
+    bad = ~(np.isfinite(k) & (k >= 0))
+    bad[0] |= k[0] == 0
+    if bad.any():
+        raise ValueError(
+            f"The profile {kernel!r} gave {k[bad][0]} at s={s[bad][0]:g}; it must be finite and non-negative for every "
+            "squared scaled distance s >= 0, and positive at 0."
+        )
+
+
+def check_bandwidth(bandwidth, bandwidth_type, d):
+    """A bandwidth given by the user in the form of its family.
+
+    Parameters
+    ----------
+    bandwidth : float or array-like
+    bandwidth_type : {"spherical", "diag", "full"}
+    d : int
+        Number of features.
+
+    Returns
+    -------
+    float, ndarray of shape (d,) or ndarray of shape (d, d)
+    """
+    shapes = {
+        "spherical": "a number",
+        "diag": f"a number or an array of shape ({d},), one per feature",
+        "full": f"a number, an array of shape ({d},) or a symmetric matrix of shape ({d}, {d})",
+    }
+    try:
+        h = np.asarray(bandwidth)
+    except ValueError:  # nested sequences of different lengths
+        h = np.asarray(None)
+    if h.dtype.kind not in "iuf":
+        raise ValueError(f"bandwidth must be {shapes[bandwidth_type]}; got {bandwidth!r}.")
+    h = h.astype(np.float64)
+    allowed = {"spherical": ((),), "diag": ((), (d,)), "full": ((), (d,), (d, d))}[bandwidth_type]
+    if h.shape not in allowed:
+        instead = "; a matrix needs bandwidth_type='full'" if h.shape == (d, d) else ""
+        raise ValueError(
+            f"With bandwidth_type={bandwidth_type!r} and {d} features, bandwidth must be {shapes[bandwidth_type]}; "
+            f"got an array of shape {h.shape}{instead}."
+        )
+    if h.ndim == 2:
+        return _check_matrix(h)
+    if not (h > 0).all():
+        raise ValueError(f"bandwidth must be positive, and may be inf; got {h[~(h > 0)].flat[0]}.")
+    return in_family(h, bandwidth_type, d)
+
+
+def in_family(h, bandwidth_type, d):
+    """A number or vector of bandwidths in the form of its family."""
+    if bandwidth_type == "spherical":
+        return float(h)
+    h = np.array(np.broadcast_to(h, d), dtype=np.float64)
+    return h if bandwidth_type == "diag" else np.diag(h)
+
+
+def _check_matrix(H):
+    """A symmetric positive definite matrix; features of infinite bandwidth stand alone."""
+    h = H.diagonal()
+    if not (h > 0).all():
+        raise ValueError(f"A bandwidth matrix must have a positive diagonal; got {h[~(h > 0)][0]}.")
+    finite = h < math.inf
+    if not np.isfinite(H[np.ix_(finite, finite)]).all():
+        raise ValueError("A bandwidth matrix may be infinite only on its diagonal, and must not contain NaN.")
+    if (
+        (H[~finite][:, finite] != 0).any()
+        or (H[finite][:, ~finite] != 0).any()
+        or _off_diagonal(H[~finite][:, ~finite]).any()
+    ):
+        raise ValueError(
+            "Where a bandwidth matrix is infinite on its diagonal, the rest of that row and column must be 0."
+        )
+    core = H[np.ix_(finite, finite)]
+    if core.size:
+        unit = np.sqrt(core.diagonal())
+        scaled = core / unit / unit[:, None]  # features in other units are neither less symmetric nor less definite
+        # Products of rounded factors differ from their transpose by some eps of the largest entry.
+        if np.abs(scaled - scaled.T).max() > 100 * np.finfo(np.float64).eps * max(1, np.abs(scaled).max()):
+            raise ValueError("A bandwidth matrix must be symmetric; (H + H.T) / 2 is.")
+        eigenvalues = np.linalg.eigvalsh(scaled)
+        if eigenvalues[0] <= len(core) * np.finfo(np.float64).eps * eigenvalues[-1]:
+            raise ValueError(
+                "A bandwidth matrix must be positive definite; with a diagonal of ones its smallest eigenvalue is "
+                f"{eigenvalues[0]:g}, its largest {eigenvalues[-1]:g}."
+            )
+        H = H.copy()
+        H[np.ix_(finite, finite)] = 0.5 * (core + core.T)
+    return H
+
+
+def _off_diagonal(A):
+    """A with zeros on its diagonal."""
+    A = A.copy()
+    np.fill_diagonal(A, 0)
+    return A

@@ -1,0 +1,1 @@
+"""Displays and reports of fitted models."""

@@ -1,0 +1,1 @@
+"""From kernel sums to answers: prepared data, coordinates of a bandwidth, averages and weights."""

@@ -1,0 +1,87 @@
+"""The coordinates in which a bandwidth is a scaled distance."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .._core import (
+    Rows,
+    read_only,
+    times_matrix,
+)
+
+#: Of bandwidths beyond two to this power, either way, squares and products of these might leave the range of numbers.
+_LARGEST_EXPONENT = 256
+
+
+class Metric(NamedTuple):
+    """The coordinates that a bandwidth H gives: the scaled distance is the norm of ``(z - z_j) * g``.
+
+    Attributes
+    ----------
+    features : ndarray
+        Features that count, those of finite bandwidth.
+    g : ndarray of shape (d',)
+        One factor per coordinate.
+    G : ndarray of shape (d', d'), or None
+        H⁻¹, if H is not diagonal; the coordinates are then ``G @ (x - origin)``.
+    origin : ndarray of shape (d',)
+    exponents : ndarray of shape (d',), or None
+        Powers of two that the coordinates are X times, if X alone would make squares of g overflow or vanish.
+    """
+
+    features: np.ndarray
+    g: np.ndarray
+    G: np.ndarray | None = None
+    origin: np.ndarray | None = None
+    exponents: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, bandwidth, X):
+        """From a bandwidth (number, vector or matrix, already validated) and the training rows."""
+        d = X.shape[1]
+        bandwidth = np.asarray(bandwidth, dtype=np.float64)
+        H = bandwidth if bandwidth.ndim == 2 else None
+        h = np.broadcast_to(bandwidth, d) if H is None else H.diagonal()
+        features = np.flatnonzero(h < np.inf)
+        h = h[features]
+        if H is not None:
+            H = H[np.ix_(features, features)]
+            if np.any(H != np.diag(h)):
+                span = X[:, features]
+                origin = 0.5 * span.min(axis=0) + 0.5 * span.max(axis=0)
+                return cls(features, np.ones(len(h)), np.linalg.inv(H), origin)
+        # A bandwidth may have been rounded to nothing, if that of the features is in the last digits there are.
+        h = np.maximum(h, np.finfo(np.float64).smallest_subnormal)
+        mantissas, exponents = np.frexp(h)
+        if np.abs(exponents).max(initial=0) > _LARGEST_EXPONENT:
+            # Where rows are very many bandwidths apart, room is left for coordinates of queries far away.
+            largest = np.frexp(np.abs(X[:, features]).max(axis=0))[1]
+            powers = np.minimum(-exponents, 2 * _LARGEST_EXPONENT - largest)
+            with np.errstate(over="ignore"):
+                g = np.minimum(np.ldexp(1 / mantissas, -exponents - powers), np.finfo(np.float64).max)
+            return cls(features, g, exponents=powers)
+        return cls(features, 1 / h)
+
+    @property
+    def is_plain(self):
+        """Whether coordinates are the features themselves, in the units of X."""
+        return self.G is None and self.exponents is None
+
+    def coordinates(self, X):
+        """Coordinates of some points, of shape (m, d')."""
+        Z = X if len(self.features) == X.shape[1] else X[:, self.features]
+        if self.exponents is not None:
+            with np.errstate(over="ignore"):
+                largest = np.finfo(np.float64).max
+                return np.clip(np.ldexp(Z, self.exponents), -largest, largest)
+        if self.G is None:
+            return Z
+        out = times_matrix(Z - self.origin, self.G.T)
+        if not np.isfinite(out).all():
+            raise ValueError("X divided by the bandwidth matrix overflows; use a wider bandwidth or rescale X.")
+        return out
+
+    def rows(self, sample):
+        """The training rows in these coordinates."""
+        return Rows(read_only(self.coordinates(sample.X).T), sample.Y, sample.w, sample.w_rest)
