@@ -64,6 +64,7 @@ sphinx_gallery_conf = {
     "within_subsection_order": ExplicitOrder(EXAMPLES),
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("sknw",),
+    "ignore_repr_types": r"matplotlib|list|tuple",  # artists are not results
     "remove_config_comments": True,
     "show_memory": False,
     "write_computation_times": False,
