@@ -39,6 +39,7 @@ if os.environ.get("SKNW_DOCS_INTERSPHINX"):
     }
 
 autosummary_generate = True
+myst_heading_anchors = 2
 autodoc_typehints = "none"
 python_maximum_signature_line_length = 88
 toc_object_entries_show_parents = "hide"
