@@ -75,7 +75,7 @@ plot_formats = [("png", 150)]
 plot_html_show_formats = False
 plot_html_show_source_link = False
 plot_include_source = True
-plot_rcparams = {"figure.figsize": (7, 3.5)}
+plot_rcparams = {"figure.figsize": (6.4, 3.4), "font.size": 11}
 plot_apply_rcparams = True
 
 html_theme = "pydata_sphinx_theme"

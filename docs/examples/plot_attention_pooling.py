@@ -3,15 +3,17 @@ Attention pooling with a learned width
 ======================================
 
 The textbook *Dive into Deep Learning* introduces attention by a regression in one
-variable. The prediction at a query is the average of the training targets (values),
-weighted by the distance between the query and each training point (key). This is the
-Nadaraya-Watson estimator. Its only parameter is the width of the kernel: the bandwidth
-h, or w = 1/h.
+variable. The prediction at a query is a weighted average of the training targets
+(values). The weights decrease with the distance between the query and the training
+points (keys). This is the Nadaraya-Watson estimator. Its only parameter is the width of
+the kernel: the bandwidth h, or w = 1/h.
 
 This example follows the chapter: average pooling, a Gaussian of width 1, heat maps,
 batches, and a width learned by gradient descent. It then lets the estimator choose the
 width and solves the exercises of the chapter.
 """
+
+# sphinx_gallery_thumbnail_number = 2
 
 # %%
 # Data
