@@ -4,7 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench docs clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench docs clean
+
+help:  ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(BIN)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -12,19 +16,20 @@ $(BIN)/.ready: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable ".[plot,test,bench]" --group lint
 	touch $@
 
-demo: $(BIN)/.ready  ## The two examples; pictures go to build/
+demo: $(BIN)/.ready  ## Run two examples; figures go to build/
 	$(BIN)/python docs/examples/plot_attention_pooling.py
 	$(BIN)/python docs/examples/plot_image_from_pixels.py
 
-test: $(BIN)/.ready
+test: $(BIN)/.ready  ## Run the tests and the docstring examples; warnings are errors
 	SCIPY_ARRAY_API=1 $(BIN)/python -m pytest --numprocesses 2
 
-lint: $(BIN)/.ready
+lint: $(BIN)/.ready  ## Check rules, format, types and spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/codespell
 
-bench: $(BIN)/.ready  ## This package beside its peers that are installed, in one run; the promises' tables go to docs/benchmarks.md
+bench: $(BIN)/.ready  ## Compare the speed with installed peers; results go to docs/benchmarks.md
 	$(BIN)/python benchmarks/compare.py
 	$(BIN)/python benchmarks/page.py --write docs/benchmarks.md
 
@@ -32,8 +37,8 @@ $(BIN)/.docs-ready: $(BIN)/.ready
 	$(BIN)/python -m pip install --quiet --editable ".[docs]"
 	touch $@
 
-docs: $(BIN)/.docs-ready  ## The site, in docs/_build/html; SPHINXOPTS="-D plot_gallery=0" leaves the examples unexecuted
+docs: $(BIN)/.docs-ready  ## Build the pages into docs/_build/html (SPHINXOPTS="-D plot_gallery=0" skips the examples)
 	$(BIN)/sphinx-build -W --keep-going -b html $(SPHINXOPTS) docs docs/_build/html
 
-clean:
+clean:  ## Remove the environment and all built files
 	rm -rf $(VENV) build dist *.egg-info docs/_build docs/auto_examples docs/generated

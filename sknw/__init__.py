@@ -4,6 +4,7 @@
 """
 
 import pathlib as _pathlib
+import typing as _t
 import warnings as _warnings
 
 from . import datasets
@@ -43,10 +44,12 @@ if (_pathlib.Path(__file__).parent / "sknw.py").exists():
     )
 
 
-def __getattr__(name):
-    if name in _OTHER:
-        raise AttributeError(
-            f"sknw.{name} belongs to PyPI's package 'sknw' (graphs from skeletons); this is scikit-nw (kernel "
-            "regression), which has the same import name. Install 'sknw' in an environment without scikit-nw."
-        )
-    raise AttributeError(f"module 'sknw' has no attribute {name!r}")
+if not _t.TYPE_CHECKING:  # type checkers would accept any name
+
+    def __getattr__(name):
+        if name in _OTHER:
+            raise AttributeError(
+                f"sknw.{name} belongs to PyPI's package 'sknw' (graphs from skeletons); this is scikit-nw (kernel "
+                "regression), which has the same import name. Install 'sknw' in an environment without scikit-nw."
+            )
+        raise AttributeError(f"module 'sknw' has no attribute {name!r}")

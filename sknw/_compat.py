@@ -1,18 +1,34 @@
 """Every private or version-dependent import of scikit-learn, and the version that moved it."""
 
+from __future__ import annotations
+
 import importlib.util
+from typing import TYPE_CHECKING
 
 import joblib
 from joblib.parallel import get_active_backend
-from sklearn.base import _fit_context  # private; since 1.3
 from sklearn.utils import check_X_y
 from sklearn.utils._optional_dependencies import check_matplotlib_support  # private; since 1.5
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params  # private; since 1.2
+from sklearn.utils._param_validation import Interval, StrOptions  # private; since 1.2
 from sklearn.utils.validation import (
     _check_sample_weight,  # private; refuses weights that are all zero since 1.9
     check_is_fitted,
     validate_data,  # a method of BaseEstimator before 1.6
 )
+
+if TYPE_CHECKING:  # scikit-learn has no annotations: a type checker would lose the signatures of decorated functions
+    from collections.abc import Callable
+    from typing import Any, Self, TypeVar
+
+    _F = TypeVar("_F", bound=Callable[..., Any])
+
+    def _fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[_F], _F]: ...
+
+    def validate_params(constraints: dict[str, Any], *, prefer_skip_nested_validation: bool) -> Callable[[_F], _F]: ...
+
+else:
+    from sklearn.base import _fit_context  # private; since 1.3
+    from sklearn.utils._param_validation import validate_params  # private; since 1.2
 
 __all__ = [
     "CallbackSupportMixin",
@@ -46,7 +62,7 @@ class CallbackSupportMixin:
 
     if importlib.util.find_spec("sklearn.callback"):
 
-        def set_callbacks(self, *callbacks):
+        def set_callbacks(self, *callbacks: Any) -> Self:
             """Set callbacks for the estimator.
 
             Parameters

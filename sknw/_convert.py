@@ -1,13 +1,19 @@
 """Bandwidths of other software, and of other kernels, in the convention of this package."""
 
+from __future__ import annotations
+
 import math
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
 from ._compat import Interval, StrOptions, validate_params
 from ._core import PROFILES, canonical_factor
 from ._core._profiles import radial_moment
+
+if TYPE_CHECKING:
+    from ._typing import Floats, KernelName, Number, Software, Vector
 
 #: Quartiles of the normal distribution of variance 1, up to the sign.
 _QUARTILE = 0.6744897501960817
@@ -35,6 +41,24 @@ _INVERSE = {
 }
 
 
+@overload
+def convert_bandwidth(
+    bandwidth: Number,
+    source: Software,
+    *,
+    kernel: KernelName = ...,
+    to: KernelName | None = ...,
+    n_features: int | None = ...,
+) -> float: ...
+@overload
+def convert_bandwidth(
+    bandwidth: Vector,
+    source: Software,
+    *,
+    kernel: KernelName = ...,
+    to: KernelName | None = ...,
+    n_features: int | None = ...,
+) -> Floats: ...
 @validate_params(
     {
         "bandwidth": [Interval(Real, 0, None, closed="both"), "array-like"],
@@ -45,7 +69,14 @@ _INVERSE = {
     },
     prefer_skip_nested_validation=True,
 )
-def convert_bandwidth(bandwidth, source, *, kernel="gaussian", to=None, n_features=None):
+def convert_bandwidth(
+    bandwidth: Number | Vector,
+    source: Software,
+    *,
+    kernel: KernelName = "gaussian",
+    to: KernelName | None = None,
+    n_features: int | None = None,
+) -> float | Floats:
     r"""A bandwidth of other software, or of another kernel, as `NadarayaWatsonRegressor` takes it.
 
     Parameters

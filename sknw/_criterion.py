@@ -1,6 +1,8 @@
 """The criteria that choose bandwidths, the leave-one-out error first of all, and their derivatives."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 import numpy as np
 
@@ -36,6 +38,11 @@ from ._validation import (
     check_weights,
 )
 
+if TYPE_CHECKING:
+    from typing import Any, Literal
+
+    from ._typing import Algorithm, ArrayLike, Empty, KernelName, Matrix, Number, Profile, Vector
+
 
 def left_out(empty):
     """What answers for a row that nobody but itself is in reach of: leave-one-out always has an answer."""
@@ -68,8 +75,8 @@ def leave_one_out(
 
     .. math:: C = \frac{1}{\sum_i w_i} \sum_i w_i \frac{1}{p} \sum_c (m_{-i,c}(x_i) - y_{ic})^2
 
-    With :math:`m = N / M`, a derivative is :math:`m' = (N' - m M') / M`, and the second one
-    :math:`m'' = (N'' - m M'' - 2 m' M') / M`; where no row is in reach, `empty` decides, and the derivatives are 0.
+    With :math:`m = N / M`, a derivative is :math:`m' = (N' - m M') / M`; where no row is in reach, `empty` decides, and
+    the derivatives are 0.
 
     Parameters
     ----------
@@ -278,10 +285,6 @@ def _errors(rows, own, averages, derivatives, n_threads, *, weights=None, backwa
                 change = m * dsums[:, k, 0]
                 np.subtract(dsums[:, k, 1 + c], change, out=change)
                 slope[k] += 2 / p * np.einsum("i,i", adjoint, change)
-                if derivatives == Derivatives.CURVATURE and k == 0:
-                    change /= mass
-                    twice = w * change - 2 * adjoint * dsums[:, 0, 0]
-                    slope[1] += 2 / p * np.einsum("i,i", twice, change)
         found[start] = w.sum(), squares[part].sum(), slope
 
     run_blocks(add_up, in_cache(len(own)), n_threads)
@@ -393,6 +396,34 @@ def check_can_leave_out(rows):
         raise ValueError("Leave-one-out needs at least two observations, but there is only one of positive weight.")
 
 
+@overload
+def loo_error(
+    X: ArrayLike,
+    y: ArrayLike,
+    bandwidth: Number | Vector | Matrix,
+    *,
+    kernel: KernelName | Profile = ...,
+    empty: Empty = ...,
+    sample_weight: ArrayLike | None = ...,
+    algorithm: Algorithm = ...,
+    rtol: float = ...,
+    n_jobs: int | None = ...,
+    return_gradient: Literal[False] = ...,
+) -> float: ...
+@overload
+def loo_error(
+    X: ArrayLike,
+    y: ArrayLike,
+    bandwidth: Number | Vector | Matrix,
+    *,
+    kernel: KernelName | Profile = ...,
+    empty: Empty = ...,
+    sample_weight: ArrayLike | None = ...,
+    algorithm: Algorithm = ...,
+    rtol: float = ...,
+    n_jobs: int | None = ...,
+    return_gradient: Literal[True],
+) -> tuple[float, Any]: ...
 @validate_params(
     {
         "bandwidth": BANDWIDTH,
@@ -406,18 +437,18 @@ def check_can_leave_out(rows):
     prefer_skip_nested_validation=True,
 )
 def loo_error(
-    X,
-    y,
-    bandwidth,
+    X: ArrayLike,
+    y: ArrayLike,
+    bandwidth: Number | Vector | Matrix,
     *,
-    kernel="gaussian",
-    empty="nearest",
-    sample_weight=None,
-    algorithm="auto",
-    rtol=1e-12,
-    n_jobs=None,
-    return_gradient=False,
-):
+    kernel: KernelName | Profile = "gaussian",
+    empty: Empty = "nearest",
+    sample_weight: ArrayLike | None = None,
+    algorithm: Algorithm = "auto",
+    rtol: float = 1e-12,
+    n_jobs: int | None = None,
+    return_gradient: bool = False,
+) -> float | tuple[float, Any]:
     r"""Leave-one-out error of the Nadaraya-Watson estimator, with its gradient.
 
     The criterion that `NadarayaWatsonRegressor` minimises, as a plain function, for those who bring their own

@@ -3,9 +3,24 @@
 matplotlib is imported by the methods that draw, and nowhere else.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ._compat import check_is_fitted, check_matplotlib_support
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, Literal, Self
+
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from numpy.typing import NDArray
+    from sklearn.base import BaseEstimator
+
+    from ._typing import ArrayLike, Floats
 
 
 class _Display:
@@ -65,14 +80,23 @@ class AttentionDisplay(_Display):
     (50, 50)
     """
 
-    def __init__(self, *, attention, query_values=None, key_values=None, feature_name=None):
+    def __init__(
+        self,
+        *,
+        attention: Floats,
+        query_values: NDArray[Any] | None = None,
+        key_values: NDArray[Any] | None = None,
+        feature_name: str | None = None,
+    ) -> None:
         self.attention = attention
         self.query_values = query_values
         self.key_values = key_values
         self.feature_name = feature_name
 
     @classmethod
-    def from_estimator(cls, estimator, X=None, *, sort_by=0, **plot_options):
+    def from_estimator(
+        cls, estimator: BaseEstimator, X: ArrayLike | None = None, *, sort_by: int | str | None = 0, **plot_options: Any
+    ) -> Self:
         """Compute the weights of a fitted estimator and draw them.
 
         Parameters
@@ -107,7 +131,14 @@ class AttentionDisplay(_Display):
         )
         return display.plot(**plot_options)
 
-    def plot(self, *, ax=None, cmap="viridis", colorbar=True, im_kw=None):
+    def plot(
+        self,
+        *,
+        ax: Axes | None = None,
+        cmap: str | Colormap = "viridis",
+        colorbar: bool = True,
+        im_kw: dict[str, Any] | None = None,
+    ) -> Self:
         """Draw the heat map.
 
         Parameters
@@ -201,15 +232,15 @@ class BandwidthDisplay(_Display):
     def __init__(
         self,
         *,
-        criterion=None,
-        bandwidth=None,
-        chosen=None,
-        name="bandwidth",
-        relevance=None,
-        feature_names=None,
-        criterion_name="leave-one-out error",
-        local_minimum=None,
-    ):
+        criterion: Floats | None = None,
+        bandwidth: Floats | None = None,
+        chosen: float | None = None,
+        name: str = "bandwidth",
+        relevance: Floats | None = None,
+        feature_names: Sequence[str] | None = None,
+        criterion_name: str = "leave-one-out error",
+        local_minimum: NDArray[np.bool_] | None = None,
+    ) -> None:
         self.criterion = criterion
         self.bandwidth = bandwidth
         self.chosen = chosen
@@ -220,7 +251,14 @@ class BandwidthDisplay(_Display):
         self.local_minimum = local_minimum
 
     @classmethod
-    def from_estimator(cls, estimator, *, kind="search", feature=0, **plot_options):
+    def from_estimator(
+        cls,
+        estimator: BaseEstimator,
+        *,
+        kind: Literal["search", "descent", "features"] = "search",
+        feature: int | str = 0,
+        **plot_options: Any,
+    ) -> Self:
         """Take the course of the choice from a fitted estimator and draw it.
 
         Parameters
@@ -280,7 +318,9 @@ class BandwidthDisplay(_Display):
         )
         return display.plot(**plot_options)
 
-    def plot(self, *, ax=None, line_kw=None, bar_kw=None):
+    def plot(
+        self, *, ax: Axes | None = None, line_kw: dict[str, Any] | None = None, bar_kw: dict[str, Any] | None = None
+    ) -> Self:
         """Draw the curve, with the chosen bandwidth and the other local minima marked, or the bars.
 
         Parameters
@@ -381,7 +421,16 @@ class RegressionDisplay(_Display):
     (400,)
     """
 
-    def __init__(self, *, grid, prediction, x=None, y=None, truth=None, name=None):
+    def __init__(
+        self,
+        *,
+        grid: Floats,
+        prediction: NDArray[Any],
+        x: NDArray[Any] | None = None,
+        y: NDArray[Any] | None = None,
+        truth: NDArray[Any] | None = None,
+        name: str | None = None,
+    ) -> None:
         self.grid = grid
         self.prediction = prediction
         self.x = x
@@ -390,7 +439,17 @@ class RegressionDisplay(_Display):
         self.name = name
 
     @classmethod
-    def from_estimator(cls, estimator, X, y=None, *, truth=None, n_grid=400, name=None, **plot_options):
+    def from_estimator(
+        cls,
+        estimator: BaseEstimator,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        truth: Callable[[Floats], ArrayLike] | None = None,
+        n_grid: int = 400,
+        name: str | None = None,
+        **plot_options: Any,
+    ) -> Self:
         """Predict over the range of some data and draw the curve over them.
 
         Parameters
@@ -437,7 +496,14 @@ class RegressionDisplay(_Display):
         )
         return display.plot(**plot_options)
 
-    def plot(self, *, ax=None, line_kw=None, scatter_kw=None, truth_kw=None):
+    def plot(
+        self,
+        *,
+        ax: Axes | None = None,
+        line_kw: dict[str, Any] | None = None,
+        scatter_kw: dict[str, Any] | None = None,
+        truth_kw: dict[str, Any] | None = None,
+    ) -> Self:
         """Draw data, true curve and fitted curve.
 
         Parameters

@@ -18,7 +18,6 @@ import numpy as np
 from ._core import (
     LEAST_RTOL,
     N_NODES,
-    Derivatives,
     ErrorsOfMost,
     Nodes,
     by_cell,
@@ -96,7 +95,7 @@ def _errors_at(nodes, g, levels, derivatives, rtol):
         A, S = moments[part], sums[part]
         weight[cells], rest = by_cell(A[0]), S[0] - left_out
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            value[:, cells], wrong[cells] = _value(A, S, [a[part] for a in dsums], rest, derivatives)
+            value[:, cells], wrong[cells] = _value(A, S, [a[part] for a in dsums], rest)
         certain[cells] = rtol * (least_of_cell(rest) - error[cells]) >= error[cells]
 
     step = max(1, _NODES_PER_BLOCK // (sums[0].size // len(error)))
@@ -115,26 +114,20 @@ def _errors_at(nodes, g, levels, derivatives, rtol):
 _NODES_PER_BLOCK = 2**14
 
 
-def _value(A, S, dS, rest, derivatives):
+def _value(A, S, dS, rest):
     """Sums of squared errors of cells, with derivatives, and what interpolation may have made of the former."""
     M, W, p, value, wrong = S[0], by_cell(A[0]), len(S) - 1, 0.0, 0.0
     G = M / rest
     square = G * G
     wrong_of_square = last_coefficients(square)
-    first = dS[:1] if derivatives == Derivatives.CURVATURE else dS
     for c in range(p):
         A_1, A_2, m = A[1 + c], A[1 + p + c], S[1 + c] / M
-        # The sum of (m - y)**2, with its first derivative in m; the second one is 2 A_0.
+        # The sum of (m - y)**2, with its derivative in m.
         Q, slope = A_2 - m * (2 * A_1 - m * A[0]), 2 * (m * A[0] - A_1)
         terms = [square * Q]
-        for dM, dN in ((a[0], a[1 + c]) for a in first):
+        for dM, dN in ((a[0], a[1 + c]) for a in dS):
             dG, dm = (1 - G) * dM / rest, (dN - m * dM) / M
             terms.append(G * (2 * dG * Q + G * slope * dm))
-        if derivatives == Derivatives.CURVATURE:
-            ddM, ddN = dS[1][0], dS[1][1 + c]
-            ddG, ddm = (1 - G) * (ddM - 2 * dM * dM / rest) / rest, (ddN - m * ddM - 2 * dm * dM) / M
-            ddQ = slope * ddm + 2 * A[0] * dm * dm
-            terms.append(2 * (dG * dG + G * ddG) * Q + 4 * G * dG * slope * dm + square * ddQ)
         value += np.stack([by_cell(term) for term in terms])
         W_2 = np.maximum(by_cell(A_2), 0.0)
         wrong += wrong_of_square * W_2 + 2 * last_coefficients(square * m) * np.sqrt(W * W_2)

@@ -1,9 +1,12 @@
 """The estimator: validate, choose, prepare; evaluate, divide, shape."""
 
+from __future__ import annotations
+
 import os
 import time
 import warnings
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 from scipy import sparse
@@ -40,6 +43,25 @@ from ._validation import (
     in_family,
 )
 from ._version import __version__
+
+if TYPE_CHECKING:
+    from typing import Literal, Self
+
+    from ._typing import (
+        Algorithm,
+        ArrayLike,
+        BandwidthChoice,
+        BandwidthType,
+        Empty,
+        Floats,
+        KernelName,
+        Matrix,
+        Number,
+        Profile,
+        RandomState,
+        Solver,
+        Vector,
+    )
 
 #: Weights of this many pairs are held at a time when only the largest are wanted (32 MiB).
 _WEIGHTS_AT_A_TIME = 2**22
@@ -232,25 +254,25 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
 
     def __init__(
         self,
-        bandwidth="loo",
+        bandwidth: BandwidthChoice | Number | Vector | Matrix = "loo",
         *,
-        bandwidth_type="diag",
-        kernel="gaussian",
-        empty="nearest",
-        algorithm="auto",
-        rtol=1e-10,
-        solver="lbfgs",
-        shrinkage="cv",
-        drop_irrelevant=False,
-        max_iter=500,
-        max_time=float("inf"),
-        tol=1e-5,
-        learning_rate_init=0.05,
-        batch_size="auto",
-        random_state=None,
-        n_jobs=None,
-        verbose=0,
-    ):
+        bandwidth_type: BandwidthType = "diag",
+        kernel: KernelName | Profile = "gaussian",
+        empty: Empty = "nearest",
+        algorithm: Algorithm = "auto",
+        rtol: float = 1e-10,
+        solver: Solver = "lbfgs",
+        shrinkage: float | Literal["cv"] = "cv",
+        drop_irrelevant: bool = False,
+        max_iter: int = 500,
+        max_time: float = float("inf"),
+        tol: float = 1e-5,
+        learning_rate_init: float = 0.05,
+        batch_size: int | Literal["auto"] = "auto",
+        random_state: RandomState = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> None:
         self.bandwidth = bandwidth
         self.bandwidth_type = bandwidth_type
         self.kernel = kernel
@@ -270,7 +292,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Choose the bandwidth and keep the training data.
 
         Parameters
@@ -399,7 +421,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
             print(f"chosen: {name} {-self.best_score_:.6g} at bandwidth {brief(found.h)}")
         return found.h if np.ndim(found.h) == 2 else in_family(found.h, self.bandwidth_type, d)
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> Floats:
         """Average the training targets around each query.
 
         Parameters
@@ -419,7 +441,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
         """
         return self._predict(self._queries(X))
 
-    def loo_predict(self):
+    def loo_predict(self) -> Floats:
         """Predict each training row from all others.
 
         Of a row of weight w, one observation is left out and weight w - 1 remains (none if w is less than 1). A row
@@ -444,7 +466,11 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
         check_is_fitted(self)
         return self._predict(self.X_fit_, self._left_out())
 
-    def attention_weights(self, X=None, *, top_k=None):
+    @overload
+    def attention_weights(self, X: ArrayLike | None = ..., *, top_k: None = ...) -> Floats: ...
+    @overload
+    def attention_weights(self, X: ArrayLike | None = ..., *, top_k: int) -> sparse.csr_array: ...
+    def attention_weights(self, X: ArrayLike | None = None, *, top_k: int | None = None) -> Floats | sparse.csr_array:
         """The weights with which the training targets are averaged.
 
         ``attention_weights(X) @ y_fit_`` is ``predict(X)``, up to rounding.
@@ -516,7 +542,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
             found.append(effective_neighbors(shares, rows, part, self._weight_unit))
         return np.concatenate(found)
 
-    def bandwidth_report(self):
+    def bandwidth_report(self) -> BandwidthReport:
         """What the choice of the bandwidth came to.
 
         Returns

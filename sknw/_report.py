@@ -59,7 +59,7 @@ class BandwidthReport(NamedTuple):
     value: float | None
     everyone: float | None
     loo_r2: float
-    minima: list
+    minima: list[tuple[float | np.ndarray, float]]
     estimates: list[bool]
     features: list[str]
     bandwidth: np.ndarray
@@ -110,16 +110,17 @@ class BandwidthReport(NamedTuple):
         for name, h, relative in zip(self.features, self.bandwidth, self.in_spreads, strict=True):
             yield name, f"{h:.4g}", "constant" if np.isnan(relative) else f"{relative:.4g}"
 
-    def __str__(self):
+    def __str__(self) -> str:
         lines = [f"{heading:22}{text}" for heading, text in self._lines()]
         width = max(len("feature"), *map(len, self.features)) + 2
         lines += ["", f"{'feature':{width}}{'bandwidth':>12}{'in spreads':>12}"]
         lines += [f"{name:{width}}{h:>12}{relative:>12}" for name, h, relative in self._table()]
         return "\n".join(lines)
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return str(self)
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         def row(cells, tag="td"):
             return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 

@@ -1,6 +1,9 @@
 """Compiling ahead of the first use."""
 
+from __future__ import annotations
+
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +25,9 @@ from ._core import (
     times_matrix,
 )
 
+if TYPE_CHECKING:
+    from ._typing import KernelName
+
 #: As many rows as give every algorithm something to do.
 _ROWS = 4096
 
@@ -30,7 +36,7 @@ _ROWS = 4096
     {"n_features": [Interval(Integral, 1, None, closed="left")], "kernel": [StrOptions(set(PROFILES))]},
     prefer_skip_nested_validation=True,
 )
-def warm_up(n_features, kernel="gaussian"):
+def warm_up(n_features: int, kernel: KernelName = "gaussian") -> None:
     """Compile what data with some number of features may need, so that no later call has to wait for it.
 
     Each algorithm is compiled when it is first needed, which takes seconds, and the compiled code is kept on disk for
@@ -72,8 +78,6 @@ def _compile(d, kernel):
     every = [Derivatives.SCALE]
     if PROFILES[kernel].differentiable:
         every += [Derivatives.FEATURES, Derivatives.PAIRS] if d > 1 else [Derivatives.FEATURES]
-    if kernel == "gaussian":
-        every.append(Derivatives.CURVATURE)
     # "nearest" is asked wherever nobody is in reach, and for where to look for bandwidths.
     for name, wanted in ((kernel, every), ("nearest", every[:1])):
         for algorithm in ALGORITHMS:
@@ -110,7 +114,7 @@ def _compile_gaussian(X, rows, g):
     # In many features nobody would be near with g. Inner products have not digits enough at the narrow bandwidth, where
     # queries are left to others, too.
     wide, narrow = g / d, np.full(d, 2e3)
-    scale = (Derivatives.NOTHING, Derivatives.SCALE, Derivatives.CURVATURE)
+    scale = (Derivatives.NOTHING, Derivatives.SCALE)
     for some in (rows, rows._replace(Y=np.repeat(rows.Y, 2, axis=0))):
         for factors in (wide, narrow):
             for own in (None, everyone[few], everyone):

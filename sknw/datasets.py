@@ -1,11 +1,17 @@
 """Data to try things on."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import check_random_state
 
 from ._compat import Interval, validate_params
+
+if TYPE_CHECKING:
+    from ._typing import Floats, RandomState
 
 
 @validate_params(
@@ -16,7 +22,7 @@ from ._compat import Interval, validate_params
     },
     prefer_skip_nested_validation=True,
 )
-def make_sine(n_samples=50, *, noise=0.5, random_state=None):
+def make_sine(n_samples: int = 50, *, noise: float = 0.5, random_state: RandomState = None) -> tuple[Floats, Floats]:
     r"""One feature and a wavy target, the data of the textbook chapter on attention pooling.
 
     .. math:: y = 2 \sin x + x^{0.8} + \varepsilon, \qquad \varepsilon \sim N(0, \mathrm{noise}^2)

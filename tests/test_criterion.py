@@ -28,30 +28,6 @@ def make(rng, n=25, d=2, p=1, weights="counts"):
     return X, y, w
 
 
-@pytest.mark.parametrize(
-    ("algorithm", "d", "h", "kernel"),
-    [
-        *(("dense", 3, 1.4, kernel) for kernel in DIFFERENTIABLE),
-        ("window", 1, 0.5, "gaussian"),
-        ("window", 2, 0.9, "biweight"),
-    ],
-)
-@pytest.mark.parametrize("weights", ["none", "counts", "precisions", "mixed"])
-def test_curvature(rng, kernel, weights, algorithm, d, h):
-    """The second derivative in the log of all bandwidths is the slope of the first, which has complex steps."""
-    X, y, w = make(rng, d=d, p=2, weights=weights)
-    lists, step = (X.tolist(), y.tolist(), w.tolist()), 1e-5
-    sample, h = Sample.of(X, y, w), np.linspace(h, 1.2 * h, d)
-    how = {"empty": "nearest", "algorithm": algorithm, "rtol": 1e-13, "derivatives": Derivatives.CURVATURE}
-    value, (slope, curvature) = leave_one_out(sample, Metric.of(h, sample.X), kernel, **how)
-    first = [sum(naive.loo_gradient(*lists, (h * np.exp(t)).tolist(), kernel)) for t in (0, -step, step)]
-    found = sample.squared([value, slope, curvature])
-    assert_allclose(found[1], first[0], rtol=1e-9, atol=1e-9 * found[0])
-    # A central difference is off by a sixth of the fourth derivative times step**2, and by 1e-14 / step of rounding;
-    # no window has a row at its edge within the step, where an angle would add to it.
-    assert_allclose(found[2], (first[2] - first[1]) / (2 * step), rtol=1e-6, atol=1e-6 * found[0])
-
-
 @pytest.mark.parametrize("kernel", PROFILES)
 @pytest.mark.parametrize("weights", ["none", "counts", "precisions", "mixed"])
 @pytest.mark.parametrize("empty", ["nearest", "mean", "nan", "raise"])

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import os
 import pathlib
 import shutil
 import subprocess
@@ -32,6 +33,7 @@ LAYERS = [
         "_core/_threads.py",
         "_exceptions.py",
         "_progress.py",
+        "_typing.py",
         "_version.py",
     },
     {"_core/_jit.py", "_core/_few.py"},
@@ -108,7 +110,7 @@ def run(code, *options, **kwargs):
 
 
 def test_importing_does_not_import_numba_or_matplotlib():
-    assert run("import sys, sknw; print(sorted({'numba', 'matplotlib'} & set(sys.modules)))") == "[]\n"
+    assert run("import sys, sknw; print(sorted({'numba', 'matplotlib', 'sknw._typing'} & set(sys.modules)))") == "[]\n"
 
 
 def test_public_names_are_documented():
@@ -163,7 +165,7 @@ def test_other_sknw_in_the_same_folder(tmp_path):
         "    import sknw\n"
         "print(sknw.__file__, caught[0].message)"
     )
-    out = run(code, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)})
+    out = run(code, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)})
     assert out.startswith(str(tmp_path))
     assert "Two packages are installed under the name sknw" in out
 
@@ -234,6 +236,14 @@ def test_memory_of_the_largest_weights():
 # Distributions --------------------------------------------------------------------------------------------------------
 
 
+def test_version_is_the_same_everywhere():
+    source = pathlib.Path(__file__).parents[1]
+    version, _, development = sknw.__version__.partition(".dev")
+    assert f"\n## {version} (" in (source / "CHANGELOG.md").read_text()
+    # The citation names the latest release.
+    assert development or f"\nversion: {version}\n" in (source / "CITATION.cff").read_text()
+
+
 def test_wheel_alone_fits_and_predicts(tmp_path):
     pytest.importorskip("pip")
     source = pathlib.Path(__file__).parents[1]
@@ -246,6 +256,7 @@ def test_wheel_alone_fits_and_predicts(tmp_path):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name for name in names if name.endswith(".py")} == {f"sknw/{module}" for module in MODULES}
     assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert "sknw/py.typed" in names
     subprocess.run([*pip, "install", "--no-deps", "--target", str(tmp_path / "site"), str(wheel)], check=True)
     code = (
         "import sys; sys.path.insert(0, 'site'); import sknw; print(sknw.__file__)\n"

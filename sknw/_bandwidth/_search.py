@@ -9,7 +9,6 @@ import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 
 from .._core import (
-    FEWEST_CURVED,
     LAST_PLACE,
     MOST_FEATURES_IN_ORDER,
     PROFILES,
@@ -32,6 +31,9 @@ _TIE = 1e-12
 #: of an error with many small kinks has many roots beside each other.
 _NEAR, _NEAR_KINKS, _NO_GAIN = 1e-5, 1e-4, 1e-9
 
+#: With fewer rows intervals are halved as if the error of a Gaussian were not smooth.
+_FEWEST_ANALYTIC = 512
+
 #: What there is to gain is told by a cubic through both ends of an interval no longer than that.
 _NARROW = 0.01
 
@@ -45,7 +47,6 @@ class _Point(NamedTuple):
     rough: bool = False
     estimate: bool = False  # from some of the rows
     worse: bool = False  # than another one, certainly, as an estimate tells
-    bend: float = math.nan
 
 
 def search(objective, bandwidth_type):
@@ -138,10 +139,9 @@ class _Curve:
         # Sums of kernels that end somewhere have all digits but for rounding, however few are asked for.
         self.exact = not callable(objective.kernel) and math.isfinite(PROFILES[objective.kernel].reach)
         self.n_features = np.isfinite(np.broadcast_to(shape, objective.sample.X.shape[1])).sum()
-        # The Gaussian's has all derivatives, wherever rows are; of penalties there is only the first. Few rows are
-        # searched in less time than second derivatives take to compile.
-        self.curved = objective.kernel == "gaussian" and objective.criterion == "loo"
-        self.curved &= len(objective.sample.w) >= FEWEST_CURVED
+        # The Gaussian's error has all derivatives. An evaluation of few rows costs too little to save any.
+        self.analytic = objective.kernel == "gaussian" and objective.criterion == "loo"
+        self.analytic &= len(objective.sample.w) >= _FEWEST_ANALYTIC
         self.notes, self._screen = (), None
 
     @property
@@ -160,7 +160,6 @@ class _Curve:
                 return self._keep(t, *found, rough=True, estimate=True, worse=True)
             *found, estimate = self.objective.roughly(h, derivatives)
             return self._keep(t, *found, rough=estimate or not self.exact, estimate=estimate)
-        derivatives = Derivatives.CURVATURE if self.curved else derivatives
         return self._keep(t, *self.objective(h, derivatives))
 
     def _certainly_worse(self, t, h, derivatives):
@@ -233,8 +232,7 @@ class _Curve:
             left.difference_update(series)
 
     def _keep(self, t, value, gradient, *, rough=False, estimate=False, worse=False):
-        slope, bend = (gradient[0], *gradient[1:], math.nan)[:2] if self.smooth else (math.nan, math.nan)
-        point = _Point(t, value, slope, rough, estimate, worse, bend)
+        point = _Point(t, value, gradient[0] if self.smooth else math.nan, rough, estimate, worse)
         if value < self.ceiling:
             self.points[t] = point
         else:
@@ -426,8 +424,9 @@ def _shares_left(curve, points):
     taken. So is that of other kernels if their angles are very many and small: how much is left from four intervals to
     two tells whether they are.
     """
-    shares = np.full(len(points), 0.125 if curve.curved else 1.0)
-    if curve.objective.has_many_rows and not curve.curved and len(points) > 4 and lies_unevenly(curve.objective.sample):
+    shares = np.full(len(points), 0.125 if curve.analytic else 1.0)
+    has_corners = curve.objective.has_many_rows and not curve.analytic
+    if has_corners and len(points) > 4 and lies_unevenly(curve.objective.sample):
         two, four = np.array(_missed(points, 1))[1:-1], np.array(_missed(points, 2))
         shares[2:-2] = np.clip(np.divide(two, four, out=np.ones_like(two), where=four > two), 0.125, 1.0)
     return shares
@@ -454,9 +453,7 @@ def _refine(curve, kernel, everyone, most=8):
         a, b = brackets[i]
         if curve.smooth:
             start = a.t + (b.t - a.t) * _SHARES[_cubic(a, b, _SHARES).argmin()]
-        if curve.curved:
-            _newton(curve, a, b, start, precision)
-        elif curve.smooth:
+        if curve.smooth:
             a, b = _bracket(curve, a, b, start) if a.rough or b.rough else (a, b)
             if a.slope < 0 < b.slope:
                 _find_root(curve, a, b, precision, share * (everyone - min(a.value, b.value)))
@@ -470,33 +467,6 @@ def _refine(curve, kernel, everyone, most=8):
     else:
         while (lowest := curve.lowest()).rough:
             curve(lowest.t)
-
-
-def _balance(bias, variance, d):
-    """The root of ``bias * exp(4 t) - variance * exp(-d t)``; `inf` if there is none.
-
-    The slope of a criterion far from its minimum, too: a squared bias that grows with the fourth power of the
-    bandwidth, and a variance that falls with the power of as many features as there are.
-    """
-    return math.log(variance / bias) / (4 + d) if bias > 0 and variance > 0 else math.inf
-
-
-def _newton(curve, a, b, t, precision):
-    """Find the root of the slope from t, between two points or not far beyond: these may be rough.
-
-    By Newton's method, but on the curve that has the slope and the curvature of a point and follows `_balance`.
-    """
-    low, high, d = 2 * a.t - b.t, 2 * b.t - a.t, curve.n_features
-    while True:
-        point = curve(t)
-        low, high = (t, high) if point.slope < 0 else (low, t)
-        bias = (point.bend + d * point.slope) / (4 + d)
-        step = _balance(bias, bias - point.slope, d)
-        if math.isinf(step) and point.bend > 0:
-            step = -point.slope / point.bend
-        if abs(step) < precision or high - low < precision:
-            return
-        t = t + step if low < t + step < high else 0.5 * (low + high)
 
 
 def _find_root(curve, a, b, precision, no_gain):
@@ -567,29 +537,51 @@ def _lowest_of_cubic(a, b):
 
 
 def _widest_of_best(curve, everyone):
-    """The best point; of ties the widest, and the right end of a plateau."""
+    """The best point; of tied minima the widest, and the right end of a plateau."""
     ordered = [point for point in curve.ordered() if not point.rough]
     ordered.append(_Point(math.inf, everyone, 0.0))
     level = min(point.value for point in ordered)
     # The last is the square of rounding, should the error be zero; with its own row among the neighbours of each, that
     # is reached slowly, where digits are few.
     level += _TIE * level + (1e-28 if curve.objective.criterion == "loo" else 1e-20) * everyone
-    i = max(i for i, point in enumerate(ordered) if point.value <= level)
-    if math.isinf(ordered[i].t):
-        return ordered[i]
-    # At a minimum that is not a plateau, this step costs the curvature times 5e-9.
-    step = 1e-4
-    if max(ordered[i].slope * step, ordered[i].bend * step**2 / 2) > 10 * _TIE * level:
-        return ordered[i]
-    low, high = ordered[i], curve(ordered[i].t + step)
-    if high.value < (1 - _TIE) * low.value:  # a minimum that is known roughly
+    last = max(i for i, point in enumerate(ordered) if point.value <= level)
+    if math.isinf(ordered[last].t):
+        return ordered[last]
+    first = last
+    while first > 0 and ordered[first - 1].value <= level:
+        first -= 1
+    # Points this close are iterates of one minimum. The slope says more precisely than the value which is nearest.
+    near = [point for point in ordered[first : last + 1] if point.t >= ordered[last].t - _PLATEAU]
+    best = min(reversed(near), key=lambda point: abs(point.slope) if curve.smooth else point.value)
+    is_level = ordered[first].t < ordered[last].t - _PLATEAU
+    if not is_level and _rises(best, [point for point in ordered if math.isfinite(point.t)], 10 * _TIE * level):
+        return best
+    high = curve(best.t + _PLATEAU)
+    if high.value < (1 - _TIE) * best.value:  # a minimum that is known roughly
         return high
-    if high.value <= level:
+    if high.value > level:
+        if not is_level:
+            return best
+        low = ordered[last]
+    else:
         low, beyond = high, [point for point in ordered if high.t < point.t < math.inf]
         high = beyond[0] if beyond else curve(low.t + 5.0)
-    elif not any(point.value <= level and point.t < low.t - step for point in ordered):
-        return low
     while high.t - low.t > 1e-9:
         middle = curve(0.5 * (low.t + high.t))
         low, high = (middle, high) if middle.value <= level else (low, middle)
     return low
+
+
+#: A criterion that is level over this range of log c is a plateau, not a minimum.
+_PLATEAU = 1e-4
+
+
+def _rises(point, ordered, rise):
+    """Whether slope or curvature tell that the criterion rises within `_PLATEAU` of a point."""
+    bends = [
+        (other.slope - point.slope) / (other.t - point.t)
+        for other in ordered
+        if 0 < abs(other.t - point.t) <= _NARROW and not math.isnan(other.slope)
+    ]
+    by_curvature = min(bends, default=0.0) * _PLATEAU**2 / 2
+    return max(point.slope * _PLATEAU, by_curvature) > rise

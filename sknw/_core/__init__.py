@@ -31,7 +31,7 @@ Nothing here knows a parameter of the estimator, a warning, or scikit-learn, and
 from ._fast_gauss import LEAST_RTOL
 from ._nodes import N_NODES, Nodes, by_cell, last_coefficients, least_of_cell, widest
 from ._order import MOST_FEATURES_IN_ORDER, spatial_order
-from ._plan import ALGORITHMS, FEWEST_CURVED, check_applies, takes_segments
+from ._plan import ALGORITHMS, check_applies, takes_segments
 from ._profiles import PROFILES, canonical_factor
 from ._rows import SMALLEST_MASS, Derivatives, ErrorsOfMost, Rows, State, read_only
 from ._sums import (
@@ -52,7 +52,6 @@ from ._threads import available_threads, in_cache, one_thread_for_blas, run_bloc
 
 __all__ = [
     "ALGORITHMS",
-    "FEWEST_CURVED",
     "LAST_PLACE",
     "LEAST_RTOL",
     "MOST_FEATURES_IN_ORDER",

@@ -47,7 +47,7 @@ _NEAREST, _CUSTOM = 9, 10
 
 # Derivatives in features and in pairs of them travel as tuples, too, as long as their values in `_rows.Derivatives`;
 # those that most callers ask for, none and the one in the scale, as an empty one: here they share one compilation.
-_FEATURES, _PAIRS, _CURVATURE = 2, 3, 4
+_FEATURES, _PAIRS = 2, 3
 
 # cos(pi sqrt(s) / 2) as a polynomial in s on [0, 1]: its Taylor series, whose next term is 1e-19.
 _COSINE_SERIES = tuple((-1) ** i * (math.pi / 2) ** (2 * i) / math.factorial(2 * i) for i in range(13))
@@ -264,34 +264,6 @@ def slope_at(kernel, s, w, v):
     return w * t if s <= 1.0 else 0.0
 
 
-@jit
-def bend_at(kernel, s, w, v):
-    r"""From s, w and weights times slope v follows the second derivative of :math:`w k` in log h, over s.
-
-    With :math:`\sigma = -2 w k'`, of which s times is the first, it is :math:`-2 (\sigma + s \sigma')`.
-    """
-    if len(kernel) == _GAUSSIAN:
-        return v * (s - 2.0) if v != 0.0 else 0.0  # where s may be infinite
-    if len(kernel) == _EXPONENTIAL:
-        return v * (math.sqrt(s) - 1.0) if v != 0.0 else 0.0
-    t = 0.0
-    if len(kernel) == _EPANECHNIKOV:
-        t = -4.0
-    elif len(kernel) == _BIWEIGHT:
-        t = 16.0 * s - 8.0
-    elif len(kernel) == _TRIWEIGHT:
-        t = 12.0 * ((1.0 - s) * (3.0 * s - 1.0))
-    elif len(kernel) == _TRICUBE:
-        u = math.sqrt(s)
-        t = 1.0 - s * u
-        t = 27.0 * (u * t * (2.0 - 3.0 * t))
-    elif len(kernel) == _LINEAR:
-        t = -1.0 / math.sqrt(s) if s > 0.0 else 0.0
-    elif len(kernel) == _COSINE:
-        t = -0.5 * math.pi * (_polynomial(_SINE_SERIES, s) + 0.5 * math.pi * _polynomial(_COSINE_SERIES, s))
-    return w * t if s <= 1.0 else 0.0
-
-
 @jit_sum
 def weigh(kernel, profile, s, shift, w, Y, start, v, sums):
     """Write weights times profile at each s to v, and add up the tile's mass and first moment."""
@@ -328,14 +300,6 @@ def weigh_slope(kernel, s, w, v):
     not_inlined()
     for j in range(v.shape[0]):
         v[j] = slope_at(kernel, s[j], w[j], v[j])
-
-
-@jit
-def weigh_bend(kernel, s, w, v):
-    """Turn weights times slope in v into second derivatives over s."""
-    not_inlined()
-    for j in range(v.shape[0]):
-        v[j] = bend_at(kernel, s[j], w[j], v[j])
 
 
 @jit_sum
@@ -386,11 +350,6 @@ def _add_derivatives(with_respect_to, kernel, z, g, rows, start, s, w, v, f, dsu
         if dsums.shape[0] > 0:
             add_scaled(v, s, f, rows.Y, start, dsums[0])
 
-    def curvature(with_respect_to, kernel, z, g, rows, start, s, w, v, f, dsums):
-        add_scaled(v, s, f, rows.Y, start, dsums[0])
-        weigh_bend(kernel, s, w, v)
-        add_scaled(v, s, f, rows.Y, start, dsums[1])
-
     def coordinates(with_respect_to, kernel, z, g, rows, start, s, w, v, f, dsums):
         stop, i = start + v.shape[0], 0
         for a in range(z.shape[0]):
@@ -399,8 +358,6 @@ def _add_derivatives(with_respect_to, kernel, z, g, rows, start, s, w, v, f, dsu
                 add_products(v, z[a], g[a], Z_a, z[b], g[b], Z_b, f, rows.Y, start, dsums[i])
                 i += 1
 
-    if len(with_respect_to) == _CURVATURE:
-        return curvature
     return coordinates if len(with_respect_to) else scale
 
 

@@ -3,7 +3,6 @@
 Each of the classes is one way to form them, in the coordinates of `_coordinates.py`, and compiled loops are made for
 the one that they are given:
 
-    look(pairs, i)                 once for each query i of the block
     s = distance(pairs, i, j)      for each row j of the tile; plain arithmetic, to be done in vectors
 
 With few features their number is known when loops are compiled, and squares stay in registers.
@@ -13,9 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._dense import squared_distances
 from ._jit import as_in, jit, not_inlined, overload_jit, wide_vectors
-from ._processor import aligned
 
 
 class Differences(NamedTuple):
@@ -51,23 +48,6 @@ class Products(NamedTuple):
     features: tuple
 
 
-class Loops(NamedTuple):
-    """Squares of differences, of any number of features, written to s and read from there.
-
-    Attributes
-    ----------
-    A, squares_q, B, squares
-        As of `Differences`.
-    s : ndarray[::1] of shape (at least width,), as A
-    """
-
-    A: np.ndarray
-    squares_q: np.ndarray
-    B: np.ndarray
-    squares: np.ndarray
-    s: np.ndarray
-
-
 class Gram(NamedTuple):
     """Squares less twice the inner product, of which there is a matrix.
 
@@ -80,19 +60,6 @@ class Gram(NamedTuple):
     squares_q: np.ndarray
     squares: np.ndarray
     products: np.ndarray
-
-
-def look(pairs, i):
-    """Do what must be done before distances of query i are asked for."""
-    raise NotImplementedError("for compiled code only")
-
-
-@overload_jit(look)
-def _look(pairs, i):
-    """Choose by the way."""
-    if pairs.instance_class is Loops:
-        return lambda pairs, i: squared_distances(pairs.A[i], pairs.B, 0, None, pairs.s)
-    return lambda pairs, i: None
 
 
 def distance(pairs, i, j):
@@ -120,12 +87,11 @@ def _distance(pairs, i, j):
     def gram(pairs, i, j):
         return (pairs.squares_q[i] + pairs.squares[j]) - as_in(2.0, pairs.products) * pairs.products[i, j]
 
-    by_way = {Differences: differences, Products: products, Loops: lambda pairs, i, j: pairs.s[j], Gram: gram}
-    return by_way[pairs.instance_class]
+    return {Differences: differences, Products: products, Gram: gram}[pairs.instance_class]
 
 
-#: From how many features on inner products take less time than differences, and up to how many these stay in registers.
-_BY_PRODUCTS, _UNROLLED = 4, 10
+#: From how many features on inner products take less time than differences.
+_BY_PRODUCTS = 4
 
 
 def takes_products(d):
@@ -135,11 +101,8 @@ def takes_products(d):
 
 def between(A, squares_q, B, squares, *, by_products):
     """Pairs of some queries and a tile of rows, by few products or by differences."""
-    d = len(B)
-    given = squares_q.astype(A.dtype, copy=False), B, squares
-    if by_products:
-        return Products(-2 * A, *given, (0,) * d)
-    return Differences(A, *given, (0,) * d) if d <= _UNROLLED else Loops(A, *given, aligned(squares.shape, A.dtype))
+    given = squares_q.astype(A.dtype, copy=False), B, squares, (0,) * len(B)
+    return Products(-2 * A, *given) if by_products else Differences(A, *given)
 
 
 @jit

@@ -15,9 +15,7 @@ and a product of such series with more features. Three steps follow, the second 
 Of all series the terms of total degree below P are kept. The Gaussian solves a heat equation, so that the derivatives
 of the sums in the logarithms of the bandwidths are derivatives of the same polynomials:
 
-.. math:: \frac{\partial k}{\partial \log h_a} = k + \frac12 \frac{\partial^2 k}{\partial \tau_a^2}, \qquad
-          \frac{\partial^2 k}{(\partial \log h_a)^2}
-          = k + 2 \frac{\partial^2 k}{\partial \tau_a^2} + \frac14 \frac{\partial^4 k}{\partial \tau_a^4}.
+.. math:: \frac{\partial k}{\partial \log h_a} = k + \frac12 \frac{\partial^2 k}{\partial \tau_a^2}.
 
 What is left out is bounded per cell, from the weights around it; see `_series.Accuracy` and `_series.loss_of`.
 
@@ -177,7 +175,7 @@ def fast_gauss_sums(rows, g, Zq, own, all_rows, *, derivatives=Derivatives.NOTHI
         With a shift of 0.
     error : ndarray of shape (m,)
         Bound of the error of the mass; times the largest target, of that of a moment. But for rounding, a hundred times
-        as much is a bound for their derivatives, and 100**2 times for second ones.
+        as much is a bound for their derivatives.
 
     Notes
     -----

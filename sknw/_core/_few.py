@@ -15,7 +15,7 @@ def few_sums(rows, g, Zq, own, *, derivatives):
     ----------
     rows, g, Zq, own
         As the compiled loops take them.
-    derivatives : {Derivatives.NOTHING, Derivatives.SCALE, Derivatives.CURVATURE}
+    derivatives : {Derivatives.NOTHING, Derivatives.SCALE}
 
     Returns
     -------
@@ -48,12 +48,9 @@ def _add(rows, g, Zq, own, derivatives, state):
     # Without a row at a finite distance there is nothing to add up.
     v = w * np.exp(-0.5 * np.subtract(s, low[:, None], where=np.isfinite(s), out=np.full_like(s, np.inf)))
     _add_up(v, rows.Y, state.sums)
-    if derivatives >= Derivatives.SCALE:
+    if derivatives == Derivatives.SCALE:
         np.multiply(v, s, where=v > 0, out=v)
         _add_up(v, rows.Y, state.dsums[:, 0])
-    if derivatives == Derivatives.CURVATURE:
-        np.multiply(v, s - 2, where=v > 0, out=v)
-        _add_up(v, rows.Y, state.dsums[:, 1])
 
 
 def _add_up(v, Y, sums):

@@ -22,7 +22,7 @@ from ._coordinates import (
     middle_of_rows,
 )
 from ._dense import add_moments
-from ._distances import Gram, Loops, between, distance, look, takes_products
+from ._distances import Gram, between, distance, takes_products
 from ._jit import half_to_the, jit, jit_entry, jit_sum, not_inlined, on_stack_like, overload_jit, wide_vectors
 from ._pairs import add_all_pairs
 from ._processor import aligned, bytes_of_cache, tile_width
@@ -66,7 +66,6 @@ def _add_powers(besides, pairs, near, own, rows, start, width, w, Y, sums, dsums
             if near[0] < pairs.squares_q[i] <= near[1]:
                 if own is not None:
                     put_weight(rows, rows.w_rest, own[i], start, width, w, Y)
-                look(pairs, i)
                 mass, moment = 0.0, 0.0
                 for j in range(width):
                     v = half_to_the(distance(pairs, i, j))
@@ -87,7 +86,6 @@ def _add_powers(besides, pairs, near, own, rows, start, width, w, Y, sums, dsums
             if near[0] < pairs.squares_q[i] <= near[1]:
                 if own is not None:
                     put_weight(rows, rows.w_rest, own[i], start, width, w, Y)
-                look(pairs, i)
                 for j in range(width):
                     s_j = distance(pairs, i, j)
                     s[j] = s_j
@@ -193,7 +191,7 @@ def add_rows(besides, pairs, own, rows, origin, g, w, Y, sums, dsums):
     ----------
     besides : tuple
         As in `add_powers`.
-    pairs : Differences, Products or Loops
+    pairs : Differences or Products
         With the queries, and room for a tile of rows.
     own : int64[::1] of shape (m,), or None
         Row that each query is, of whose weight only what is left counts, or -1; None if none is one.
@@ -223,7 +221,7 @@ def add_rows(besides, pairs, own, rows, origin, g, w, Y, sums, dsums):
 
 
 @jit_entry(allocates=False)
-def add_rows_by_matrices(besides, pairs, loops, most, own, rows, start, w, Y, sums, dsums):
+def add_rows_by_matrices(besides, pairs, most, own, rows, start, w, Y, sums, dsums):
     """Add the rows of one tile to the sums of some queries.
 
     Parameters
@@ -231,17 +229,14 @@ def add_rows_by_matrices(besides, pairs, loops, most, own, rows, start, w, Y, su
     besides, own, rows, w, Y, sums, dsums
         As in `add_rows`.
     pairs : Gram
-    loops : Loops
-        For queries whose products have not digits enough.
     most : float
-        How large the square of a query may be for them to have.
+        Queries of larger squares are left out: their products have not digits enough.
     start : int
         First row of the tile.
     """
     width = w.shape[0]
     fill_weights(rows, start, width, w, Y)
     add_powers(besides, pairs, (-1.0, most), own, rows, start, width, w, Y, sums, dsums)
-    add_powers(besides, loops, (most, np.inf), own, rows, start, width, w, Y, sums, dsums)
 
 
 #: Rows of a tile of products of matrices.
@@ -264,7 +259,7 @@ def gaussian_sums(rows, g, Zq, own, *, derivatives, rtol, by_matrices, single=Fa
     ----------
     rows, g, Zq, own
         As the compiled loops take them.
-    derivatives : {Derivatives.NOTHING, Derivatives.SCALE, Derivatives.CURVATURE, Derivatives.FEATURES}
+    derivatives : {Derivatives.NOTHING, Derivatives.SCALE, Derivatives.FEATURES}
     rtol : float
         What each weight may be wrong by, relative to itself, besides rounding of differences.
     by_matrices : bool
@@ -299,9 +294,6 @@ def gaussian_sums(rows, g, Zq, own, *, derivatives, rtol, by_matrices, single=Fa
     rest = ~(sums[:, 0] >= max(1.0, rows.w.sum()) * 2.0 ** (-UNIT * precision.farthest))
     if derivatives >= Derivatives.SCALE:
         dsums /= UNIT
-    if derivatives == Derivatives.CURVATURE:  # the second derivative is that of v s, v s (s - 2)
-        dsums[:, 1] /= UNIT
-        dsums[:, 1] -= 2 * dsums[:, 0]
     return state, np.flatnonzero(rest)
 
 
@@ -358,10 +350,9 @@ def _add_by_matrices(frame, block, besides, own, sums, dsums, most):
     at_a_time = bytes_of_cache(2) // (tile * np.dtype(dtype).itemsize)
     room = aligned((min(at_a_time, len(block.A)), tile), dtype)
     for start, stop, B, squares in frame.tiles(tile):
-        w, Y, s = aligned((stop - start,)), aligned((p, stop - start)), aligned((stop - start,), dtype)
+        w, Y = aligned((stop - start,)), aligned((p, stop - start))
         for begin in range(0, len(block.A), at_a_time):
             some = slice(begin, begin + at_a_time)
             pairs = Gram(squares_q[some], squares, block.products(some, B, room))
-            loops = Loops(block.A[some], squares_q[some], B, squares, s)
             args = None if own is None else own[some], frame.rows, start, w, Y, sums[some], dsums[some]
-            add_rows_by_matrices(besides, pairs, loops, most - float(squares.max()), *args)
+            add_rows_by_matrices(besides, pairs, most - float(squares.max()), *args)

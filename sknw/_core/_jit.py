@@ -10,8 +10,10 @@ import functools
 from ._cache import DiskCache, without_collections  # isort: skip  # imports numba, without collections
 
 import numpy as np
+from llvmlite.binding import Linkage
 from numba import njit, types
 from numba.core import cgutils
+from numba.core.compiler import Compiler
 from numba.extending import intrinsic, overload
 
 #: Fused multiply-adds are the only liberty that is taken everywhere. `error_model="numpy"` makes 0/0 a NaN. Without
@@ -43,11 +45,37 @@ def jit_inline(function):
     return njit(inline="always")(function)
 
 
+class _SelfContained(Compiler):
+    """Compile an entry so that it calls its own copies of the functions that are linked into it.
+
+    A function that is not inlined exists in the library that numba compiled it in and, optimized once more, in each
+    entry that calls it. Where these copies have one name, the linker picks the first: another one in the process that
+    compiles than in those that load the entry from disk. The copies may differ in the last bit.
+    """
+
+    def compile_extra(self, function):
+        """Compile the bytecode of a function."""
+        library = self.state.targetctx.codegen().create_library(function.__qualname__)
+        library.enable_object_caching()
+        optimize = library._optimize_final_module
+
+        def optimize_and_make_local():
+            optimize()
+            for linked in library._final_module.functions:
+                if linked.linkage == Linkage.linkonce_odr:
+                    linked.linkage = Linkage.internal
+
+        library._optimize_final_module = optimize_and_make_local
+        self.state.library = library
+        return super().compile_extra(function)
+
+
 def jit_entry(function=None, *, allocates=True, cache=True):
     """Compile a function that Python calls, when it does, and keep the machine code on disk where that is possible."""
     if function is None:
         return functools.partial(jit_entry, allocates=allocates, cache=cache)
-    entry = njit(**_OPTIONS | {"_nrt": allocates}, no_cfunc_wrapper=True)(function)
+    options = _OPTIONS | {"_nrt": allocates, "pipeline_class": _SelfContained}
+    entry = njit(**options, no_cfunc_wrapper=True)(function)
     if cache:
         entry._cache = DiskCache(function)
     entry.compile = without_collections()(entry.compile)

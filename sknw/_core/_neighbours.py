@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from ._dense import _NEAREST, bend_at, profile_at, slope_at, widen
+from ._dense import _NEAREST, profile_at, slope_at, widen
 from ._jit import jit, jit_entry, jit_inline, on_stack, wide_vectors
 from ._profiles import NEAREST, PROFILES
 from ._rows import Rows, State, read_only
@@ -57,13 +57,12 @@ def meet(kernel, n_derivatives, z, x, g, w, y, low, reach, v, first, sums):
         mass[i] += v_i
         moment[i] += v_i * y[i]
         count += 1 if s <= reach[i] else 0
-    for k in range(1, 1 + n_derivatives):
-        mass, moment = sums[2 * k, first:last], sums[2 * k + 1, first:last]
+    if n_derivatives > 0:
+        mass, moment = sums[2, first:last], sums[3, first:last]
         for i in range(z.shape[0]):
             t = (z[i] - x[i]) * g
             s = t * t
-            v_i = slope_at(kernel, s, w[i], v[i]) if k == 1 else bend_at(kernel, s, w[i], v[i])
-            v[i] = v_i
+            v_i = slope_at(kernel, s, w[i], v[i])
             f = v_i * s if v_i != 0.0 else 0.0  # where s may be infinite
             mass[i] += f
             moment[i] += f * y[i]
@@ -117,7 +116,7 @@ def leave_out_each(kernel, rows, g, log_share, first, start, stop, budget, state
     """
     wide_vectors()
     Z, n, p, q = rows.Z[0], rows.w.shape[0], rows.Y.shape[0], state.dsums.shape[1]
-    here, sums = on_stack(4, _BLOCK), on_stack(6, _BLOCK)
+    here, sums = on_stack(4, _BLOCK), on_stack(4, _BLOCK)
     low, reach, v, known = here[0], here[1], here[2], here[3]
     known[0] = 0.0  # the mass of no row
     while start < stop and budget > 0:

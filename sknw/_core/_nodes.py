@@ -281,7 +281,7 @@ class Nodes:
             Their derivatives.
         error : ndarray of shape (n_1, ..., n_d)
             For each cell a bound of the error of the mass; times the largest target, of that of a moment. But for
-            rounding, 20 times as much is a bound for their derivatives, and 20**2 times for second ones.
+            rounding, 20 times as much is a bound for their derivatives.
 
         Notes
         -----
@@ -291,8 +291,7 @@ class Nodes:
         .. math:: \frac{r^K}{2^{K - 1} K!} \max_u \Big| \frac{d^K}{du^K} e^{-u^2/2} \Big|
                   \le \frac{1.09\, r^K}{2^{K - 1} \sqrt{K!}} e^{-u^2/4}.
 
-        The derivative s k is k + k'', of order K + 2, which has the factor sqrt((K + 2) (K + 1)) + 1, and the second
-        one is k'''' + 4 k'' + k.
+        The derivative s k is k + k'', of order K + 2, which has the factor sqrt((K + 2) (K + 1)) + 1.
         """
         grid, (p, n), order = self.grid.coarser(levels), self.rows.Y.shape, _ORDERS[derivatives]
         moments = self.moments(levels)
@@ -311,10 +310,7 @@ class Nodes:
             if by_feature:
                 fields = [*(part[0] for part in parts), parts[0][1]]
             else:  # Leibniz's rule
-                fields = [
-                    sum(math.comb(i, j) * parts[j][i - j] for j in range(min(1 + i, len(parts))))
-                    for i in range(1 + order)
-                ]
+                fields = [sum(parts[j][i - j] for j in range(min(1 + i, len(parts)))) for i in range(1 + order)]
             distances = np.maximum(np.abs(offsets) - 1, 0) * width
             near = np.exp(-0.25 * distances**2)[:, None, None, None]
             cells = _along(cells, k, near, self.n_threads)[0]
@@ -324,7 +320,7 @@ class Nodes:
 
 
 #: Of the derivatives in one feature's logarithm, how many.
-_ORDERS = {Derivatives.NOTHING: 0, Derivatives.SCALE: 1, Derivatives.FEATURES: 1, Derivatives.CURVATURE: 2}
+_ORDERS = {Derivatives.NOTHING: 0, Derivatives.SCALE: 1, Derivatives.FEATURES: 1}
 
 
 def widest(d, rtol):
@@ -372,7 +368,7 @@ def _gaussians(width, offsets, n_functions):
     places = (offsets[:, None, None] + 0.5 * NODES[:, None]) * width
     s = (0.5 * width * NODES - places) ** 2
     k = np.exp(-0.5 * s)
-    return np.stack([k, s * k, (s - 2) * s * k][:n_functions], axis=2)
+    return np.stack([k, s * k][:n_functions], axis=2)
 
 
 def _of_whole_lines(table, n):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ._coordinates import DOUBLE, UNIT, Block, Frame, middle_of_rows
-from ._distances import Gram, between, distance, look, takes_products
+from ._distances import Gram, between, distance, takes_products
 from ._jit import half_to_the, jit_entry, jit_sum, not_inlined, on_stack, wide_vectors
 from ._processor import aligned
 from ._rows import Derivatives
@@ -56,15 +56,14 @@ def add_between(order, pairs, is_one, w_q, Y_q, w, Y, sums_q, sums, others):
     wide_vectors()
     width, y = w.shape[0], Y[0]
     # What is added up, and the powers times distances of one row: no argument can overlap with what is on the stack.
-    mass, moment, powers = on_stack(3, _LINE), on_stack(3, _LINE), on_stack(3, _LINE)
+    mass, moment, powers = on_stack(2, _LINE), on_stack(2, _LINE), on_stack(2, _LINE)
     for k in range(1 + len(order)):
         for j in range(width):
             mass[k, j] = moment[k, j] = 0.0
     for i in range(len(w_q)):
-        look(pairs, i)
         w_i, wy_i, begin = w_q[i], Y_q[0, i], i + 1 if is_one else 0
         # One line for each power, not a loop over them: sums that have no names of their own are not kept in registers.
-        a0, b0, a1, b1, a2, b2 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        a0, b0, a1, b1 = 0.0, 0.0, 0.0, 0.0
         for j in range(np.uintp(begin), np.uintp(width)):
             s = distance(pairs, i, j)
             v = half_to_the(s)
@@ -80,21 +79,11 @@ def add_between(order, pairs, is_one, w_q, Y_q, w, Y, sums_q, sums, others):
                 mass[1, j] += w_i * v
                 moment[1, j] += wy_i * v
                 powers[1, j] = v
-            if len(order) > 1:
-                v = v * s
-                a2 += v * w[j]
-                b2 += v * y[j]
-                mass[2, j] += w_i * v
-                moment[2, j] += wy_i * v
-                powers[2, j] = v
         sums_q[i, 0, 0] += a0
         sums_q[i, 0, 1] += b0
         if len(order) > 0:
             sums_q[i, 1, 0] += a1
             sums_q[i, 1, 1] += b1
-        if len(order) > 1:
-            sums_q[i, 2, 0] += a2
-            sums_q[i, 2, 1] += b2
         if others is not None:
             for c in range(1, len(Y)):
                 for k in range(1 + len(order)):
@@ -150,10 +139,17 @@ def meet(frame, whole, work, put, *, rtol, by_matrices, n_threads):
         ``put(one, other, found)`` takes what it has returned, in the order of the panels.
     rtol, by_matrices, n_threads
         As in `gaussian_sums`.
+
+    Returns
+    -------
+    bool
+        Whether they have met: matrices of inner products need digits enough.
     """
     n, d = whole.A.shape
     most = frame.most_for_products(rtol) if by_matrices or takes_products(d) else -1.0
     panels = [_Panel.of(whole, frame.rows, slice(start, min(start + _PANEL, n))) for start in range(0, n, _PANEL)]
+    if by_matrices and not 2 * whole.squares.max() <= most:
+        return False
     left, found = itertools.combinations_with_replacement(range(len(panels)), 2), {}
 
     def one(i, j):
@@ -171,6 +167,7 @@ def meet(frame, whole, work, put, *, rtol, by_matrices, n_threads):
             run_blocks(one, some, n_threads)
             for i, j in some:
                 put(panels[i], panels[j], found.pop((i, j)))
+    return True
 
 
 def add_all_pairs(frame, sums, dsums, **how):
@@ -208,7 +205,8 @@ def add_all_pairs(frame, sums, dsums, **how):
         totals[one.rows] += found[0]
         totals[other.rows] += found[1]
 
-    meet(frame, whole, add, put, **how)
+    if not meet(frame, whole, add, put, **how):
+        return False
     sums[:], dsums[:] = totals[:, 0], totals[:, 1:]
     sums[:, 0] += rows.w_rest
     sums[:, 1:] += (rows.w_rest * rows.Y).T
@@ -241,7 +239,6 @@ def add_adjoints_between(pairs, is_one, left_q, left, right_q, right, of_rows, U
     powers, width = on_stack(1, _LINE), of_rows.shape[0]
     w, wy, mass, moment = left[0], left[1], right[0], right[1]
     for i in range(len(left_q)):
-        look(pairs, i)
         begin, u, total = i + 1 if is_one else 0, U[i], 0.0
         u[:begin] = 0.0
         for j in range(np.uintp(begin), np.uintp(width)):
@@ -311,7 +308,8 @@ def gradient_of_all_pairs(rows, g, shift, adjoints, *, derivatives, by_matrices,
         mass[other.rows] += found[0]
         UB[one.rows] += found[1]
 
-    meet(frame, whole, add, put, rtol=rtol, by_matrices=by_matrices, n_threads=n_threads)
+    if not meet(frame, whole, add, put, rtol=rtol, by_matrices=by_matrices, n_threads=n_threads):
+        return None
     A = whole.A
     mass += UB[:, 0]
     with one_thread_for_blas():

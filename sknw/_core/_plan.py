@@ -45,9 +45,6 @@ _WORTH_COUNTING = 2
 #: So few rows are left out in turn in less time, all of them, than it takes to load compiled loops.
 FEW_ROWS = 128
 
-#: With fewer rows, second derivatives save less time than it takes to compile them.
-FEWEST_CURVED = 512
-
 #: With fewer rows than that it is not worth what a call takes.
 _FEWEST_BY_FEATURE = 128
 
@@ -126,7 +123,7 @@ def plan(kernel, rows, g, Zq, *, derivatives=Derivatives.NOTHING, algorithm="aut
     if algorithm == "window":  # whatever it costs
         return Plan("window", math.inf)
     candidates = [dense]
-    slides = d == 1 and kernel not in ("gaussian", "nearest") and derivatives != Derivatives.CURVATURE
+    slides = d == 1 and kernel not in ("gaussian", "nearest")
     if algorithm in ("auto", "sliding") and slides:
         k = _moments(kernel)
         candidates.append(Plan("sliding", _START + n * (10 + p * (3 + 6 * k)) + m * (15 + p * (8 + 25 * k))))
@@ -166,7 +163,7 @@ def takes_segments(kernel, rows, g, Zq=None, *, derivatives=Derivatives.NOTHING,
     In one feature, of rows in ascending order. With `rtol` 0 they are made of the exact sums of each row.
     """
     n, p = len(rows.w), len(rows.Y)
-    if len(g) != 1 or rtol <= 0 or algorithm not in ("auto", "sliding") or derivatives == Derivatives.CURVATURE:
+    if len(g) != 1 or rtol <= 0 or algorithm not in ("auto", "sliding"):
         return False
     if callable(kernel) or PROFILES[kernel].powers is None or n >= 2**31:
         return False

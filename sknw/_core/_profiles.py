@@ -1,8 +1,8 @@
 r"""The kernels, in one table: a name, a code for the compiled loops, and what theory needs to know of each.
 
 A kernel is a profile :math:`k(s)` of the squared scaled distance :math:`s = u^2`. The formulas themselves stand in
-`_dense.py`, in `profile_at`, `slope_at` and `bend_at` (its derivatives), under the code given here: a new kernel is one
-row of this table and one branch in each of the three.
+`_dense.py`, in `profile_at` and `slope_at` (its derivative), under the code given here: a new kernel is one row of this
+table and one branch in each of the two.
 """
 
 import math

@@ -17,11 +17,10 @@ class Derivatives(enum.IntEnum):
     SCALE = 1  # the logarithm of one factor of all bandwidths
     FEATURES = 2  # the logarithm of each feature's bandwidth
     PAIRS = 3  # each pair a <= b of coordinates: the derivative in the matrix is made of these
-    CURVATURE = 4  # SCALE, and the second derivative in that logarithm
 
     def count(self, d):
         """Number of derivatives with d features."""
-        return (0, 1, d, d * (d + 1) // 2, 2)[self]
+        return (0, 1, d, d * (d + 1) // 2)[self]
 
     @property
     def by_coordinate(self):

@@ -100,7 +100,7 @@ def stages(d):
 
 
 def loss_of(d, width, n_terms, reach, derivatives):
-    r"""How many times as large as that of a sum the bound is for a derivative of order q, over `_SLACK` ** q; or 1.
+    r"""How many times as large as that of a sum the bound is for a derivative, over `_SLACK`; or 1.
 
     Let R be the remainder of a factor of the kernel along one feature, :math:`\max |h_P| r^P / P!`. Its second
     derivative in tau is the function of order two higher, cut off two terms earlier: it has the remainder
@@ -111,8 +111,7 @@ def loss_of(d, width, n_terms, reach, derivatives):
     second = n_terms * (n_terms - 1) / r**2
     n_sums = 1 if derivatives.by_coordinate else d
     first = max(n_sums * (1 + 0.5 * second), reach**2) / _SLACK
-    both = max((d * (1 + 0.5 * second)) ** 2 + d * second, reach**4) / _SLACK**2
-    return max(1.0, first * (derivatives > Derivatives.NOTHING), both * (derivatives == Derivatives.CURVATURE))
+    return max(1.0, first * (derivatives > Derivatives.NOTHING))
 
 
 #: Digits that each derivative may lose.
@@ -190,8 +189,4 @@ def operators(d, derivatives):
     if derivatives == Derivatives.NOTHING:
         return []
     scale = [term for terms in first for term in terms]
-    if derivatives == Derivatives.SCALE:
-        return [total(*scale)]
-    # The derivative of the sum of first ones, whose unit of tau is a bandwidth itself.
-    twice = [(f * g, *a, *b) for f, *a in scale for g, *b in scale]
-    return [total(*scale), total(*twice, *((1.0, a, a) for a in axes))]
+    return [total(*scale)]

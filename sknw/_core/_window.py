@@ -113,7 +113,7 @@ def horizon(kernel, differentiated, log_share, shift, mass):
     `log_share` is :math:`\log(W / \rho)`. With the exponent e, which is s/2 or u, all rows beyond c = e(shift) +
     log_share - log(mass) have no more than the share rho of the mass, whatever the mass will grow to. In derivatives a
     weight has a factor of at most 2e, and falls from there on: beyond e = c + log(4c), below 3c for c >= 3, the
-    logarithm makes up for it, and so does a tangent above it, which takes less time. Second derivatives have 2e more.
+    logarithm makes up for it, and so does a tangent above it, which takes less time.
     """
     if len(kernel) == _NEAREST:
         return min(shift, _LARGEST)
@@ -360,9 +360,9 @@ def window_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHIN
         As in `kernel_sums`.
     rtol : float
         For kernels that never vanish: the share of a query's mass that may be neglected; at most 1. The neglected part
-        of the mass, of the moments over max(abs(y)), and of their first derivatives over the same are at most this
-        times the mass, of second ones some hundred times that; an average over the rows is off by at most rtol times
-        the range of y. With 0, only weights are neglected that are zero in floating point.
+        of the mass, of the moments over max(abs(y)), and of their derivatives over the same are at most this times the
+        mass; an average over the rows is off by at most rtol times the range of y. With 0, only weights are
+        neglected that are zero in floating point.
     visited : ndarray of shape (m,), int64, default=None
         If given, how many training rows each query has met is added to it.
 

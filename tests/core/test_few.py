@@ -14,7 +14,7 @@ from sknw._core._plan import FEW_ROWS
 
 EPS = np.finfo(np.float64).eps
 
-DERIVATIVES = [Derivatives.NOTHING, Derivatives.SCALE, Derivatives.CURVATURE]
+DERIVATIVES = [Derivatives.NOTHING, Derivatives.SCALE]
 
 
 def make_rows(rng, n, d, p):

@@ -68,8 +68,8 @@ def test_sums_are_those_of_differences(rng, n, m, d, offset, leave_out):
     g = 1 / rng.uniform(1.0, 2.0, size=d) / np.sqrt(d)
     own = rng.integers(n, size=m) if leave_out else None
     Zq = X[own] if leave_out else rng.normal(size=(m, d)) + offset
-    exact = sums(rows, g, Zq, own, rtol=0, derivatives=Derivatives.CURVATURE)
-    found = relative_to(exact.shift, sums(rows, g, Zq, own, rtol=1e-10, derivatives=Derivatives.CURVATURE))
+    exact = sums(rows, g, Zq, own, rtol=0, derivatives=Derivatives.SCALE)
+    found = relative_to(exact.shift, sums(rows, g, Zq, own, rtol=1e-10, derivatives=Derivatives.SCALE))
     # Scaled coordinates are within 5, in each of d features 5 / sqrt(d): squares add up to 50, of which the bound in
     # `_gaussian` makes an error of weights, and both ways sum up 1200 numbers. An offset costs nothing, as differences
     # of coordinates are exact to half an ulp of those before it: both ways see the same ones.
@@ -77,8 +77,6 @@ def test_sums_are_those_of_differences(rng, n, m, d, offset, leave_out):
     scale = exact.sums[:, :1] * np.abs(rows.Y).max()
     assert (np.abs(found.sums - exact.sums) <= bound * scale).all()
     assert (np.abs(found.dsums[:, 0] - exact.dsums[:, 0]) <= 60 * bound * scale).all()  # s <= 50, and its own error
-    # s (s - 2) is below 2500, and so are its slope in s, 100, and its value, times the error of s, 4 bound.
-    assert (np.abs(found.dsums[:, 1] - exact.dsums[:, 1]) <= 3000 * bound * scale).all()
     if n > 1:
         assert (found.sums != exact.sums).any()  # or else it has not been used
 
@@ -181,7 +179,7 @@ def test_single_precision(rng, d, p):
 def test_derivatives_are_not_single(rng):
     """The least power there is, times squares of distances, would be more than nothing."""
     X, rows = make_rows(rng, 200, 2, 1)
-    for derivatives in (Derivatives.SCALE, Derivatives.CURVATURE, Derivatives.FEATURES):
+    for derivatives in (Derivatives.SCALE, Derivatives.FEATURES):
         how = {"rtol": 1e-10, "derivatives": derivatives}
         for a, b in zip(*(sums(rows, np.ones(2), X + 0.1, single=s, **how) for s in (True, False)), strict=True):
             assert_array_equal(a, b)

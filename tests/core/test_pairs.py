@@ -51,14 +51,13 @@ def sums(rows, g, *, rtol, queries=None, **options):
 @pytest.mark.parametrize("n", [1, 2, PANEL - 1, PANEL, PANEL + 1, 4 * PANEL + 5, 7 * PANEL])
 def test_sums_are_those_of_single_rows(rng, n, d, p, offset):
     rows, g = make_rows(rng, n, d, p, offset), 1 / rng.uniform(1.0, 2.0, size=d) / np.sqrt(d)
-    exact = sums(rows, g, rtol=0, derivatives=Derivatives.CURVATURE)
-    found = relative_to(exact.shift, sums(rows, g, rtol=1e-10, derivatives=Derivatives.CURVATURE))
+    exact = sums(rows, g, rtol=0, derivatives=Derivatives.SCALE)
+    found = relative_to(exact.shift, sums(rows, g, rtol=1e-10, derivatives=Derivatives.SCALE))
     # As in test_gaussian.py: squares add up to 50, and both ways sum up n numbers.
     bound = (d + 6) * EPS / 2 * 50 + n * EPS
     scale = exact.sums[:, :1] * np.abs(rows.Y).max()
     assert (np.abs(found.sums - exact.sums) <= bound * scale).all()
     assert (np.abs(found.dsums[:, 0] - exact.dsums[:, 0]) <= 60 * bound * scale).all()
-    assert (np.abs(found.dsums[:, 1] - exact.dsums[:, 1]) <= 3000 * bound * scale).all()
     assert n < PANEL or (found.sums != exact.sums).any()  # or else it has not been used
 
 
@@ -103,7 +102,7 @@ def test_any_number_of_threads_gives_the_same_bits(rng, d):
     how = {"derivatives": Derivatives.PAIRS, "rtol": 1e-10}
     found = []
     for n_threads in (1, 2, 5):
-        state = sums(rows, g, rtol=1e-10, derivatives=Derivatives.CURVATURE, n_threads=n_threads)
+        state = sums(rows, g, rtol=1e-10, derivatives=Derivatives.SCALE, n_threads=n_threads)
         own = np.arange(len(rows.w))
         gradient = pull_back("gaussian", rows, g, rows.Z.T, own, state.shift, adjoints, **how, n_threads=n_threads)
         found.append([*state, gradient])
