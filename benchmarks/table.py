@@ -58,7 +58,7 @@ def has(peer):
 
 
 class Promises:
-    """A line of a table for each promise, as they are timed.
+    """A table with a row for each promise, written as they are timed.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class Promises:
         for peer in peers:
             if not has(peer):
                 print(f"Left out: {peer} is not installed")
-        print("\n| work | against | sknw | theirs | ratio | asked |")
+        print("\n| task | compared with | sknw | other | ratio | target |")
         print("|---|---|---:|---:|---:|---:|", flush=True)
 
     def size(self, n, few=300):
@@ -83,7 +83,7 @@ class Promises:
         return min(n, few) if self.quick else n
 
     def line(self, work, against, ours, theirs=None, asked="", *, share="", rough=False):
-        """Write a line.
+        """Write a row.
 
         Parameters
         ----------

@@ -2,6 +2,8 @@
 
 import os
 import re
+from importlib.util import find_spec
+from pathlib import Path
 
 from sphinx_gallery.sorting import ExplicitOrder
 
@@ -23,10 +25,10 @@ extensions = [
 ]
 exclude_patterns = ["_build", "examples", "Thumbs.db", ".DS_Store"]
 templates_path = ["_templates"]
-# A single backtick becomes a link where the name is one of ours, and plain code elsewhere.
+# A single backtick becomes a link if the name belongs to this package, and plain code otherwise.
 default_role = "py:obj"
 
-# Links into the pages of others need the network; the site is whole without them.
+# Links to the documentation of other projects need the network, so they are optional.
 if os.environ.get("SKNW_DOCS_INTERSPHINX"):
     extensions.append("sphinx.ext.intersphinx")
     intersphinx_mapping = {
@@ -37,12 +39,13 @@ if os.environ.get("SKNW_DOCS_INTERSPHINX"):
     }
 
 autosummary_generate = True
+myst_heading_anchors = 2
 autodoc_typehints = "none"
 python_maximum_signature_line_length = 88
 toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 
-# The order in which the gallery shows them; others stand at the star.
+# Order of the gallery; examples that are not listed take the place of the star.
 EXAMPLES = [
     "plot_attention_pooling.py",
     "plot_choosing_a_bandwidth.py",
@@ -62,6 +65,7 @@ sphinx_gallery_conf = {
     "within_subsection_order": ExplicitOrder(EXAMPLES),
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("sknw",),
+    "ignore_repr_types": r"matplotlib|list|tuple",  # artists are not results
     "remove_config_comments": True,
     "show_memory": False,
     "write_computation_times": False,
@@ -71,12 +75,15 @@ plot_formats = [("png", 150)]
 plot_html_show_formats = False
 plot_html_show_source_link = False
 plot_include_source = True
-plot_rcparams = {"figure.figsize": (7, 3.5)}
+plot_rcparams = {"figure.figsize": (6.4, 3.4), "font.size": 11}
 plot_apply_rcparams = True
 
 html_theme = "pydata_sphinx_theme"
-html_title = "sknw"
-html_static_path = ["_static"]
+html_title = f"sknw {version}"
+# MathJax with SVG output is a single file. It is copied into the site, so that formulas need no network.
+MATHJAX = Path(find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax" / "tex-svg.js"
+mathjax_path = MATHJAX.name
+html_static_path = ["_static", str(MATHJAX)]
 html_css_files = ["sknw.css"]
 html_show_sourcelink = False
 html_theme_options = {
@@ -88,17 +95,18 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
     "show_toc_level": 2,
 }
-# Pages with nothing beside or below them need no tree on the left.
-html_sidebars = {page: [] for page in ("index", "changelog", "coming_from", "contributing")}
+# Pages without subpages need no navigation on the left.
+NO_SIDEBAR = ("index", "getting_started", "benchmarks", "changelog", "coming_from", "contributing")
+html_sidebars = {page: [] for page in NO_SIDEBAR}
 
 
 def _mend(app, what, name, obj, options, lines):
-    """Mend what would be broken links: what docstrings inherited from scikit-learn refer to, and shapes like (n_,)."""
+    """Replace links that would be broken: references to scikit-learn's glossary, and shapes such as (n_,)."""
     for i, line in enumerate(lines):
         line = re.sub(r":(?:ref|term):`([^`<]*?)\s*(?:<[^`>]*>)?`", r"\1", line)
         lines[i] = re.sub(r"\((\w+_),\)", r"(``\1``,)", line)
 
 
 def setup(app):
-    """Register what Sphinx is to call."""
+    """Register the function above with Sphinx."""
     app.connect("autodoc-process-docstring", _mend)

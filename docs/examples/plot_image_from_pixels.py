@@ -1,17 +1,18 @@
 """
-A picture from a tenth of its pixels
-====================================
+Rebuilding a picture from a tenth of its pixels
+===============================================
 
-Most pixels of a photograph are thrown away, and the picture is rebuilt from the rest: the features are row and column,
-the targets three colours. The only choice is how far to look, and the leave-one-out error of the pixels that are left
-makes it. Beside it stands the average over the nearest neighbours, whose number is chosen by cross-validation.
+Nine tenths of the pixels of a photograph are removed, and the picture is rebuilt from
+the rest. The features are row and column, the targets are the three color channels. The
+leave-one-out error of the remaining pixels chooses the bandwidth. The result is
+compared with nearest neighbors, whose number is chosen by cross-validation.
 """
 
 # %%
-# The data
-# --------
-# One pixel in ten, at random. Windows of a pixel or so hold few others, and only those are visited: the time grows with
-# the area, and the whole photograph takes seconds. A part of it would be ``CROP = np.s_[:213, :320]``.
+# Data
+# ----
+# One pixel in ten is kept, at random. Use ``CROP = np.s_[:213, :320]`` for a part of
+# the photograph.
 
 from pathlib import Path
 from time import perf_counter
@@ -22,7 +23,7 @@ from sklearn.datasets import load_sample_image
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.neighbors import KNeighborsRegressor
 
-from sknw import NadarayaWatsonRegressor
+from sknw import NadarayaWatsonRegressor, warm_up
 
 CROP = np.s_[:, :]
 SHARE = 0.1
@@ -32,18 +33,19 @@ shape = picture.shape
 pixels = np.indices(shape[:2]).reshape(2, -1).T.astype(float)
 colors = picture.reshape(-1, 3).astype(float)
 known = np.random.default_rng(0).permutation(len(pixels)) < SHARE * len(pixels)
-print(f"{shape[0]} x {shape[1]} pixels in three colours, {known.sum()} to learn from, {len(pixels)} to predict")
+print(f"{shape[0]} x {shape[1]} pixels in three colours", end=", ")
+print(f"{known.sum()} to learn from, {len(pixels)} to predict")
 
 
 def save(figure, name):
-    """Keep a picture in build/ when this file runs as a script; a gallery or a notebook shows it by itself."""
+    """Save a figure in build/ if this file runs as a script."""
     if "__file__" in globals():
         Path("build").mkdir(exist_ok=True)
         figure.savefig(Path("build", name), dpi=150)
 
 
 def rebuild(name, model):
-    """Fit and predict with the clock on; the predictions and the time in all."""
+    """Fit and predict, and print the time of each."""
     start = perf_counter()
     model.fit(pixels[known], colors[known])
     fitted = perf_counter()
@@ -54,53 +56,63 @@ def rebuild(name, model):
 
 
 def psnr(predicted, among):
-    """Peak signal-to-noise ratio in decibels over some pixels; 1 dB more is a fifth less of squared error."""
+    """Return the peak signal-to-noise ratio of some pixels, in decibels."""
     return 10 * np.log10(255**2 / np.mean((predicted[among] - colors[among]) ** 2))
 
 
 # %%
-# The Nadaraya-Watson estimator
-# -----------------------------
-# A step down is as far as a step to the right, hence one bandwidth for both features: ``bandwidth_type="spherical"``.
-# With ``verbose=1`` the search tells what it tries, from windows that hold no other pixel to averages over all.
+# Nadaraya-Watson estimator
+# -------------------------
+# Both features are distances in pixels, so one bandwidth serves for both:
+# ``bandwidth_type="spherical"``. :func:`sknw.warm_up` compiles the code ahead of time,
+# so that the times below do not include compilation.
 
-model = NadarayaWatsonRegressor(bandwidth_type="spherical", verbose=1)
+warm_up(2)
+model = NadarayaWatsonRegressor(bandwidth_type="spherical")
 averaged = rebuild("Nadaraya-Watson", model)
 print(f"bandwidth {model.bandwidth_:.3f} pixels")
 
 # %%
-# Nearest neighbours
-# ------------------
-# Five-fold cross-validation chooses the number of neighbours, which are weighted by the inverse of their distance. The
-# folds are drawn at random: folds of consecutive rows would be stripes of the picture, and ask for far too many
-# neighbours.
+# Nearest neighbors
+# -----------------
+# Five-fold cross-validation chooses the number of neighbors, which are weighted by the
+# inverse of their distance. Folds are random. Folds of consecutive rows would be
+# stripes of the picture, and the number of neighbors would be far too large.
 
 grid = {"n_neighbors": [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20]}
 folds = KFold(5, shuffle=True, random_state=0)
-search = GridSearchCV(KNeighborsRegressor(weights="distance"), grid, scoring="neg_mean_squared_error", cv=folds)
+search = GridSearchCV(
+    KNeighborsRegressor(weights="distance"),
+    grid,
+    scoring="neg_mean_squared_error",
+    cv=folds,
+)
 neighbors = rebuild("nearest neighbours", search)
 k = search.best_params_["n_neighbors"]
-print(f"{k} neighbours")
+print(f"{k} neighbors")
 
 # %%
-# The result
-# ----------
-# Inverse distances give a known pixel back as it was, which the Gaussian does not: that shows as specks, and in the
-# figure for all pixels. The pixels that were thrown away are the ones to compare by, and there the two are level. The
-# Gaussian gives the calmer picture.
+# Result
+# ------
+# On the removed pixels, the two methods are level. On all pixels, nearest neighbors
+# have a higher score, because inverse distances reproduce the known pixels exactly.
+# These pixels are visible as specks; the Gaussian gives a smoother picture.
 
 everywhere = np.full(len(pixels), True)
-print("PSNR in dB            all pixels   pixels thrown away")
-for name, predicted in (("Nadaraya-Watson", averaged), ("nearest neighbours", neighbors)):
-    print(f"{name:<20} {psnr(predicted, everywhere):11.2f} {psnr(predicted, ~known):20.2f}")
+print("PSNR in dB            all pixels       removed pixels")
+results = (("Nadaraya-Watson", averaged), ("nearest neighbours", neighbors))
+for name, predicted in results:
+    scores = psnr(predicted, everywhere), psnr(predicted, ~known)
+    print(f"{name:<20} {scores[0]:11.2f} {scores[1]:20.2f}")
 
 sampled = np.full_like(colors, 255)
 sampled[known] = colors[known]
+ours, theirs = psnr(averaged, ~known), psnr(neighbors, ~known)
 shown = [
     ("original", colors),
-    (f"the {SHARE:.0%} of its pixels that were kept", sampled),
-    (f"Nadaraya-Watson, h = {model.bandwidth_:.2f} pixels: {psnr(averaged, ~known):.2f} dB", averaged),
-    (f"{k} nearest neighbours: {psnr(neighbors, ~known):.2f} dB", neighbors),
+    (f"the {SHARE:.0%} of its pixels that are kept", sampled),
+    (f"Nadaraya-Watson, h = {model.bandwidth_:.2f} pixels: {ours:.2f} dB", averaged),
+    (f"{k} nearest neighbors: {theirs:.2f} dB", neighbors),
 ]
 figure, axes = plt.subplots(2, 2, figsize=(10, 7.3), layout="constrained")
 for ax, (title, values) in zip(axes.flat, shown, strict=True):

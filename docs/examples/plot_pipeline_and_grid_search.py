@@ -1,16 +1,17 @@
 """
-In a pipeline, under a grid search
-==================================
+Pipelines and grid search
+=========================
 
-How does the estimator fit into scikit-learn's model selection, and is it any better than a linear model?
+How does the estimator work with scikit-learn's model selection, and does it predict
+better than a linear model?
 """
 
 # %%
-# A pipeline
-# ----------
-# The diabetes data: 442 patients, ten features, and a measure of how the disease went on after a year. The bandwidth is
-# a distance, so the features need a common scale. ``"loo"`` and ``"gradient"`` take the spread of each feature into
-# account by themselves; a bandwidth that is a number does not, hence the scaler.
+# Pipeline
+# --------
+# The diabetes data have 442 patients, ten features and a measure of disease progression
+# after one year. A bandwidth that is a number applies to all features, so the features
+# need a common scale. ``"loo"`` and ``"gradient"`` need no scaler.
 
 import warnings
 
@@ -26,20 +27,22 @@ from sklearn.preprocessing import StandardScaler
 from sknw import EmptyNeighborhoodWarning, NadarayaWatsonRegressor
 
 X, y = load_diabetes(return_X_y=True, scaled=False)
-inner, outer = KFold(5, shuffle=True, random_state=0), KFold(5, shuffle=True, random_state=1)
+inner = KFold(5, shuffle=True, random_state=0)
+outer = KFold(5, shuffle=True, random_state=1)
 
 
 def scaled(model):
-    """Standardise the features, then predict."""
+    """Return a pipeline of a scaler and a model."""
     return Pipeline([("scale", StandardScaler()), ("model", model)])
 
 
 # %%
-# A grid search
-# -------------
-# Kernel and bandwidth are parameters like any other. A compact kernel ends at its bandwidth and needs a larger one than
-# the Gaussian, which is a standard deviation. In ten dimensions some rows have nobody within reach of a narrow window;
-# they get the nearest row and a warning, which is no news here.
+# Grid search
+# -----------
+# Kernel and bandwidth are ordinary parameters. A compact kernel needs a larger
+# bandwidth than the Gaussian, because its bandwidth is the support radius. In ten
+# dimensions, some neighborhoods are empty at small bandwidths. Their predictions are
+# the nearest targets, and the warning about them is ignored here.
 
 warnings.simplefilter("ignore", EmptyNeighborhoodWarning)
 
@@ -51,7 +54,8 @@ search = GridSearchCV(
     cv=inner,
 )
 search.fit(X, y)
-print(f"best of {len(search.cv_results_['params'])}: {search.best_params_}, R² {search.best_score_:.3f}")
+n_candidates = len(search.cv_results_["params"])
+print(f"best of {n_candidates}: {search.best_params_}, R² {search.best_score_:.3f}")
 
 scores = search.cv_results_["mean_test_score"]
 figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
@@ -59,44 +63,49 @@ for kernel in kernels:
     of_kernel = search.cv_results_["param_model__kernel"] == kernel
     ax.plot(bandwidths, scores[of_kernel], "o-", label=kernel)
 ax.axhline(0, color="0.6", linestyle=":")
-ax.set(xscale="log", xlabel="bandwidth, in standard deviations", ylabel="R², five folds", title="Kernel and bandwidth")
+ax.set(
+    xscale="log", xlabel="bandwidth, in standard deviations", ylabel="R², five folds"
+)
 ax.set_xticks(bandwidths, bandwidths, minor=False)
 ax.minorticks_off()
-ax.legend()
+_ = ax.legend()
 
 # %%
-# The kernels come out alike, each with a bandwidth of its own. The choice of kernel matters little; that of the
-# bandwidth does.
+# The best scores of the kernels are nearly the same, at different bandwidths. The
+# bandwidth matters much more than the kernel.
 #
-# Honest scores
-# -------------
-# The score above is that of the best of many, and too good. Here each model, with its search, is fitted again in each
-# of five outer folds. ``"loo"`` and ``"gradient"`` need no search around them.
+# Nested cross-validation
+# -----------------------
+# The best score of a search is optimistic. Here, each model is fitted in five outer
+# folds, including its search. ``"loo"`` and ``"gradient"`` need no search around them.
 
-models = {
-    "ridge": GridSearchCV(scaled(Ridge()), {"model__alpha": np.logspace(0, 3, 4)}, cv=inner),
-    "nearest neighbours": GridSearchCV(
-        scaled(KNeighborsRegressor()), {"model__n_neighbors": [5, 10, 20, 40]}, cv=inner
-    ),
-    "grid search": GridSearchCV(scaled(NadarayaWatsonRegressor()), {"model__bandwidth": bandwidths}, cv=inner),
-    '"loo"': scaled(NadarayaWatsonRegressor()),
-    '"gradient"': scaled(NadarayaWatsonRegressor(bandwidth="gradient")),
+alphas, n_neighbors = np.logspace(0, 3, 4), [5, 10, 20, 40]
+candidates = {
+    "ridge": (Ridge(), {"model__alpha": alphas}),
+    "nearest neighbors": (KNeighborsRegressor(), {"model__n_neighbors": n_neighbors}),
+    "grid search": (NadarayaWatsonRegressor(), {"model__bandwidth": bandwidths}),
+    '"loo"': (NadarayaWatsonRegressor(), {}),
+    '"gradient"': (NadarayaWatsonRegressor("gradient"), {}),
 }
-results = {name: cross_val_score(model, X, y, cv=outer) for name, model in models.items()}
-for name, values in results.items():
-    print(f"{name:<20} R² {values.mean():.3f}, folds from {values.min():.3f} to {values.max():.3f}")
+results = {}
+for name, (model, grid) in candidates.items():
+    model = GridSearchCV(scaled(model), grid, cv=inner) if grid else scaled(model)
+    results[name] = r2 = cross_val_score(model, X, y, cv=outer)
+    print(f"{name:<18} R² {r2.mean():.3f}, folds from {r2.min():.3f} to {r2.max():.3f}")
 
+labels = [name if i < 2 else f"sknw, {name}" for i, name in enumerate(results)]
 figure, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
-for i, values in enumerate(results.values()):
-    ax.plot(values, [i] * len(values), "o", color="C0" if i > 1 else "0.5", alpha=0.6)
-    ax.plot(values.mean(), i, "|", color="C3", markersize=22, markeredgewidth=2)
-ax.set_yticks(range(len(results)), [name if i < 2 else f"sknw, {name}" for i, name in enumerate(results)])
-ax.set(xlabel="R² in five outer folds, and their mean", title="Honest scores")
+for i, r2 in enumerate(results.values()):
+    ax.plot(r2, [i] * len(r2), "o", color="C0" if i > 1 else "0.5", alpha=0.6)
+    ax.plot(r2.mean(), i, "|", color="C3", markersize=22, markeredgewidth=2)
+ax.set_yticks(range(len(results)), labels)
+ax.set(xlabel="R² in five outer folds, and their mean")
 ax.invert_yaxis()
 
 # %%
-# The linear model is the best of the five here. These data are noisy, close to linear, and few for ten dimensions;
-# local averages have nothing to gain from them. A grid search costs many fits and is no better than the choice that the
-# estimator makes by itself. Folds differ more than models do.
+# The linear model is the best of the five. The data are noisy, nearly linear, and few
+# for ten dimensions, so local averages have no advantage. A grid search costs many fits
+# and predicts about as well as ``"loo"``. Scores differ more between folds than between
+# models.
 
 plt.show()

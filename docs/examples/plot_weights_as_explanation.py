@@ -1,16 +1,17 @@
 """
-Weights as an explanation
-=========================
+Explaining a prediction
+=======================
 
-Which rows made this prediction?
+Which training rows determine a prediction?
 """
 
 # %%
-# A model that shows its sources
-# ------------------------------
-# The diabetes data again: ten features of 442 patients, and a measure of how the disease went on after a year.
-# ``bandwidth="gradient"`` gives each feature its own bandwidth. Read beside the spread of the feature, it tells what
-# counts as alike.
+# Bandwidths as relevance
+# -----------------------
+# The diabetes data have 442 patients, ten features and a measure of disease progression
+# after one year. With ``bandwidth="gradient"``, each feature gets its own bandwidth.
+# Compare it with the spread of the feature: a bandwidth far above the spread, or an
+# infinite one, means that the feature is ignored.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -20,69 +21,84 @@ from sklearn.model_selection import train_test_split
 from sknw import NadarayaWatsonRegressor
 
 X, y = load_diabetes(return_X_y=True, scaled=False)
-names = ["age", "sex", "bmi", "pressure", "cholesterol", "ldl", "hdl", "ratio", "log triglycerides", "glucose"]
+names = ["age", "sex", "bmi", "pressure", "cholesterol", "ldl", "hdl", "ratio"]
+names += ["log triglycerides", "glucose"]
 X, X_test, y, y_test = train_test_split(X, y, random_state=0)
 
 model = NadarayaWatsonRegressor(bandwidth="gradient").fit(X, y)
-print(f"R² on {len(y_test)} patients held back: {model.score(X_test, y_test):.2f}")
+print(f"R² on {len(y_test)} held-out patients: {model.score(X_test, y_test):.2f}")
 print(f"{'feature':<18} {'spread':>8} {'bandwidth':>10}")
 for name, spread, h in zip(names, X.std(axis=0), model.bandwidth_, strict=True):
     print(f"{name:<18} {spread:>8.2f} {h:>10.3g}")
 
 # %%
-# A bandwidth far above the spread, or an infinite one, says that the feature does not count. One below the spread says
-# that a row must be close in it to have a say.
-#
-# One prediction
-# --------------
-# ``attention_weights`` with ``top_k`` keeps the largest weights of each query, as a sparse array. A prediction is the
-# sum of weight times target over all rows: the weights are the computation itself, not a second model that explains the
-# first.
+# Weights of one prediction
+# -------------------------
+# ``attention_weights`` with ``top_k`` returns the largest weights of each query as a
+# sparse array. A prediction is the sum of weights times targets, so the weights are the
+# computation itself, not a second model that explains the first. The table shows the
+# three features with the smallest bandwidths, relative to their spread.
 
 patient = 0
 prediction = model.predict(X_test[[patient]])[0]
 top = model.attention_weights(X_test[[patient]], top_k=6)
 order = np.argsort(-top.data)
 rows, weights = top.indices[order], top.data[order]
-counts = np.flatnonzero(model.bandwidth_ < 2 * X.std(axis=0))
+relevant = np.argsort(model.bandwidth_ / X.std(axis=0))[:3]
 
-print("".join(f"{title:>19}" for title in ["weight", *[names[i] for i in counts], "target"]))
-print(f"{'the query':>19}" + "".join(f"{value:>19.4g}" for value in X_test[patient, counts]) + f"{prediction:>19.1f}")
+
+def print_row(*cells):
+    """Print one row of a table."""
+    cells = (cell if isinstance(cell, str) else f"{cell:.4g}" for cell in cells)
+    print("".join(f"{cell:>18}" for cell in cells))
+
+
+print_row("weight", *(names[i] for i in relevant), "target")
+print_row("query", *X_test[patient, relevant], prediction)
 for row, weight in zip(rows, weights, strict=True):
-    print(f"{weight:>19.3f}" + "".join(f"{value:>19.4g}" for value in X[row, counts]) + f"{y[row]:>19.1f}")
+    print_row(weight, *X[row, relevant], y[row])
 print(f"predicted {prediction:.1f}, observed {y_test[patient]:.1f}")
 
 # %%
-# How many rows it takes differs from query to query. One over the sum of the squared weights says how many rows a
-# prediction is worth. Some hang on a handful: these are the ones to look at before they are used.
+# Effective number of rows
+# ------------------------
+# One over the sum of the squared weights is the effective number of rows of a
+# prediction. Predictions with few effective rows deserve a closer look.
 
-everything = model.attention_weights(X_test)
-worth = 1 / np.sum(everything**2, axis=1)
-print(f"the six rows carry {weights.sum():.0%} of this prediction, which is worth {worth[patient]:.1f} rows")
-print(f"over all held back: worth {worth.min():.1f} to {worth.max():.1f} rows, median {np.median(worth):.1f}")
+attention = model.attention_weights(X_test)
+effective = 1 / np.sum(attention**2, axis=1)
+low, high = effective.min(), effective.max()
+print(f"share of the six rows in this prediction: {weights.sum():.0%}")
+print(f"effective rows of this prediction: {effective[patient]:.1f}")
+print(
+    f"effective rows of all: {low:.1f} to {high:.1f}, median {np.median(effective):.1f}"
+)
 
 figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
 bmi, triglycerides = names.index("bmi"), names.index("log triglycerides")
-weight = everything[patient]
-by_weight = np.argsort(weight)
-points = axes[0].scatter(
-    X[by_weight, bmi], X[by_weight, triglycerides], c=weight[by_weight], s=24, cmap="Blues", ec="0.75", lw=0.5
-)
-axes[0].plot(X_test[patient, bmi], X_test[patient, triglycerides], "x", color="C3", ms=10, mew=2.5, label="the query")
-axes[0].set(xlabel="bmi", ylabel="log triglycerides", title="Rows, by their weight in one prediction")
+weight = attention[patient]
+x, z, c = np.column_stack([X[:, [bmi, triglycerides]], weight])[np.argsort(weight)].T
+points = axes[0].scatter(x, z, c=c, s=24, cmap="Blues", ec="0.75", lw=0.5)
+query = X_test[patient, [bmi, triglycerides]]
+axes[0].plot(*query, "x", color="C3", ms=10, mew=2.5, label="query")
+axes[0].set(xlabel="bmi", ylabel="log triglycerides", title="Weights of one prediction")
 axes[0].legend()
 figure.colorbar(points, ax=axes[0], label="attention weight")
 
-share = np.cumsum(-np.sort(-everything, axis=1), axis=1)
+share = np.cumsum(-np.sort(-attention, axis=1), axis=1)
 k = np.arange(1, len(y) + 1)
-axes[1].plot(k, share.T, color="0.75", linewidth=0.7)
-axes[1].plot(k, np.median(share, axis=0), color="C0", linewidth=2, label="median of all queries")
-axes[1].plot(k, share[patient], color="C3", linewidth=2, label="the query on the left")
-axes[1].set(xscale="log", xlabel="number of largest weights", ylabel="share of the weight", title="How many it takes")
-axes[1].legend(loc="lower right")
+axes[1].plot(k, share.T, color="0.75", lw=0.7)
+axes[1].plot(
+    k, np.median(share, axis=0), color="C0", lw=2, label="median of all queries"
+)
+axes[1].plot(k, share[patient], color="C3", lw=2, label="the query on the left")
+axes[1].set(xscale="log", xlabel="number of largest weights, k", ylabel="their share")
+axes[1].set_title("Concentration of the weights")
+_ = axes[1].legend(loc="lower right")
 
 # %%
-# What this does not say: that these patients are alike in what matters. It says that the model took them to be alike,
-# and with an R² like the one above it is often wrong.
+# The weights show which patients the model treats as similar. They do not show that
+# these patients are similar in what matters; with the R² above, the model is often
+# wrong.
 
 plt.show()

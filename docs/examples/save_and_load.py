@@ -7,8 +7,8 @@ Fit in one process, predict in another
     python save_and_load.py fit MODEL_PATH
     python save_and_load.py predict MODEL_PATH X [X ...]
 
-The model holds its training data. With ``mmap_mode="r"`` they stay on disk until they are read, and processes that load
-the same file share the memory.
+A model contains its training data. With ``mmap_mode="r"``, the data remain on disk
+until they are read, and processes that load the same file share the memory.
 """
 
 import argparse
@@ -26,22 +26,22 @@ def fit(path):
 
 
 def predict(path, x):
-    """Print the predictions of a saved model, one a line, so that they read back as the same numbers."""
+    """Print the predictions of a saved model, one per line, with all digits."""
     model = joblib.load(path, mmap_mode="r")
     for value in model.predict([[x_i] for x_i in x]):
         print(repr(float(value)))
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Fit in one process, predict in another.")
+    parser = argparse.ArgumentParser(description=__doc__.strip().partition("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    command = commands.add_parser("fit", help="fit on the data of make_sine and save the model")
+    command = commands.add_parser("fit", help="fit and save a model")
     command.add_argument("path", metavar="MODEL_PATH")
-    command = commands.add_parser("predict", help="load the model and print its predictions")
+    command = commands.add_parser("predict", help="load a model and print predictions")
     command.add_argument("path", metavar="MODEL_PATH")
     command.add_argument("x", metavar="X", type=float, nargs="+", help="queries")
-    args = parser.parse_args()
-    if args.command == "fit":
-        fit(args.path)
+    arguments = parser.parse_args()
+    if arguments.command == "fit":
+        fit(arguments.path)
     else:
-        predict(args.path, args.x)
+        predict(arguments.path, arguments.x)
