@@ -1,41 +1,78 @@
-"""Profiles of the kernels, and what else loops compute of a kernel, compiled for the kernel that they are given."""
+"""What compiled loops compute of a kernel, made for the type of the kernel that they are given."""
 
+import functools
 import math
 
 import numpy as np
 
+from .kernels import KERNELS, Cosine, Custom, Exponential, Gaussian, Nearest, polynomial
 from .runtime.exponential import EXP2_LOWEST, exp2
-from .runtime.jit import jit
-
-_LOG2_E = math.log2(math.e)
-
+from .runtime.jit import jit, overload_jit
 
 LARGEST = np.finfo(np.float64).max
-
 
 EPS = np.finfo(np.float64).eps
 
 
-# The codes of `_profiles.PROFILES`. A kernel travels as a tuple of that length: then each is a type of its own, and
-# only its own branches are optimised, which takes a fraction of the time.
-GAUSSIAN_CODE, _EXPONENTIAL, _EPANECHNIKOV, _BIWEIGHT, _TRIWEIGHT, _TRICUBE, _LINEAR, _TOPHAT, _COSINE = range(9)
+@functools.cache
+def _compiled(formula):
+    """A formula of a kernel for compiled loops; `KERNELS` has the sources of all."""
+    assert KERNELS
+    return jit(formula)
 
 
-NEAREST_CODE, _CUSTOM = 9, 10
+@overload_jit(polynomial)
+def _polynomial(coefficients, x):
+    """The same function, compiled."""
+    return polynomial
 
 
-# cos(pi sqrt(s) / 2) as a polynomial in s on [0, 1]: its Taylor series, whose next term is 1e-19.
-_COSINE_SERIES = tuple((-1) ** i * (math.pi / 2) ** (2 * i) / math.factorial(2 * i) for i in range(13))
+def _is_of(*kinds):
+    """An overload that says at compile time whether a kernel is of one of some classes."""
+
+    def choose(kernel):
+        value = kernel.instance_class in kinds
+        return lambda kernel: value
+
+    return choose
 
 
-# sin(pi u / 2) / u, likewise.
-_SINE_SERIES = tuple((-1) ** i * (math.pi / 2) ** (2 * i + 1) / math.factorial(2 * i + 1) for i in range(13))
+def is_gaussian(kernel):
+    """Whether a kernel is the Gaussian."""
+    raise NotImplementedError("for compiled code only")
 
 
-@jit
+def is_exponential(kernel):
+    """Whether a kernel is the exponential."""
+    raise NotImplementedError("for compiled code only")
+
+
+def is_cosine(kernel):
+    """Whether a kernel is the cosine."""
+    raise NotImplementedError("for compiled code only")
+
+
+def is_nearest(kernel):
+    """Whether only the nearest rows count."""
+    raise NotImplementedError("for compiled code only")
+
+
 def is_shifted(kernel):
     """Whether the weights of a kernel are relative to that of the nearest row, as in a softmax."""
-    return len(kernel) == GAUSSIAN_CODE or len(kernel) == _EXPONENTIAL or len(kernel) == NEAREST_CODE
+    raise NotImplementedError("for compiled code only")
+
+
+def is_custom(kernel):
+    """Whether a kernel is a user's profile."""
+    raise NotImplementedError("for compiled code only")
+
+
+_is_gaussian = overload_jit(is_gaussian)(_is_of(Gaussian))
+_is_exponential = overload_jit(is_exponential)(_is_of(Exponential))
+_is_cosine = overload_jit(is_cosine)(_is_of(Cosine))
+_is_nearest = overload_jit(is_nearest)(_is_of(Nearest))
+_is_shifted = overload_jit(is_shifted)(_is_of(Gaussian, Exponential, Nearest))
+_is_custom = overload_jit(is_custom)(_is_of(Custom))
 
 
 @jit
@@ -55,7 +92,7 @@ def widen(low, size, d):
 @jit
 def as_near(kernel, low, z, g):
     """What `widen` gives for a query, if the nearest rows are asked for; `low` itself for a kernel."""
-    if len(kernel) != NEAREST_CODE or low == np.inf:
+    if not is_nearest(kernel) or low == np.inf:
         return low
     size = 0.0
     for k in range(z.shape[0]):
@@ -66,89 +103,86 @@ def as_near(kernel, low, z, g):
 @jit
 def rescale(kernel, old, new):
     """Factor that turns weights relative to the squared distance `old` into weights relative to the smaller `new`."""
-    if old == np.inf or len(kernel) == NEAREST_CODE:
+    if old == np.inf or is_nearest(kernel):
         return 0.0
-    if len(kernel) == GAUSSIAN_CODE:
+    if is_gaussian(kernel):
         return math.exp(0.5 * (new - old))
     return math.exp(math.sqrt(new) - math.sqrt(old))
 
 
-@jit
-def out_of_reach(kernel, low, shift):
+def out_of_reach(kernel, low, offset):
     """Whether all weights of a tile whose nearest row is at squared distance `low` are exactly zero."""
-    if len(kernel) == GAUSSIAN_CODE:
-        return 0.5 * _LOG2_E * (shift - low) < EXP2_LOWEST
-    if len(kernel) == _EXPONENTIAL:
-        return _LOG2_E * (math.sqrt(shift) - math.sqrt(low)) < EXP2_LOWEST
-    if len(kernel) == NEAREST_CODE:
-        return low > shift
-    return len(kernel) != _CUSTOM and low > 1.0
+    raise NotImplementedError("for compiled code only")
 
 
-@jit
-def _polynomial(coefficients, x):
-    """A polynomial, lowest power first, by Horner's rule."""
-    value = 0.0
-    for i in range(len(coefficients)):
-        value = value * x + coefficients[len(coefficients) - 1 - i]
-    return value
+@overload_jit(out_of_reach)
+def _out_of_reach(kernel, low, offset):
+    """Choose by the kernel."""
+    kind = kernel.instance_class
+    if kind is Nearest:
+        return lambda kernel, low, offset: low > offset
+    if kind is Custom:
+        return lambda kernel, low, offset: False
+    if math.isfinite(kind.reach):
+        return lambda kernel, low, offset: low > 1.0
+    exponent = _compiled(kind.exponent)
+    return lambda kernel, low, offset: exponent(low, offset) < EXP2_LOWEST
 
 
-@jit
-def profile_at(kernel, profile, s, shift):
-    """The profile at s; relative to that at `shift` where a kernel never vanishes.
+def profile_at(kernel, profile, s, offset):
+    """The profile at s; relative to that at `offset` where a kernel never vanishes.
 
-    A row at squared distance s counts if s <= 1, for every kernel with a reach.
+    A row at squared distance s counts if s <= 1, for every kernel of finite support.
     """
-    if len(kernel) == GAUSSIAN_CODE:
-        return exp2((0.5 * _LOG2_E) * (shift - s))
-    if len(kernel) == _EXPONENTIAL:
-        return exp2(_LOG2_E * (math.sqrt(shift) - math.sqrt(s)))
-    if len(kernel) == NEAREST_CODE:
-        return 1.0 if s <= shift else 0.0
-    if profile is not None:  # a row that is left out is at s = inf, of which a user's function need know nothing
-        value = profile(s) if s < np.inf else 0.0
-        return value if value >= 0.0 else np.nan  # which no sum can hide
-    t = 1.0
-    if len(kernel) == _EPANECHNIKOV:
-        t = 1.0 - s
-    elif len(kernel) == _BIWEIGHT:
-        t = (1.0 - s) * (1.0 - s)
-    elif len(kernel) == _TRIWEIGHT:
-        t = (1.0 - s) * (1.0 - s) * (1.0 - s)
-    elif len(kernel) == _TRICUBE:
-        t = 1.0 - s * math.sqrt(s)
-        t = t * t * t
-    elif len(kernel) == _LINEAR:
-        t = 1.0 - math.sqrt(s)
-    elif len(kernel) == _COSINE:
-        t = _polynomial(_COSINE_SERIES, s)
-    return t if s <= 1.0 else 0.0
+    raise NotImplementedError("for compiled code only")
 
 
-@jit
+@overload_jit(profile_at)
+def _profile_at(kernel, profile, s, offset):
+    """Choose by the kernel."""
+    kind = kernel.instance_class
+    if kind is Nearest:
+        return lambda kernel, profile, s, offset: 1.0 if s <= offset else 0.0
+    if kind is Custom:
+        return _custom_profile
+    if math.isfinite(kind.reach):
+        inside = _compiled(kind.profile)
+        return lambda kernel, profile, s, offset: inside(s) if s <= 1.0 else 0.0
+    exponent = _compiled(kind.exponent)
+    return lambda kernel, profile, s, offset: exp2(exponent(s, offset))
+
+
+def _custom_profile(kernel, profile, s, offset):
+    # A row that is left out is at s = inf, for which a user's function need not be defined.
+    value = profile(s) if s < np.inf else 0.0
+    return value if value >= 0.0 else np.nan  # which no sum can hide
+
+
 def slope_at(kernel, s, w, v):
-    r"""From s and :math:`v = w k(s)` follows :math:`-2 w k'(s)`, whose product with s is the derivative in log h.
+    r"""From s and :math:`v = w k(s)` follows :math:`-2 w k'(s)`, whose product with s is the derivative in log h."""
+    raise NotImplementedError("for compiled code only")
 
-    Exponential and linear have a kink at s = 0, where the slope is only ever multiplied by 0: it is given as 0 there.
-    """
-    if len(kernel) == _EXPONENTIAL:
-        return v / math.sqrt(s) if s > 0.0 else 0.0
-    t = 0.0
-    if len(kernel) == GAUSSIAN_CODE:
-        return v
-    if len(kernel) == _EPANECHNIKOV:
-        t = 2.0
-    elif len(kernel) == _BIWEIGHT:
-        t = 4.0 * (1.0 - s)
-    elif len(kernel) == _TRIWEIGHT:
-        t = 6.0 * ((1.0 - s) * (1.0 - s))
-    elif len(kernel) == _TRICUBE:
-        u = math.sqrt(s)
-        t = 1.0 - s * u
-        t = 9.0 * (u * t * t)
-    elif len(kernel) == _LINEAR:
-        t = 1.0 / math.sqrt(s) if s > 0.0 else 0.0
-    elif len(kernel) == _COSINE:
-        t = 0.5 * math.pi * _polynomial(_SINE_SERIES, s)
-    return w * t if s <= 1.0 else 0.0
+
+@overload_jit(slope_at)
+def _slope_at(kernel, s, w, v):
+    """Choose by the kernel."""
+    kind = kernel.instance_class
+    if kind in (Nearest, Custom):
+        return lambda kernel, s, w, v: 0.0
+    if math.isfinite(kind.reach):
+        inside = _compiled(kind.slope)
+        return lambda kernel, s, w, v: w * inside(s) if s <= 1.0 else 0.0
+    relative = _compiled(kind.relative_slope)
+    return lambda kernel, s, w, v: v * relative(s)
+
+
+def exponents(kernel):
+    """The exponents (b, a) of a profile (1 - u**b)**a."""
+    raise NotImplementedError("for compiled code only")
+
+
+@overload_jit(exponents)
+def _exponents(kernel):
+    """Choose by the kernel."""
+    powers = kernel.instance_class.powers or (0, 0)
+    return lambda kernel: powers

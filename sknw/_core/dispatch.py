@@ -162,3 +162,10 @@ def in_ascending_order(problem):
 def _in_given_order(state, problem, place):
     """The state of all rows in ascending order, in the order in which they were given."""
     return State(*(a[place] for a in state)) if problem.queries.kind == "all" else state
+
+
+def kernel_weights(problem, n_threads=1):
+    """Normalized weights of every training row, for each query; see `every_pair.weights`."""
+    from .every_pair.weights import weights
+
+    return weights(problem, n_threads)

@@ -35,7 +35,7 @@ def segment_errors(
     -----
     Takes O(n p) time, for some rows O(log n) more for each, and 10 n bytes of memory or 9 m and n/10.
     """
-    from .._core.sliding.moments import n_moments
+    from .._core.sliding.moments import count_moments
     from .._core.sliding.segment_loops import (
         FRINGE,
         RUN,
@@ -46,9 +46,9 @@ def segment_errors(
     )
     from .._core.within_reach.bounds import find_edges, find_edges_of_some
 
-    rows, compiled, g = Rows(*map(read_only, rows)), (0,) * PROFILES[kernel].code, float(g[0])
+    rows, compiled, g = Rows(*map(read_only, rows)), PROFILES[kernel], float(g[0])
     left_out = LeftOut.of(rows, queries, weights)
-    (p, m), n, n_sums = left_out.Y.shape, len(rows.w), 2 * n_moments.py_func(compiled)
+    (p, m), n, n_sums = left_out.Y.shape, len(rows.w), 2 * count_moments(type(compiled))
     edges, certain, calls = np.empty(2 * m, dtype=np.int32), np.empty(m, dtype=bool), _calls(m, _CALL)
 
     def look_up(start, stop):

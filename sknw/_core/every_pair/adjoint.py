@@ -15,6 +15,7 @@ import numpy as np
 from ..compiled_kernels import (
     out_of_reach,
 )
+from ..kernels import for_loops
 from ..problem import Wanted, read_only
 from ..runtime.blas import one_thread_for_blas
 from ..runtime.jit import jit, jit_entry, jit_sum, not_inlined
@@ -26,7 +27,6 @@ from .engines import takes_matrices
 from .symmetric import gradient_of_all_pairs
 from .tiles import (
     add_moments,
-    for_loops,
     weigh,
     weigh_slope,
     weights_of,

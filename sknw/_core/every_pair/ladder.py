@@ -10,13 +10,14 @@ import math
 import numpy as np
 
 from ..compiled_kernels import is_shifted, out_of_reach, profile_at, rescale, slope_at
+from ..kernels import for_loops
 from ..problem import State, read_only
 from ..runtime.exponential import half_to_the
 from ..runtime.jit import jit, jit_entry, jit_sum, not_inlined, wide_vectors
 from ..runtime.processor import aligned, tile_width
 from ..runtime.threads import run_blocks
 from .distances import lowest, squared_distances
-from .tiles import blocks_of_queries, copy, for_loops, scale, weights_of
+from .tiles import blocks_of_queries, copy, scale, weights_of
 
 #: The Gaussian exp(-s/2) is 2**(-_UNIT s).
 _UNIT = 0.5 * np.log2(np.e)

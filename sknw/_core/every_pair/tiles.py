@@ -20,15 +20,15 @@ import math
 import numpy as np
 
 from ..compiled_kernels import (
-    NEAREST_CODE,
     as_near,
+    is_nearest,
     is_shifted,
     out_of_reach,
     profile_at,
     rescale,
     slope_at,
 )
-from ..kernels import CUSTOM, NEAREST, PROFILES
+from ..kernels import for_loops
 from ..problem import Rows, State, read_only
 from ..runtime.jit import jit, jit_entry, jit_inline, jit_sum, not_inlined, overload_jit, wide_vectors
 from ..runtime.processor import aligned, tile_width
@@ -225,7 +225,7 @@ def add_rows(kernel, profile, with_respect_to, Zq, own, g, rows, buffers, state)
     """
     n, tile = rows.w.shape[0], buffers.shape[1]
     # Which rows are as near as the nearest one is known once that is.
-    for again in range(2 if len(kernel) == NEAREST_CODE else 1):
+    for again in range(2 if is_nearest(kernel) else 1):
         for i in range(Zq.shape[0] if again else 0):
             restart(i, state)
         for start in range(0, n, tile):
@@ -280,13 +280,6 @@ def nearest_squares(Z, *, n_threads=1):
 
     run_blocks(find, blocks_of_queries(n, n * d), n_threads)
     return low
-
-
-def for_loops(kernel):
-    """A kernel as the compiled loops take it, a tuple as long as its code, and the user's profile or None."""
-    if callable(kernel):
-        return (0,) * CUSTOM.code, kernel
-    return (0,) * (NEAREST if kernel == "nearest" else PROFILES[kernel]).code, None
 
 
 @functools.cache

@@ -6,11 +6,12 @@ from ..compiled_kernels import (
     as_near,
     out_of_reach,
 )
+from ..kernels import for_loops
 from ..problem import SMALLEST_MASS, read_only
 from ..runtime.jit import jit_entry
 from ..runtime.threads import run_blocks
 from .distances import lowest, squared_distances
-from .tiles import blocks_of_queries, copy, for_loops, uncached, weigh
+from .tiles import blocks_of_queries, copy, uncached, weigh
 
 
 @jit_entry(allocates=False)

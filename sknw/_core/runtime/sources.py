@@ -81,14 +81,15 @@ def _read(path):
 
 def _defined(node):
     """Names that a statement defines, changes, or registers an overload of."""
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
-        calls = [decorator for decorator in node.decorator_list if isinstance(decorator, ast.Call)]
-        stands_for = [call.args[0].id for call in calls if call.args and getattr(call.func, "id", None) == _OVERLOAD]
-        return [node.name, *stands_for]
-    targets = getattr(node, "targets", None) or [getattr(node, "target", None)]
-    return [
-        part.id for target in targets if target is not None for part in ast.walk(target) if isinstance(part, ast.Name)
+    calls = [
+        part for part in ast.walk(node) if isinstance(part, ast.Call) and getattr(part.func, "id", "") == _OVERLOAD
     ]
+    stands_for = [call.args[0].id for call in calls if call.args and isinstance(call.args[0], ast.Name)]
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return [node.name, *stands_for]
+    targets = [*getattr(node, "targets", []), getattr(node, "target", None)]
+    parts = [part for target in targets if target is not None for part in ast.walk(target)]
+    return [*stands_for, *(part.id for part in parts if isinstance(part, ast.Name))]
 
 
 def _add_import(imports, path, node):

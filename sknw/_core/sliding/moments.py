@@ -9,21 +9,15 @@ import math
 from numba import types
 from numba.extending import intrinsic
 
-from ..kernels import PROFILES
+from ..compiled_kernels import exponents, is_cosine, is_exponential
+from ..kernels import Cosine, Exponential
 from ..runtime.exponential import exp2
-from ..runtime.jit import jit, not_inlined, stack_array, wide_vectors
+from ..runtime.jit import jit, not_inlined, overload_jit, stack_array, wide_vectors
 
 _LOG2_E = math.log2(math.e)
 
 
 _QUARTER = 0.5 * math.pi
-
-
-EXPONENTIAL, _COSINE = PROFILES["exponential"].code, PROFILES["cosine"].code
-
-
-# The exponents of the polynomial profiles (1 - u**b)**a, in the order of their codes.
-B, A = zip(*(profile.powers or (0, 0) for profile in PROFILES.values()), strict=True)
 
 
 #: Sums that are read off together.
@@ -34,14 +28,26 @@ TOGETHER = 128
 _VALUE, _SLOPE, _BASE, _POWER = range(4)
 
 
-@jit
+def count_moments(kind):
+    """Number of moments that a sum is held as, for a class of kernels."""
+    if kind is Exponential:
+        return 2
+    if kind is Cosine:
+        return 4
+    b, a = kind.powers
+    return a * b + 1
+
+
 def n_moments(kernel):
     """Number of moments that a sum is held as."""
-    if len(kernel) == EXPONENTIAL:
-        return 2
-    if len(kernel) == _COSINE:
-        return 4
-    return A[len(kernel)] * B[len(kernel)] + 1
+    raise NotImplementedError("for compiled code only")
+
+
+@overload_jit(n_moments)
+def _n_moments(kernel):
+    """Choose by the kernel."""
+    count = count_moments(kernel.instance_class)
+    return lambda kernel: count
 
 
 def _code_for_room(shape):
@@ -54,14 +60,14 @@ def _code_for_room(shape):
 @intrinsic(prefer_literal=True)
 def on_stack(typingctx, kernel, n_sums):
     """Some sums of a function's own."""
-    shape = n_sums.literal_value, 2 * n_moments.py_func(kernel.types)
+    shape = n_sums.literal_value, 2 * count_moments(kernel.instance_class)
     return types.Array(types.float64, 2, "C")(kernel, n_sums), _code_for_room(shape)
 
 
 @intrinsic(prefer_literal=True)
 def side_by_side(typingctx, kernel):
     """Room for as many sums as are read off together, one column for each, so that vectors hold several."""
-    shape = 2 * n_moments.py_func(kernel.types), TOGETHER
+    shape = 2 * count_moments(kernel.instance_class), TOGETHER
     return types.Array(types.float64, 2, "C")(kernel), _code_for_room(shape)
 
 
@@ -82,7 +88,7 @@ def copy(kernel, M, i, into, j):
 @jit
 def add_row(kernel, d, v, vy, M, i):
     """Add a row of weight v at scaled distance d to sum i."""
-    if len(kernel) == _COSINE:
+    if is_cosine(kernel):
         cosine, sine = math.cos(_QUARTER * d), math.sin(_QUARTER * d)
         M[i, 0] += v * cosine
         M[i, 1] += vy * cosine
@@ -103,12 +109,12 @@ def add_row(kernel, d, v, vy, M, i):
 @jit
 def shift(kernel, d, M, i):
     """Move the reference of sum i by the scaled distance d."""
-    if len(kernel) == EXPONENTIAL:
+    if is_exponential(kernel):
         decay = exp2(-_LOG2_E * d)
         for c in range(2):
             M[i, 2 + c] = (M[i, 2 + c] + d * M[i, c]) * decay if decay > 0.0 else 0.0
             M[i, c] *= decay
-    elif len(kernel) == _COSINE:
+    elif is_cosine(kernel):
         cosine, sine = math.cos(_QUARTER * d), math.sin(_QUARTER * d)
         for c in range(2):
             x, y = M[i, c], M[i, 2 + c]
@@ -150,7 +156,7 @@ def multiply(kernel, W, a, b, product):
     for i in range(n_moments(kernel)):
         k = n_moments(kernel) - 1 - i
         total = 0.0
-        for j in range(min(k, B[len(kernel)]) + 1):
+        for j in range(min(k, exponents(kernel)[0]) + 1):
             total += W[a, k - j] * W[b, j]
         W[product, k] = total
 
@@ -161,17 +167,17 @@ def expand(kernel, u, near, W):
 
     The reference is at scaled distance u from the query. The exponential is relative to its value at distance `near`.
     """
-    if len(kernel) == EXPONENTIAL:
+    if is_exponential(kernel):
         decay = exp2(_LOG2_E * (near - u))
         W[_VALUE, 0], W[_VALUE, 1] = decay, 0.0
         W[_SLOPE, 0], W[_SLOPE, 1] = u * decay if decay > 0.0 else 0.0, decay
-    elif len(kernel) == _COSINE:
+    elif is_cosine(kernel):
         cosine, sine = math.sin(_QUARTER * (1.0 - u)), math.sin(_QUARTER * u)  # digits are kept towards the edge
         W[_VALUE, 0], W[_VALUE, 1], W[_VALUE, 2], W[_VALUE, 3] = cosine, sine, 0.0, 0.0
         W[_SLOPE, 0], W[_SLOPE, 1] = _QUARTER * u * sine, -_QUARTER * u * cosine
         W[_SLOPE, 2], W[_SLOPE, 3] = -_QUARTER * sine, _QUARTER * cosine
     else:
-        a, b = A[len(kernel)], B[len(kernel)]
+        a, b = exponents(kernel)[1], exponents(kernel)[0]
         for k in range(n_moments(kernel)):
             W[_VALUE, k] = W[_SLOPE, k] = 0.0
         # A row is at distance u - d. power = (u - d)**b, and base = 1 - power, whose first term 1 - u**b is had as a

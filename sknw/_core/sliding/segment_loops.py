@@ -29,13 +29,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..compiled_kernels import exponents
 from ..problem import SMALLEST_MASS, read_only
 from ..runtime.jit import jit, jit_entry, jit_sum, not_inlined, wide_vectors
 from ..runtime.jit import on_stack as lanes
 from .moments import (
     TOGETHER,
-    A,
-    B,
     add,
     add_row,
     clear,
@@ -76,7 +75,7 @@ _UNIT = 0.5 * np.finfo(np.float64).eps
 @jit
 def has_sides(kernel):
     """Whether rows below and rows above are summed up apart."""
-    return B[len(kernel)] % 2 == 1
+    return exponents(kernel)[0] % 2 == 1
 
 
 @jit_sum
@@ -308,8 +307,8 @@ def sum_segment(kernel, rows, output, g, runs, roundings, start, lower, upper, r
     # Terms are no larger than that, for weights of one.
     extent *= g
     size, terms = extent + max(farthest, 1.0 + extent), 1.0
-    for _ in range(A[len(kernel)]):
-        terms *= 1.0 + size ** B[len(kernel)]
+    for _ in range(exponents(kernel)[1]):
+        terms *= 1.0 + size ** exponents(kernel)[0]
     in_core = roundings if farthest > 0.0 else float(right_start - left_end)
     in_fringe = max(left_end - left_start, right_end - right_start, n)
     bound = terms * _UNIT * (ROUNDINGS + in_core + in_fringe)

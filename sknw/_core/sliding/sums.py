@@ -24,20 +24,20 @@ import math
 
 import numpy as np
 
-from ..every_pair.tiles import for_loops
+from ..compiled_kernels import is_exponential
+from ..kernels import for_loops
 from ..problem import State, read_only
 from ..runtime.jit import jit, jit_entry, not_inlined
 from ..runtime.jit import on_stack as lanes
 from ..runtime.threads import run_blocks
 from .moments import (
-    EXPONENTIAL,
     TOGETHER,
     add,
     add_row,
     clear,
     collect,
     copy,
-    n_moments,
+    count_moments,
     on_stack,
     read_off,
     shift,
@@ -62,7 +62,7 @@ def distance(x, Z, g):
 def reaches(kernel, x, Z, g):
     """Whether a row is within reach: the predicate of the dense engine, which never comes back in sorted rows."""
     t = (x - Z) * g
-    return len(kernel) == EXPONENTIAL or t * t <= 1.0
+    return is_exponential(kernel) or t * t <= 1.0
 
 
 @jit
@@ -161,13 +161,13 @@ def add_side(kernel, rows, output, g, origin, step, length, x, below, above, fir
                 add(kernel, T, 0, T, 1)
                 before = reference
                 clear(kernel, T, 0)
-            if len(kernel) == EXPONENTIAL:
+            if is_exponential(kernel):
                 shift(kernel, distance(z, reference, g), T, 0)
                 reference = z
             add_row(kernel, distance(z, reference, g), v, v * y[origin + step * j], T, 0)
             j += 1
         # Rows that have gone out of reach, four at a time: whether there is one more nobody can foresee.
-        gone = 0 if len(kernel) == EXPONENTIAL else 4
+        gone = 0 if is_exponential(kernel) else 4
         while gone == 4 and a < stop:
             gone = 0
             for k in range(4):
@@ -179,12 +179,12 @@ def add_side(kernel, rows, output, g, origin, step, length, x, below, above, fir
                 sum_suffixes(kernel, Z, y, w, g, origin, step, a, ready, M)
             if a <= start:
                 copy(kernel, T, 1, T, 2)
-                if len(kernel) == EXPONENTIAL:
+                if is_exponential(kernel):
                     shift(kernel, distance(reference, before, g), T, 2)
                 add(kernel, T, 0, T, 2)
                 collect(kernel, T, 2, collected, count)
                 here[0, count], here[2, count] = distance(x[i], reference, g), i
-                here[1, count] = math.sqrt(state.offset[i]) if len(kernel) == EXPONENTIAL else 0.0
+                here[1, count] = math.sqrt(state.offset[i]) if is_exponential(kernel) else 0.0
                 count += 1
             if a != start:
                 collect(kernel, M, a - summed, collected, count)
@@ -318,7 +318,7 @@ def sliding_sums(setting, rows, blocks, queries, *, n_threads=1):
         def add(start, length, first, last, output, step=step, longest=longest):
             first, last = (first, last) if step > 0 else (m - 1 - first, m - 1 - last)
             origin = start if step > 0 else n - 1 - start
-            M = np.empty((longest, 2 * n_moments.py_func(compiled)))
+            M = np.empty((longest, 2 * count_moments(type(compiled))))
             args = rows, output, g, origin, step, length, x, below, above, first, last
             add_side(compiled, *args, M, state)
 

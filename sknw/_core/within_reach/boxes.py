@@ -20,7 +20,7 @@ import math
 
 import numpy as np
 
-from ..compiled_kernels import EPS, NEAREST_CODE, as_near, is_shifted
+from ..compiled_kernels import EPS, as_near, is_nearest, is_shifted
 from ..every_pair.tiles import for_loops, merge, restart
 from ..kernels import PROFILES
 from ..order import spatial_order
@@ -164,7 +164,7 @@ def add_rows_within(
         first = -1  # tile that all queries have met
         # Where reach depends on what has been added up, one tile goes ahead, then all within reach follow; once
         # more where it takes the nearest row to know which count.
-        for ahead in range(1 if is_shifted(kernel) else 0, -2 if len(kernel) == NEAREST_CODE else -1, -1):
+        for ahead in range(1 if is_shifted(kernel) else 0, -2 if is_nearest(kernel) else -1, -1):
             if ahead < 0:
                 first = -1
                 for i in range(start, end):

@@ -14,8 +14,8 @@ import math
 
 import numpy as np
 
-from ..compiled_kernels import NEAREST_CODE, profile_at, slope_at, widen
-from ..every_pair.tiles import for_loops
+from ..compiled_kernels import is_nearest, profile_at, slope_at, widen
+from ..kernels import for_loops
 from ..problem import State
 from ..runtime.jit import jit, jit_entry, jit_inline, on_stack, wide_vectors
 from .reach import horizon, log_of_share, run_by_budget
@@ -88,7 +88,7 @@ def look_around(kernel, differentiated, rows, g, log_share, i, known):
         return low, 0.0
     if mass != known[0]:
         known[0], known[1] = mass, log_share - math.log(mass)
-    shift = widen(low, abs(Z[i] * g), 1) if len(kernel) == NEAREST_CODE else low
+    shift = widen(low, abs(Z[i] * g), 1) if is_nearest(kernel) else low
     return low, horizon(kernel, differentiated, known[1], shift, 1.0)
 
 
@@ -124,7 +124,7 @@ def leave_out_each(kernel, rows, g, log_share, first, start, stop, budget, state
         for i in range(start, end):
             state.offset[i - first], reach[i - start] = look_around(kernel, q > 0, rows, g, log_share, i, known)
             low[i - start] = state.offset[i - first] if state.offset[i - first] < np.inf else 0.0  # all weights are 0
-            if len(kernel) == NEAREST_CODE:
+            if is_nearest(kernel):
                 low[i - start] = reach[i - start]  # up to which rows are as near
         for c in range(p):
             for k in range(2, 2 + 2 * q):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..compiled_kernels import GAUSSIAN_CODE, LARGEST, NEAREST_CODE, is_shifted
+from ..compiled_kernels import LARGEST, is_gaussian, is_nearest, is_shifted
 from ..kernels import PROFILES
 from ..order import LEAF
 from ..problem import State
@@ -67,17 +67,17 @@ def horizon(kernel, differentiated, log_share, shift, mass):
     weight has a factor of at most 2e, and falls from there on: beyond e = c + log(4c), below 3c for c >= 3, the
     logarithm makes up for it, and so does a tangent above it, which takes less time.
     """
-    if len(kernel) == NEAREST_CODE:
+    if is_nearest(kernel):
         return min(shift, LARGEST)
     if not is_shifted(kernel):
         return 1.0
-    e = 0.5 * shift if len(kernel) == GAUSSIAN_CODE else math.sqrt(shift)
+    e = 0.5 * shift if is_gaussian(kernel) else math.sqrt(shift)
     c = e + log_share - (math.log(mass) if mass != 1.0 else 0.0)
     if differentiated:
         c = max(c, 3.0)
         c += _LOG_128 - 1.0 + c / 32.0
     c = min(c, e + _UNDERFLOW)
-    return min(2.0 * c if len(kernel) == GAUSSIAN_CODE else c * c, LARGEST)
+    return min(2.0 * c if is_gaussian(kernel) else c * c, LARGEST)
 
 
 def log_of_share(kernel, rows, rtol):
