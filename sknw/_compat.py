@@ -9,7 +9,11 @@ import joblib
 from joblib.parallel import get_active_backend
 from sklearn.utils import check_X_y
 from sklearn.utils._optional_dependencies import check_matplotlib_support  # private; since 1.5
-from sklearn.utils._param_validation import Interval, StrOptions  # private; since 1.2
+from sklearn.utils._param_validation import (  # private; since 1.2
+    Interval,
+    StrOptions,
+    validate_parameter_constraints,
+)
 from sklearn.utils.validation import (
     _check_sample_weight,  # private; refuses weights that are all zero since 1.9
     check_is_fitted,
@@ -41,6 +45,7 @@ __all__ = [
     "check_matplotlib_support",
     "joblib_n_jobs",
     "validate_data",
+    "validate_parameter_constraints",
     "validate_params",
 ]
 
@@ -72,7 +77,7 @@ class CallbackSupportMixin:
 
             Returns
             -------
-            NadarayaWatsonRegressor
+            estimator
                 The estimator itself.
             """
             from sklearn.callback import CallbackSupportMixin

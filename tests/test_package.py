@@ -25,7 +25,7 @@ MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"
 # A package, or a module on the top level, imports those that are listed before it, and nothing of those after it.
 ORDER = [
     "_version", "_exceptions", "_typing", "_compat",
-    "_core", "_smoothing", "_criteria", "_bandwidth", "_estimators.validation",
+    "_core", "_smoothing", "_criteria", "_bandwidth", "_estimators.inputs", "_estimators.validation",
     "datasets", "_convert", "_inspection", "_estimators", "",
 ]  # fmt: skip
 
