@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 import sknw
-from sknw import NadarayaWatsonRegressor
+from sknw import NadarayaWatsonClassifier, NadarayaWatsonRegressor
 from sknw._core import PROFILES
 
 ROOT = pathlib.Path(sknw.__file__).parent
@@ -126,10 +126,20 @@ def test_numpydoc():
     # No extended summary, see also, examples or notes are asked of everybody.
     ignored = {"ES01", "EX01", "SA01", "SA04", "GL01", "GL02", "GL03", "GL08", "RT01", "RT02", "RT03", "RT05"}
     ignored |= {"PR01", "PR02", "PR07", "SS05", "SS06"}
-    names = ["NadarayaWatsonRegressor", "convert_bandwidth", "loo_error", "warm_up", "datasets.make_sine"]
+    names = [
+        "NadarayaWatsonRegressor",
+        "NadarayaWatsonClassifier",
+        "convert_bandwidth",
+        "loo_error",
+        "warm_up",
+        "datasets.make_sine",
+    ]
     names += [
         f"NadarayaWatsonRegressor.{m}"
         for m in ("fit", "predict", "loo_predict", "attention_weights", "bandwidth_report")
+    ]
+    names += [
+        f"NadarayaWatsonClassifier.{m}" for m in ("fit", "predict", "predict_proba", "loo_predict", "loo_predict_proba")
     ]
     for display in ("AttentionDisplay", "BandwidthDisplay", "RegressionDisplay"):
         names += [display, f"{display}.from_estimator", f"{display}.plot"]
@@ -138,17 +148,18 @@ def test_numpydoc():
         assert not errors, name
 
 
-def test_parameters_and_attributes_are_documented(rng):
+@pytest.mark.parametrize("estimator", [NadarayaWatsonRegressor, NadarayaWatsonClassifier])
+def test_parameters_and_attributes_are_documented(rng, estimator):
     from numpydoc.docscrape import ClassDoc
 
-    doc = ClassDoc(NadarayaWatsonRegressor)
-    assert [p.name for p in doc["Parameters"]] == list(inspect.signature(NadarayaWatsonRegressor).parameters)
+    doc = ClassDoc(estimator)
+    assert [p.name for p in doc["Parameters"]] == list(inspect.signature(estimator).parameters)
     X = pd.DataFrame(rng.normal(size=(20, 2)), columns=["a", "b"])
-    model = NadarayaWatsonRegressor("gradient").fit(X, X["a"])
+    model = estimator("gradient").fit(X, X["a"] > 0)
     fitted = {name for name in vars(model) if name.endswith("_") and not name.startswith("_")}
     assert fitted == {p.name for p in doc["Attributes"]}
     for name in PROFILES:
-        assert f'"{name}"' in NadarayaWatsonRegressor.__doc__
+        assert f'"{name}"' in estimator.__doc__
 
 
 # The other package of this name ---------------------------------------------------------------------------------------

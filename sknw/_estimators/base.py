@@ -132,6 +132,9 @@ class KernelSmoother(CallbackSupportMixin, BaseEstimator):
     #: Whether y holds numbers, and may have several columns.
     _y_numeric = True
 
+    #: Name of the leave-one-out error in reports and displays.
+    _error_name = "leave-one-out error"
+
     def _encode(self, y, sample_weight):
         """Turn validated targets into numbers.
 

@@ -26,6 +26,8 @@ class Choice(NamedTuple):
     name : str
         The parameter `bandwidth` of that fit, or "given".
     bandwidth_type : str
+    error_name : str
+        Name of the leave-one-out error.
     selection : Selection or None
         None unless a criterion was minimized.
     attributes : dict
@@ -36,6 +38,7 @@ class Choice(NamedTuple):
     bandwidth: float | np.ndarray
     name: str
     bandwidth_type: str
+    error_name: str
     selection: Selection | None
     attributes: dict
     seconds: float | None = None
@@ -45,7 +48,7 @@ class Choice(NamedTuple):
         """Name of the criterion that was minimized; None if there was none."""
         if self.selection is None:
             return None
-        return {"aicc": "AICc", "gcv": "GCV"}.get(self.name, "leave-one-out error")
+        return {"aicc": "AICc", "gcv": "GCV"}.get(self.name, self.error_name)
 
 
 def choose(estimator, sample, options, progress):
@@ -64,11 +67,12 @@ def choose(estimator, sample, options, progress):
     Choice
     """
     bandwidth, family, d = estimator.bandwidth, estimator.bandwidth_type, sample.X.shape[1]
+    error_name = estimator._error_name
     if not isinstance(bandwidth, str):
-        return Choice(check_bandwidth(bandwidth, family, d), "given", family, None, {"n_iter_": 1})
+        return Choice(check_bandwidth(bandwidth, family, d), "given", family, error_name, None, {"n_iter_": 1})
     if bandwidth in ("scott", "silverman"):
         h = in_family(_by_rule(estimator, sample), family, d)
-        return Choice(h, bandwidth, family, None, {"n_iter_": 1})
+        return Choice(h, bandwidth, family, error_name, None, {"n_iter_": 1})
     _check_that_weights_count(sample)
     begin, criterion = time.perf_counter(), "loo" if bandwidth == "gradient" else bandwidth
     log = print if estimator.verbose else None
@@ -84,10 +88,10 @@ def choose(estimator, sample, options, progress):
         tell("search", found.h)
     attributes = _attributes(found, criterion, sample, family, is_descent=bandwidth == "gradient")
     if estimator.verbose:
-        name = "leave-one-out error" if criterion == "loo" else criterion
+        name = error_name if criterion == "loo" else criterion
         print(f"chosen: {name} {-attributes['best_score_']:.6g} at bandwidth {brief(found.h)}")
     h = found.h if np.ndim(found.h) == 2 else in_family(found.h, family, d)
-    return Choice(h, bandwidth, family, found, attributes, time.perf_counter() - begin)
+    return Choice(h, bandwidth, family, error_name, found, attributes, time.perf_counter() - begin)
 
 
 def _by_rule(estimator, sample):

@@ -33,7 +33,7 @@ def _is_masked(values):
 
 
 def to_numpy(values, name):
-    """Convert an array of another library (torch, CuPy, dask, ...) to NumPy; return anything else unchanged."""
+    """Convert an array of torch, CuPy, dask, ... to NumPy; return anything else unchanged."""
     is_foreign = hasattr(values, "__array_namespace__") or hasattr(values, "__dlpack__")
     is_foreign |= type(values).__module__.partition(".")[0] == "dask"
     if isinstance(values, (np.ndarray, np.generic)) or not is_foreign or hasattr(values, "columns"):
@@ -87,12 +87,12 @@ def to_numbers(X):
 
 
 def unit_of(kind):
-    """The unit of a column that was replaced, in words; empty for a column of numbers."""
+    """Return the unit of a column of dates or durations, in words; an empty string for numbers."""
     return _NAMES.get(kind, "")
 
 
 def to_dates(seconds, kind):
-    """Seconds as NumPy dates or durations, to the microsecond; numbers unchanged if `kind` is None."""
+    """Convert seconds to NumPy dates or durations; return numbers unchanged if `kind` is None."""
     if kind is None:
         return seconds
     ticks = np.round(np.asarray(seconds, dtype=np.float64) * 1e6).astype(np.int64)
@@ -100,7 +100,7 @@ def to_dates(seconds, kind):
 
 
 def _array_if_dates(X):
-    """A nested list as an array of objects if its first row has dates; else unchanged."""
+    """Convert a nested list whose first row has dates to an array of objects."""
     row = X[0] if len(X) else None
     if not isinstance(row, (list, tuple, np.ndarray)) or not any(_kind(value) for value in row):
         return X
@@ -111,7 +111,7 @@ def _array_if_dates(X):
 
 
 def _array_to_numbers(X):
-    """The same for an array of dates, durations or objects."""
+    """Replace dates and durations in an array, as `to_numbers`."""
     if X.dtype.kind in "mM":
         seconds, kind = _count_seconds(X)
         return seconds, dict.fromkeys(range(X.shape[1]), kind)
@@ -125,7 +125,7 @@ def _array_to_numbers(X):
 
 
 def _columns(X):
-    """The columns of a pandas or polars data frame or a pyarrow table; none of anything else."""
+    """Return the columns of a pandas or polars data frame or a pyarrow table, else an empty list."""
     library = type(X).__module__.partition(".")[0]
     if library == "pandas" and hasattr(X, "iloc") and X.ndim == 2:
         return [X.iloc[:, j] for j in range(X.shape[1])]
@@ -137,7 +137,7 @@ def _columns(X):
 
 
 def _date_values(column):
-    """A column as an array of dates, durations or objects; None if its type says that it holds numbers."""
+    """Return a column of dates, durations or objects as an array; None for other types."""
     kind = str(getattr(column, "dtype", None) or column.type).lower()
     if not kind.startswith(("date", "time", "duration", "object", "period")):
         return None
@@ -147,7 +147,7 @@ def _date_values(column):
 
 
 def _with_columns(X, columns):
-    """A data frame with some columns replaced."""
+    """Return a data frame with some columns replaced."""
     library = type(X).__module__.partition(".")[0]
     if library == "pandas":
         X = X.copy(deep=False)
@@ -163,7 +163,7 @@ def _with_columns(X, columns):
 
 
 def _kind(value):
-    """ "date" or "duration" if that is what a scalar is."""
+    """Return whether a scalar is a "date" or a "duration"; None if neither."""
     if isinstance(value, (datetime.timedelta, np.timedelta64)):
         return "duration"
     return "date" if isinstance(value, (datetime.date, np.datetime64)) else None
@@ -175,7 +175,7 @@ def _is_missing(value):
 
 
 def _to_seconds(values, j):
-    """Seconds and kind of a column of dates or durations; None if it holds neither."""
+    """Return seconds and kind of a column of dates or durations; None if it holds neither."""
     if values.dtype.kind in "mM":
         return _count_seconds(values)
     if values.dtype.kind != "O":
@@ -193,7 +193,7 @@ def _to_seconds(values, j):
 
 
 def _scalar_seconds(value):
-    """Seconds of one date or duration."""
+    """Return the seconds of one date or duration."""
     if isinstance(value, datetime.datetime) and value.tzinfo is not None:
         value = value.astimezone(datetime.UTC).replace(tzinfo=None)
     for convert in ("to_datetime64", "to_timedelta64"):  # of pandas, with nanoseconds
@@ -205,9 +205,9 @@ def _scalar_seconds(value):
 
 
 def _count_seconds(values):
-    """Seconds and kind of an array of NumPy dates or durations; NaN for NaT.
+    """Return seconds and kind of an array of NumPy dates or durations; NaN for NaT.
 
-    Whole seconds are split off first: the result is the rounded number of seconds, the same for each unit.
+    Whole seconds are split off first, so that the result does not depend on the unit.
     """
     unit, step = np.datetime_data(values.dtype)
     kind = "date" if values.dtype.kind == "M" else "duration"
@@ -220,6 +220,6 @@ def _count_seconds(values):
         )
     many, parts = _SECONDS[unit]
     ticks = values.astype(np.int64)
-    whole, rest = np.divmod(ticks, parts)
-    seconds = whole.astype(np.float64) * step * many + rest * step / parts
+    whole, rest = np.divmod(np.abs(ticks), parts)
+    seconds = np.sign(ticks) * (whole.astype(np.float64) * step * many + rest * step / parts)
     return np.where(np.isnat(values), np.nan, seconds), kind

@@ -22,7 +22,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, KernelSmoother):
     The bandwidth is the standard deviation of the Gaussian and the support radius of a compact kernel, in the units of
     X.
 
-    A prediction is the average of the training targets, weighted by how close each training point is to the query:
+    A prediction is the average of the training targets, weighted by the proximity of each training point to the query:
 
     .. math:: m(x) = \sum_j a_j(x)\, y_j, \qquad a_j(x) = \frac{w_j k(s_j)}{\sum_l w_l k(s_l)}, \qquad
               s_j = \lVert H^{-1} (x - x_j) \rVert^2
@@ -33,106 +33,103 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, KernelSmoother):
     Parameters
     ----------
     bandwidth : float, array-like or {"loo", "gradient", "aicc", "gcv", "scott", "silverman"}, default="loo"
-        A bandwidth in (0, inf], one per feature, or a matrix H of shape (n_features, n_features); or how to choose one:
+        Bandwidth in (0, inf], one per feature, a matrix H of shape (n_features, n_features), or a method to choose it:
 
-        - "loo": the smallest leave-one-out error over all multiples of the spread of the features, by a global search;
-        - "gradient": the smallest leave-one-out error with one bandwidth per feature, or with a matrix if
-          `bandwidth_type` is "full", that descents along its gradient meet. They start from the result of "loo" and
-          from several other shapes, and are shrunk towards "loo" as `shrinkage` says. Not for the kernel "tophat" and a
-          profile of your own;
-        - "aicc", "gcv": the same search with the corrected Akaike information criterion, or with generalized
-          cross-validation: the error of the fit with each row among its own neighbours, and a penalty for its degrees
-          of freedom. GCV is searched where there is at most one of these for two observations, and AICc where it is
-          defined, with at least two fewer of these than observations;
+        - "loo": minimizes the leave-one-out error over all multiples of the spreads of the features, by a global
+          search;
+        - "gradient": minimizes the leave-one-out error over one bandwidth per feature, or over a matrix if
+          `bandwidth_type` is "full", by gradient descents that start from the result of "loo" and from several other
+          shapes. `shrinkage` pulls the result towards that of "loo". Not for the kernel "tophat" and a user's profile;
+        - "aicc", "gcv": the global search with the corrected Akaike information criterion or with generalized
+          cross-validation. Both are the error of the fit, in which each row is its own neighbor, times a penalty for
+          the degrees of freedom. GCV is searched up to one degree of freedom per two observations, and AICc where the
+          degrees of freedom are fewer than the observations minus two;
         - "scott", "silverman": rules of thumb, the spread of each feature times :math:`n^{-1/(d+4)}` or
-          :math:`(n (d+2)/4)^{-1/(d+4)}`, n the number of observations and d that of features that are not constant, and
-          times the canonical factor of the kernel. Not for a profile of your own.
+          :math:`(n (d+2)/4)^{-1/(d+4)}`, with n observations and d features that are not constant, times the canonical
+          factor of the kernel. Not for a user's profile.
 
-        The spread of a feature is its standard deviation, or its interquartile range over 1.349 if that is smaller.
-        `inf` is a bandwidth: average pooling for all features, or one feature that does not count. A matrix has the
-        units of a standard deviation, not of a variance.
+        The spread of a feature is its standard deviation, or its interquartile range over 1.349 if that is smaller. An
+        infinite bandwidth is valid: it gives the global mean if all features have it, and ignores a single feature. A
+        matrix has the units of a standard deviation, not of a variance.
     bandwidth_type : {"spherical", "diag", "full"}, default="diag"
-        The family: one number for all features, one per feature, or a symmetric positive definite matrix.
+        Family of bandwidths: one number for all features, one per feature, or a symmetric positive definite matrix.
     kernel : str or jitted function, default="gaussian"
-        The profile k of the squared scaled distance s, with :math:`u = \sqrt s`: "gaussian" :math:`e^{-s/2}`,
-        "exponential" :math:`e^{-u}`, "epanechnikov" :math:`(1-s)_+`, "biweight" :math:`(1-s)_+^2`, "triweight"
-        :math:`(1-s)_+^3`, "tricube" :math:`(1-u^3)_+^3`, "linear" :math:`(1-u)_+`, "tophat" :math:`1\{s \le 1\}`,
-        "cosine" :math:`\cos(\pi u / 2)_+`; or a function of s compiled by `numba.njit`, finite and non-negative.
+        Profile k of the squared scaled distance s, with :math:`u = \sqrt s`: "gaussian" :math:`e^{-s/2}`, "exponential"
+        :math:`e^{-u}`, "epanechnikov" :math:`(1-s)_+`, "biweight" :math:`(1-s)_+^2`, "triweight" :math:`(1-s)_+^3`,
+        "tricube" :math:`(1-u^3)_+^3`, "linear" :math:`(1-u)_+`, "tophat" :math:`1\{s \le 1\}`, "cosine"
+        :math:`\cos(\pi u / 2)_+`; or a finite, non-negative function of s compiled by `numba.njit`.
     empty : {"nearest", "mean", "nan", "raise"}, default="nearest"
-        The answer to a query that no training row is in reach of, for kernels that vanish: the nearest training rows,
-        the mean of all, NaN, or an `EmptyNeighborhoodError`. The first three warn, with the number of such queries. The
-        Gaussian and the exponential kernel never vanish; far from the data the Gaussian tends to the nearest training
-        row, the exponential to an average of those at the edge.
+        Answer to a query without a training point within the support of a compact kernel: the nearest training
+        points, the mean of all targets, NaN, or an `EmptyNeighborhoodError`. The
+        first three issue an `EmptyNeighborhoodWarning`. The Gaussian and the exponential kernel have unbounded support.
     algorithm : {"auto", "dense", "sliding", "window", "fast_gauss"}, default="auto"
-        How sums over the training rows are formed: "dense" visits every pair, in many features by products of matrices;
-        "window" the pairs within reach (up to eight features), "sliding" (one feature, all kernels but the Gaussian)
-        and "fast_gauss" (the Gaussian, one to three features) take a time in proportion to the number of rows. "auto"
-        chooses for each call; a profile of your own is always dense.
+        Algorithm used to compute the kernel sums: "dense" visits all pairs; "window" the pairs within the support or
+        cutoff (up to eight features); "sliding" (one feature, all kernels but the Gaussian) and "fast_gauss" (the
+        Gaussian, one to three features) take time in proportion to the number of rows. "auto" chooses per call. A
+        user's profile always uses "dense".
     rtol : float, default=1e-10
-        What a prediction may be wrong by, besides rounding, in units of the range of the targets: the algorithms
-        "window" and "fast_gauss" neglect that much where a kernel never vanishes, and the Gaussian over every pair may
-        lose as much. It holds for each query, unless X is float32 both in `fit` and in `predict`: where every pair is
-        then visited with the Gaussian, predictions take about half the time and are right to some 1e-6, at worst to
-        1e-4 and what float32 distances lose (:ref:`float32`). 0 admits only what is exact to rounding in float64.
+        Maximum approximation error of a prediction, relative to the range of y. Rounding errors come on top.
+        It holds for every query, unless X is float32 both in `fit` and in the query: the Gaussian over all pairs then
+        takes about half the time, with errors of some 1e-6 and at most 1e-4 plus those of float32 distances
+        (:ref:`float32`). 0 admits only sums that are exact up to float64 rounding.
     solver : {"lbfgs", "adam"}, default="lbfgs"
-        For ``bandwidth="gradient"``: L-BFGS-B on all rows, or Adam with mini-batches of rows whose errors count,
-        predicted from all rows. The latter is for many rows in more than three features, where a pass over all pairs is
-        dear; its iterations are epochs, and it ends within about 1 % of the minimum.
+        Optimizer of ``bandwidth="gradient"``: L-BFGS-B on all rows, or Adam on mini-batches of queries, each predicted
+        from all rows. "adam" suits many rows in more than three features; its iterations are epochs, and it ends within
+        about 1 % of the minimum.
     shrinkage : float or "cv", default="cv"
-        For ``bandwidth="gradient"``: the weight of the squared distance, in the logarithm, of the bandwidths from those
-        of "loo", against a leave-one-out error in units of that of "loo". 0 gives the plain minimum, which a few
-        hundred rows make look better than it is; `inf` stays with "loo". "cv" chooses from both and what lies between
-        by 5-fold cross-validation, and takes 0 where there are at least 200 observations for each parameter.
+        Weight of the penalty of ``bandwidth="gradient"``: the squared distance of the logarithmic bandwidths from those
+        of "loo", added to the leave-one-out error relative to that of "loo". 0 gives the plain minimum, which overfits
+        with a few hundred rows; `inf` keeps the result of "loo". "cv" chooses among 0, `inf` and values between by
+        5-fold cross-validation, and uses 0 if there are at least 200 observations per parameter.
     drop_irrelevant : bool, default=False
-        For ``bandwidth="gradient"``: give an infinite bandwidth to features that do not matter. One at a time is
-        dropped, and the others are optimised again, while that raises the leave-one-out error by at most one and a half
-        standard errors of the difference, and by at most two of the difference to that with all features. A feature
-        that matters little goes, too, the more so with few rows.
+        Whether ``bandwidth="gradient"`` gives infinite bandwidths to irrelevant features. Features are dropped one at a
+        time, and the others are optimized again, while the leave-one-out error rises by at most one and a half standard
+        errors of the difference, and by at most two standard errors of the difference to the error with all features.
+        With few rows, features of little relevance are dropped, too.
     max_iter : int, default=500
-        For ``bandwidth="gradient"``: the largest number of iterations.
+        Maximum number of iterations of ``bandwidth="gradient"``.
     max_time : float, default=inf
-        For ``bandwidth="gradient"``: seconds after which the choice stops with the best so far, and a warning, wherever
-        it is: in the global search, the cross-validation of `shrinkage`, the descents or the elimination of features.
+        Seconds after which a choice by a criterion stops with the best bandwidth so far and a `ConvergenceWarning`.
     tol : float, default=1e-5
-        For ``bandwidth="gradient"``: the descent ends where no component of the gradient of the leave-one-out error, in
-        units of that of "loo", in the logarithm of the bandwidths is larger, or where a step lowers the error by less
-        than the square of this share. Without shrinkage, a feature then gets an infinite bandwidth if that raises the
-        error by no more than this share.
+        Tolerance of ``bandwidth="gradient"``: a descent ends if no component of the gradient of the relative
+        leave-one-out error, in the logarithms of the bandwidths, exceeds it, or if a step lowers the relative error by
+        less than its square. Without shrinkage, a feature gets an infinite bandwidth if that raises the relative error
+        by at most `tol`.
     learning_rate_init : float, default=0.05
-        For ``solver="adam"``: the first step in the logarithm of a bandwidth.
+        Initial step of ``solver="adam"`` in the logarithm of a bandwidth.
     batch_size : int or "auto", default="auto"
-        For ``solver="adam"``: the number of rows in a batch; "auto" takes 200, or all if there are fewer.
+        Rows per mini-batch of ``solver="adam"``; "auto" means 200, or all rows if there are fewer.
     random_state : int, RandomState instance or None, default=None
-        For ``solver="adam"``: how the rows are shuffled. An int gives the same result each time.
+        Random numbers that shuffle the rows for ``solver="adam"``. Pass an int for reproducible results.
     n_jobs : int, default=None
-        Number of threads. None means all processors that this process may use, but one inside a joblib worker, and what
-        :class:`joblib.parallel_config` says where it says something; -1 means all, -2 all but one. Results do not
-        depend on it, to the last bit.
+        Number of threads. None means all processors available to this process, one thread inside a joblib worker, or
+        the number set by :class:`joblib.parallel_config`; -1 means all processors, -2 all but one. Results are
+        bit-identical for any number of threads.
     verbose : int, default=0
-        Whether to print each leave-one-out error that is computed, and the bandwidth that was chosen.
+        Whether to print each evaluation of the criterion and the chosen bandwidth.
 
     Attributes
     ----------
     bandwidth_ : float, ndarray of shape (n_features,) or (n_features, n_features)
-        The bandwidth in use, in the units of X and in the form of its family.
+        Bandwidth in use, in the form of its family and in the units of X; in seconds for dates and durations.
     best_score_ : float
-        Minus the criterion at `bandwidth_`, that is the leave-one-out error, AICc or GCV; only if that was chosen by
-        one of these.
+        Minus the criterion at `bandwidth_`: leave-one-out error, AICc or GCV. Only if the bandwidth was chosen by a
+        criterion.
     cv_results_ : dict of ndarrays
-        "bandwidth" and "criterion": the bandwidths of the global search, from narrow to wide, and their criterion;
-        "estimate" marks those that only the errors of some rows are known of, and "local_minimum" the lowest of their
-        neighbours. Not for rules of thumb and a bandwidth that was given.
+        Results of the global search, in ascending order of the bandwidths: "bandwidth", "criterion", "estimate"
+        (whether the criterion was estimated on a subsample) and "local_minimum". Only if the bandwidth was chosen by a
+        criterion.
     loss_curve_ : list of float
-        The leave-one-out error at the best of the global search, then after each iteration of the best descent; only
-        for "gradient".
+        Leave-one-out error of the best bandwidth of the global search, then after each iteration of the best descent.
+        Only for "gradient".
     shrinkage_ : float
-        The shrinkage in use; only for "gradient".
+        Shrinkage in use. Only for "gradient".
     algorithm_ : str
-        The algorithm that leave-one-out at `bandwidth_` takes; "mean" if all bandwidths are infinite.
+        Algorithm of leave-one-out sums at `bandwidth_`; "mean" if all bandwidths are infinite.
     n_iter_ : int
         Iterations of the descent ("gradient"), evaluations that refined the search ("loo", "aicc", "gcv"), else 1.
     X_fit_ : ndarray of shape (n_samples, n_features), float64 or float32
-        Training points. The model holds its training data, and so does each copy that is saved of it.
+        Copy of the training points; a view if X is a `numpy.memmap` opened with mode "r". Saved models contain it.
     y_fit_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         Training targets.
     n_outputs_ : int
@@ -140,23 +137,27 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, KernelSmoother):
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features,)
-        Names of the features, if X had any.
+        Names of the features, if X has column names.
 
     See Also
     --------
-    loo_error : The criterion as a function, with its gradient.
-    sklearn.neighbors.KNeighborsRegressor : Averages over a fixed number of neighbours.
-    sklearn.neighbors.KernelDensity : The same kernels, for densities.
+    NadarayaWatsonClassifier : Class probabilities with the same weights.
+    loo_error : The leave-one-out error as a function, with its gradient.
+    sklearn.neighbors.KNeighborsRegressor : Averages over a fixed number of neighbors.
+    sklearn.neighbors.KernelDensity : Density estimates with the same kernels.
 
     Notes
     -----
-    With n training rows, m queries, d features and p outputs, `predict` costs O((n + m) (1 + p)) time where "sliding"
-    or "fast_gauss" apply, O(m n (d + p)) at the most, and an evaluation of the leave-one-out error the same with m = n,
-    of which "loo" needs some dozens; memory is O((n + m) (d + p)).
+    With n training rows, m queries, d features and p outputs, `predict` takes O((n + m) (1 + p)) time if "sliding" or
+    "fast_gauss" apply, and at most O(m n (d + p)). An evaluation of the leave-one-out error takes the time of m = n
+    queries; "loo" needs some dozens. Memory is O((n + m) (d + p)).
 
-    Weights count observations, exactly as repeated rows do: leave-one-out takes one observation out of a row. Weights
-    that are not counts should be scaled to at most 1; then the whole row is left out, and their common scale does not
-    matter, but for the rules of thumb, which count observations.
+    Weights count observations, exactly as repeated rows do: leave-one-out removes one observation of a row. Scale
+    weights that are no counts to at most 1. Leave-one-out then removes the whole row, and the common scale of the
+    weights matters only for the rules of thumb, AICc and GCV, which count observations.
+
+    Dates in X become seconds since 1970-01-01 UTC and durations become seconds, whatever their units; dates without a
+    time zone are taken as UTC.
 
     References
     ----------

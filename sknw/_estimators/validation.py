@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import assert_all_finite
 
-from .._compat import Interval, StrOptions, _check_sample_weight, joblib_n_jobs, validate_data
+from .._compat import Interval, RealInterval, StrOptions, _check_sample_weight, joblib_n_jobs, validate_data
 from .._core import ALGORITHMS, PROFILES, available_threads
 from .inputs import check_mask, to_numbers, to_numpy
 
@@ -15,7 +15,7 @@ from .inputs import check_mask, to_numbers, to_numpy
 _FLOATS = [np.float64, np.float32]
 
 # Constraints of parameters, in scikit-learn's form. An unbounded interval that is closed on the right includes inf.
-BANDWIDTH = [Interval(Real, 0, None, closed="right"), "array-like"]
+BANDWIDTH = [RealInterval(Real, 0, None, closed="right"), "array-like"]
 KERNEL = [StrOptions(set(PROFILES)), callable]
 EMPTY = [StrOptions({"nearest", "mean", "nan", "raise"})]
 ALGORITHM = [StrOptions({"auto", *ALGORITHMS})]
@@ -83,9 +83,7 @@ def check_targets(y):
         raise TypeError("Sparse y was passed, but dense targets are required. Use y.toarray() to convert it.")
     y = np.asarray(y)
     if y.dtype.kind in "mM":
-        raise ValueError(
-            f"y must hold numbers; its dtype is {y.dtype}. Convert it to numbers of a unit of your choice."
-        )
+        raise ValueError(f"y must hold numbers; its dtype is {y.dtype}. Convert it to a unit of your choice.")
     if y.dtype.kind not in "biufO":
         raise ValueError(f"y must hold numbers; could not convert string to float: its dtype is {y.dtype}.")
     with np.errstate(over="ignore"):
