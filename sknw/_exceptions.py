@@ -9,15 +9,52 @@ _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _DECORATORS = (os.path.join("sklearn", "base.py"), os.path.join("sklearn", "utils", "_param_validation.py"))
 
 
+#: Text and line of the warnings that were shown by `warn_once_per_line`.
+_shown = set()
+
+
 def warn(message, category):
     """Warn, and point to the line outside this package that called it."""
+    warnings.warn(message, category, stacklevel=_caller()[0] - 1)
+
+
+def warn_once_per_line(message, category):
+    """Warn as `warn`, but only once for each line of code where the filters are Python's default.
+
+    Python promises this of all warnings, but forgets what it has shown whenever any code changes the filters for a
+    while, as the validation of scikit-learn does in each call.
+    """
+    level, frame = _caller()
+    line = str(message), frame.f_code.co_filename, frame.f_lineno
+    action = _action(line[0], category, frame.f_globals.get("__name__", ""), frame.f_lineno)
+    if action in ("default", "module", "once"):
+        if line in _shown:
+            return
+        _shown.add(line)
+    warnings.warn(message, category, stacklevel=level - 1)
+
+
+def _caller():
+    """Return the stack level, seen from here, and the frame of the first caller outside this package."""
     level, frame = 1, sys._getframe()
     while frame.f_back is not None:
         name = frame.f_code.co_filename
         if not (name.startswith(_PACKAGE) or name.endswith(_DECORATORS)):
             break
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
+    return level, frame
+
+
+def _action(text, category, module, lineno):
+    """Return what the filters in force do with a warning."""
+
+    def matches(pattern, value):
+        return pattern is None or (pattern == value if isinstance(pattern, str) else pattern.match(value))
+
+    for action, message, kind, where, line in warnings.filters:
+        if matches(message, text) and issubclass(category, kind) and matches(where, module) and line in (0, lineno):
+            return action
+    return warnings.defaultaction
 
 
 _ANSWERS = {
@@ -30,7 +67,7 @@ _ANSWERS = {
 class EmptyNeighborhoodWarning(UserWarning):
     """Some queries have no training point within the support of the kernel and are answered as `empty` says.
 
-    The text depends on `empty` alone, so that Python's filters show it once per line of code.
+    It is shown once per line of code, unless a filter says otherwise; its text depends on `empty` alone.
 
     Attributes
     ----------

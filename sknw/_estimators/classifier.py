@@ -177,7 +177,7 @@ class NadarayaWatsonClassifier(ClassifierMixin, KernelSmoother):
     >>> print(model.predict([[1.5, 0.2], [4.9, 1.6]]))
     [0 1]
     >>> print(model.predict_proba([[4.9, 1.6]]).round(2))
-    [[0.   0.52 0.48]]
+    [[0.   0.77 0.23]]
     """
 
     _y_numeric = False
