@@ -14,7 +14,9 @@ from ._estimators.loo_error import loo_error
 from ._estimators.regressor import NadarayaWatsonRegressor
 from ._estimators.warm_up import warm_up
 from ._exceptions import EmptyNeighborhoodError, EmptyNeighborhoodWarning, InconsistentVersionWarning
-from ._inspection.displays import AttentionDisplay, BandwidthDisplay, RegressionDisplay
+from ._inspection.attention_display import AttentionDisplay
+from ._inspection.bandwidth_display import BandwidthDisplay
+from ._inspection.regression_display import RegressionDisplay
 from ._version import __version__
 
 __all__ = [

@@ -16,7 +16,12 @@ from .._bandwidth import brief
 from .._compat import CallbackSupportMixin, Interval, StrOptions, check_is_fitted, validate_parameter_constraints
 from .._core import check_applies, chosen_algorithm
 from .._criteria.leave_one_out import check_can_leave_out, left_out
-from .._exceptions import EmptyNeighborhoodError, EmptyNeighborhoodWarning, InconsistentVersionWarning, warn_once_per_line
+from .._exceptions import (
+    EmptyNeighborhoodError,
+    EmptyNeighborhoodWarning,
+    InconsistentVersionWarning,
+    warn_once_per_line,
+)
 from .._inspection.report import BandwidthReport, report_on
 from .._smoothing.attention import largest
 from .._smoothing.sample import Sample
