@@ -10,7 +10,7 @@ _DECORATORS = (os.path.join("sklearn", "base.py"), os.path.join("sklearn", "util
 
 
 #: Text and line of the warnings that were shown by `warn_once_per_line`.
-_shown = set()
+_shown: set[tuple[str, str, int]] = set()
 
 
 def warn(message, category):

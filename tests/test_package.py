@@ -227,6 +227,16 @@ def test_memory_of_predict(kernel):
     assert used < 40e6
 
 
+@pytest.mark.parametrize("bandwidth", [0.5, np.eye(10) + 0.1])
+def test_memory_of_fit(bandwidth):
+    """The model holds a copy of the training points and one in spatial order."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(50_000, 10)), rng.normal(size=50_000)
+    model = NadarayaWatsonRegressor(bandwidth, bandwidth_type="full" if np.ndim(bandwidth) else "diag")
+    # Two arrays of the size of X, two more in applying a matrix, and some arrays of n numbers.
+    assert peak(lambda: model.fit(X, y)) < (4 if np.ndim(bandwidth) else 2) * X.nbytes + 12 * y.nbytes
+
+
 def test_memory_of_the_criterion_and_its_gradient():
     rng = np.random.default_rng(0)
     n, d = 3000, 10

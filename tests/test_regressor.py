@@ -2,6 +2,8 @@
 
 import contextlib
 import math
+import subprocess
+import sys
 import warnings
 
 import numba
@@ -530,3 +532,74 @@ def test_far_away_the_exponential_kernel_keeps_its_ratios():
     a = np.exp(X[:, 0] - 2)
     model = NadarayaWatsonRegressor(1.0, kernel="exponential").fit(X, y)
     assert_allclose(model.predict([[1e3], [2.0**20]]), a @ y / a.sum(), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("empty", "zero"),
+        ("algorithm", "fast"),
+        ("algorithm", "sliding"),
+        ("rtol", -1.0),
+        ("n_jobs", 0),
+        ("n_jobs", "2"),
+    ],
+)
+def test_parameters_set_after_fit_are_validated(parameter, value):
+    model = NadarayaWatsonRegressor(1.0).fit([[0.0], [1.0]], [1.0, 2.0]).set_params(**{parameter: value})
+    for call in (lambda: model.predict([[0.5]]), model.loo_predict, model.attention_weights, model.bandwidth_report):
+        with pytest.raises(ValueError, match=parameter):
+            call()
+
+
+@pytest.mark.parametrize("bandwidth", ["loo", "aicc", "gcv"])
+def test_the_global_search_stops_in_time(rng, bandwidth):
+    X, y = rng.uniform(size=(300, 2)), rng.normal(size=300)
+    with pytest.warns(
+        ConvergenceWarning, match=r"max_time=1e-09 seconds in the global search.*raise max_time"
+    ) as caught:
+        model = NadarayaWatsonRegressor(bandwidth, max_time=1e-9).fit(X, y)
+    assert caught[0].filename == __file__
+    assert np.isfinite(model.predict(X)).all()
+    assert "max_time" in str(model.bandwidth_report())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        NadarayaWatsonRegressor(bandwidth, max_time=3600.0).fit(X, y)
+
+
+FLOOD = """
+import numpy as np
+from sklearn.inspection import partial_dependence
+from sklearn.model_selection import GridSearchCV
+from sknw import NadarayaWatsonRegressor
+X = np.random.default_rng(0).uniform(size=(60, 2))
+model = NadarayaWatsonRegressor(0.05, kernel="epanechnikov").fit(X, X[:, 0])
+partial_dependence(model, X, [0], kind="average")
+GridSearchCV(model, {"bandwidth": [0.02, 0.05, 0.1]}).fit(X, X[:, 0])
+for shift in (0.1, 0.2, 0.3):
+    model.predict(X + shift)
+"""
+
+
+def test_warnings_do_not_flood():
+    """One for each line of code that calls `predict`: two of scikit-learn's, and one of this script."""
+    lines = subprocess.run(
+        [sys.executable, "-c", FLOOD], capture_output=True, text=True, check=True
+    ).stderr.splitlines()
+    assert 1 <= sum("EmptyNeighborhoodWarning" in line for line in lines) <= 3
+    always = subprocess.run([sys.executable, "-W", "always", "-c", FLOOD], capture_output=True, text=True, check=True)
+    assert always.stderr.count("EmptyNeighborhoodWarning") > 20
+
+
+@pytest.mark.parametrize("action", ["always", "error", "ignore"])
+def test_filters_decide_on_warnings(action):
+    model = NadarayaWatsonRegressor(0.5, kernel="linear").fit([[0.0], [1.0]], [1.0, 2.0])
+    for _ in range(2):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter(action, EmptyNeighborhoodWarning)
+            if action == "error":
+                with pytest.raises(EmptyNeighborhoodWarning):
+                    model.predict([[9.0]])
+            else:
+                model.predict([[9.0]])
+        assert len(caught) == (action == "always")

@@ -107,7 +107,7 @@ def check_weights(sample_weight, X):
 
 
 def check_profile(kernel):
-    """Raise if a user's profile is not a jitted function with finite, non-negative values, positive at 0."""
+    """Raise unless a user's profile is a jitted function, finite and non-negative, and positive at 0."""
     if not callable(kernel):
         return
     from numba.core.registry import CPUDispatcher

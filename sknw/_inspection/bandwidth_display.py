@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: Ratio of the largest to the smallest value of a criterion from which its axis is logarithmic.
 _DECADES = 100
 
+#: Differences below this share of the minimum are not told apart on a logarithmic axis.
+_LEAST_EXCESS = 1e-3
+
 
 class BandwidthDisplay(Display):
     """Criterion against the bandwidth or per iteration of a descent, or the relevance of each feature.
@@ -237,7 +240,7 @@ class BandwidthDisplay(Display):
             return values
         lowest = finite.min()
         excess = values - lowest
-        # The minimum itself, whose logarithm is -inf, is drawn below all others.
-        excess = np.maximum(excess, 0.5 * excess[excess > 0].min())
+        # The minimum itself, whose logarithm is -inf, and differences that do not matter are drawn at the bottom.
+        excess = np.maximum(excess, max(0.5 * excess[excess > 0].min(), _LEAST_EXCESS * lowest))
         ax.set(ylabel=f"{self.criterion_name}, minus its minimum {lowest:.4g}", yscale="log")
         return excess

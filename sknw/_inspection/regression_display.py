@@ -205,6 +205,10 @@ class RegressionDisplay(Display):
             options = {"color": "C3" if self.prediction.ndim == 1 else f"C{i}", "label": label} | (line_kw or {})
             self.line_.append(ax.plot(self.grid, column, **options)[0])
         ax.set(xlabel=self.feature_name, ylabel=self.target_name)
+        if np.asarray(self.grid).dtype.kind == "M":
+            from matplotlib.dates import AutoDateLocator
+
+            ax.xaxis.set_major_locator(AutoDateLocator(maxticks=6))
         ax.legend()
         return self
 
