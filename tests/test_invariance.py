@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from sknw import NadarayaWatsonRegressor, loo_error
 from sknw._core import PROFILES
-from sknw._core import dispatch as sums_module
+from sknw._core.every_pair import tiles as tiles_module
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sknw.EmptyNeighborhoodWarning"),
@@ -209,7 +209,7 @@ def test_a_batch_in_whitened_coordinates(rng):
 
 @pytest.mark.parametrize("bandwidth", ["loo", "gradient", 0.3])
 def test_threads_do_not_change_a_bit(rng, bandwidth, monkeypatch):
-    monkeypatch.setattr(sums_module, "_WORK_PER_BLOCK", 1)  # blocks of 64 queries
+    monkeypatch.setattr(tiles_module, "_WORK_PER_BLOCK", 1)  # blocks of 64 queries
     X, y = make(rng, n=300)
     models = [fit(X, y, bandwidth=bandwidth, n_jobs=n_jobs) for n_jobs in (1, 2, 5)]
     for model in models[1:]:

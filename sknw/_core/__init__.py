@@ -12,11 +12,7 @@ Nothing here knows a parameter of the estimator, a warning, or scikit-learn, and
     runtime/        compilation, its cache on disk, threads, the processor
 """
 
-from .cells.chebyshev import N_NODES, Nodes, by_cell, last_coefficients, least_of_cell, widest
-from .cells.fast_gauss import LEAST_RTOL
-from .costs import ALGORITHMS, check_applies, takes_segments
-from .dispatch import (
-    LAST_PLACE,
+from .adapter import (
     chosen_algorithm,
     goes_backward,
     kernel_sums,
@@ -26,11 +22,15 @@ from .dispatch import (
     neighbours_of,
     pull_back,
     takes_linear_time,
+    takes_segments,
     times_matrix,
 )
+from .cells.chebyshev import N_NODES, Nodes, by_cell, last_coefficients, least_of_cell, widest
+from .costs import LAST_PLACE
+from .dispatch import ALGORITHMS, check_applies
 from .kernels import PROFILES, canonical_factor
 from .order import MOST_FEATURES_IN_ORDER, spatial_order
-from .problem import SMALLEST_MASS, Derivatives, ErrorsOfMost, Rows, State, read_only
+from .problem import LEAST_RTOL, SMALLEST_MASS, Derivatives, ErrorsOfMost, Rows, State, read_only
 from .runtime.blas import one_thread_for_blas
 from .runtime.threads import available_threads, in_cache, run_blocks
 

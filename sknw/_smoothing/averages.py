@@ -47,7 +47,7 @@ def average(kernel, rows, g, Zq, own=None, *, empty="nearest", derivatives=Deriv
     """
     if not len(g):  # every row has the same weight
         m, p = len(Zq), len(rows.Y)
-        state = State(np.broadcast_to(np.inf, m), np.broadcast_to(0.0, (m, 1 + p)), np.empty((m, 0, 1 + p)))
+        state = State(np.broadcast_to(np.inf, m), np.broadcast_to(0.0, (m, 1 + p)), np.empty((m, 0, 1 + p)), np.broadcast_to(0.0, (m, 2)))
         return Averages(_means(None, rows, g, Zq, own, how), np.zeros(len(Zq), dtype=bool), state)
     if state is None:
         state = kernel_sums(kernel, rows, g, Zq, own, derivatives=derivatives, **how)

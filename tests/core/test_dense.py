@@ -7,8 +7,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import naive
-from sknw._core import PROFILES, Derivatives, Rows, kernel_sums, kernel_weights, read_only
-from sknw._core import dispatch as sums_module
+from calls import kernel_sums, kernel_weights
+from sknw._core import PROFILES, Derivatives, Rows, read_only
+from sknw._core.every_pair import tiles as tiles_module
 
 EPS = np.finfo(np.float64).eps
 
@@ -50,7 +51,7 @@ def test_sums_match_plain_python(rng, kernel, n, d, p):
         # sums of 512 numbers in 4 lanes and more add their own.
         tolerance = (3 * (d / 2 + 3) * (1 + low) + 128 + n / 512) * EPS * expected[0] * max(1, np.abs(y).max())
         if kernel != "nearest":
-            assert_allclose(state.shift[i], low, rtol=(d / 2 + 3) * EPS)
+            assert_allclose(state.offset[i], low, rtol=(d / 2 + 3) * EPS)
         assert_allclose(state.sums[i], expected, rtol=0, atol=tolerance)
 
 
@@ -65,7 +66,7 @@ def test_distances_read_what_is_theirs(rng, d):
     s = np.array([naive.squared_distance(z[:d], x, list(g[:d])) for x in Z[:d].T])
     state = kernel_sums("gaussian", rows, g[:d], z[:d].reshape(1, d))
     # The error of s is below (d/2 + 3) eps, and as much that of plain Python; weights as in the test above.
-    assert_allclose(state.shift, s.min(), rtol=2 * (d / 2 + 3) * EPS)
+    assert_allclose(state.offset, s.min(), rtol=2 * (d / 2 + 3) * EPS)
     v = np.exp((s.min() - s) / 2)
     assert_allclose(state.sums[0, 0], v.sum(), rtol=0, atol=(d + 6) * EPS * (v * s).sum() + 2 * n * EPS * v.sum())
 
@@ -114,9 +115,9 @@ def test_derivatives_match_central_differences(rng, kernel, derivatives, n):
         Z, Zq = (X * g) @ A.T, (Xq * g) @ A.T
         state_moved = kernel_sums(kernel, rows._replace(Z=read_only(Z.T)), np.ones(d), Zq)
         if kernel == "gaussian":
-            return state_moved.sums * np.exp((state.shift - state_moved.shift) / 2)[:, None]
+            return state_moved.sums * np.exp((state.offset - state_moved.offset) / 2)[:, None]
         if kernel == "exponential":
-            return state_moved.sums * np.exp(np.sqrt(state.shift) - np.sqrt(state_moved.shift))[:, None]
+            return state_moved.sums * np.exp(np.sqrt(state.offset) - np.sqrt(state_moved.offset))[:, None]
         return state_moved.sums
 
     pairs = [(a, b) for a in range(d) for b in range(a, d)]
@@ -136,8 +137,8 @@ def test_derivatives_match_central_differences(rng, kernel, derivatives, n):
         difference = (moved(-step * direction) - moved(step * direction)) / (2 * step)
         # A central difference is good to step**2 where the profile is smooth; a window's edge, where one or two rows in
         # n enter with a kink, and the rounding of sums over the step add 1e-9 and 1e-16 / 1e-6 each of the mass.
-        scale = np.abs(state.sums).max() + np.abs(state.dsums).max()
-        assert_allclose(state.dsums[:, q], difference, rtol=0, atol=2e-6 * scale)
+        scale = np.abs(state.sums).max() + np.abs(state.derivatives).max()
+        assert_allclose(state.derivatives[:, q], difference, rtol=0, atol=2e-6 * scale)
 
 
 @pytest.mark.parametrize("kernel", PROFILES)
@@ -157,7 +158,7 @@ def test_weights_match_plain_python(rng, kernel, left_out):
 
 @pytest.mark.parametrize("kernel", ["gaussian", "linear"])
 def test_any_number_of_threads_gives_the_same_bits(rng, kernel, monkeypatch):
-    monkeypatch.setattr(sums_module, "_WORK_PER_BLOCK", 1)  # blocks of 64 queries
+    monkeypatch.setattr(tiles_module, "_WORK_PER_BLOCK", 1)  # blocks of 64 queries
     X, _, _, rows = make_rows(rng, 700, 2, 2)
     for own in (None, np.arange(700)):
         one, three = (
@@ -170,9 +171,9 @@ def test_any_number_of_threads_gives_the_same_bits(rng, kernel, monkeypatch):
 def test_block_size_changes_rounding_only(rng, monkeypatch):
     X, _, _, rows = make_rows(rng, 700, 2, 1)
     expected = kernel_sums("gaussian", rows, np.ones(2), X).sums
-    monkeypatch.setattr(sums_module, "_WORK_PER_BLOCK", 1)
+    monkeypatch.setattr(tiles_module, "_WORK_PER_BLOCK", 1)
     assert_array_equal(kernel_sums("gaussian", rows, np.ones(2), X).sums, expected)
-    monkeypatch.setattr(sums_module, "tile_width", lambda *args: 64)
+    monkeypatch.setattr(tiles_module, "tile_width", lambda *args: 64)
     assert_allclose(
         kernel_sums("gaussian", rows, np.ones(2), X).sums, expected, rtol=0, atol=300 * EPS * expected.max()
     )

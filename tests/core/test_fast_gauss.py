@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sknw._core import Derivatives, Rows, kernel_sums, read_only, spatial_order
+from calls import fast_gauss_sums, kernel_sums, lay_out
+from sknw._core import Derivatives, Rows, read_only, spatial_order
 from sknw._core.cells import fast_gauss as fast_gauss
 from sknw._core.cells import grid as cells
 from sknw._core.cells import hermite as series_module
-from sknw._core.cells.fast_gauss import fast_gauss_sums, lay_out
 from sknw._core.runtime import threads as threads
 
 EPS = np.finfo(np.float64).eps
@@ -28,8 +28,8 @@ def make_rows(rng, X, p=1, weights=False):
 
 def unshifted(state):
     """Mass, moments and derivatives relative to a weight of 1 at distance 0."""
-    factor = np.exp(-0.5 * state.shift)
-    return state.sums * factor[:, None], state.dsums * factor[:, None, None]
+    factor = np.exp(-0.5 * state.offset)
+    return state.sums * factor[:, None], state.derivatives * factor[:, None, None]
 
 
 def test_hermite_functions():
@@ -137,7 +137,7 @@ def test_derivatives_are_within_their_bound(rng, d, derivatives, rtol):
     # of degree P - 1 within r makes (P / r)**n as much, d times for the scale.
     P, r = layout.accuracy.n_terms, 0.5 * layout.accuracy.width / math.sqrt(2)
     bound = 100.0 * error[:, None] + 32 * EPS * d * (P / r) ** 2 * mass.max()
-    assert (np.abs(state.dsums - exact) <= bound[:, :, None]).all()
+    assert (np.abs(state.derivatives - exact) <= bound[:, :, None]).all()
     assert np.abs(exact).max() > 0.1 * mass.max()
     # Nor is the bound of no use: where most rows are, it is what was asked for.
     assert np.mean(error[:300] <= rtol * mass[:300]) > 0.7

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sknw._core import Derivatives, Rows, kernel_sums, nearest_squares, read_only
-from sknw._core import dispatch as sums_module
-from sknw._core.costs import FEW_ROWS
-from sknw._core.every_pair.few_rows import few_sums
+from calls import few_sums, kernel_sums
+from sknw._core import Derivatives, Rows, costs, nearest_squares, read_only
+from sknw._core.every_pair import engines as engines_module
 
 EPS = np.finfo(np.float64).eps
+
+FEW_ROWS = 128
 
 DERIVATIVES = [Derivatives.NOTHING, Derivatives.SCALE]
 
@@ -22,31 +23,31 @@ def make_rows(rng, n, d, p):
     return Rows(*map(read_only, (rng.normal(size=(d, n)), rng.normal(size=(p, n)), w, w - 1)))
 
 
-def by_loops(rows, g, Zq, own, derivatives, monkeypatch):
+def by_loops(rows, g, Zq, own, derivatives):
     """The same by the compiled loops of all kernels."""
-    monkeypatch.setattr(sums_module, "FEW_ROWS", 0)
-    return kernel_sums("gaussian", rows, g, Zq, own, algorithm="dense", rtol=0.0, derivatives=derivatives)
+    with costs.using(few_pairs=0):
+        return kernel_sums("gaussian", rows, g, Zq, own, algorithm="dense", rtol=0.0, derivatives=derivatives)
 
 
 @pytest.mark.parametrize("derivatives", DERIVATIVES)
 @pytest.mark.parametrize(("n", "d", "p"), [(1, 1, 1), (2, 1, 3), (FEW_ROWS, 1, 1), (100, 3, 2), (FEW_ROWS, 30, 1)])
 @pytest.mark.parametrize("h", [1e-3, 0.05, 0.5, 1e3])
-def test_sums_are_those_of_loops(rng, n, d, p, h, derivatives, monkeypatch):
+def test_sums_are_those_of_loops(rng, n, d, p, h, derivatives):
     rows, g, own = make_rows(rng, n, d, p), np.full(d, 1 / h), np.arange(n)
     found = few_sums(rows, g, rows.Z.T, own, derivatives=derivatives)
-    exact = by_loops(rows, g, rows.Z.T, own, derivatives, monkeypatch)
+    exact = by_loops(rows, g, rows.Z.T, own, derivatives)
     # Squared distances are right to (d/2 + 3) eps on either side, and weights to half of that times s, as far as they
     # count: within 80 of the nearest row. Of derivatives s times weights, s (s - 2) times weights add up.
-    far = np.where(np.isinf(exact.shift), 0.0, exact.shift)[:, None]
+    far = np.where(np.isinf(exact.offset), 0.0, exact.offset)[:, None]
     error = 2 * ((d / 2 + 3) * (far + 80) + n) * EPS * exact.sums[:, :1] * np.abs(rows.Y).max()
-    assert_allclose(found.shift, exact.shift, rtol=2 * (d / 2 + 3) * EPS)
+    assert_allclose(found.offset, exact.offset, rtol=2 * (d / 2 + 3) * EPS)
     assert (np.abs(found.sums - exact.sums) <= error).all()
-    for q in range(exact.dsums.shape[1]):
+    for q in range(exact.derivatives.shape[1]):
         size = ((far + 80) ** (1 + q)) * (1 + q)
-        assert (np.abs(found.dsums[:, q] - exact.dsums[:, q]) <= size * error).all()
+        assert (np.abs(found.derivatives[:, q] - exact.derivatives[:, q]) <= size * error).all()
 
 
-def test_nobody_is_anywhere(rng, monkeypatch):
+def test_nobody_is_anywhere(rng):
     """Distances that overflow, and rows of which nothing is left, have no weight and leave no NaN."""
     rows = make_rows(rng, 5, 2, 1)
     Z = rows.Z.copy()
@@ -54,22 +55,23 @@ def test_nobody_is_anywhere(rng, monkeypatch):
     rows = rows._replace(Z=read_only(Z), w_rest=read_only(np.zeros(5)))
     for derivatives in DERIVATIVES:
         found = few_sums(rows, np.full(2, 1e10), rows.Z.T, np.arange(5), derivatives=derivatives)
-        exact = by_loops(rows, np.full(2, 1e10), rows.Z.T, np.arange(5), derivatives, monkeypatch)
-        assert_array_equal(found.shift[0], np.inf)
+        exact = by_loops(rows, np.full(2, 1e10), rows.Z.T, np.arange(5), derivatives)
+        assert_array_equal(found.offset[0], np.inf)
         for a, b in zip(found, exact, strict=True):
             assert_allclose(a, b, rtol=1e-12)
 
 
 def test_the_rest_of_more_rows(rng, monkeypatch):
     """Rows that are far from all others are left to it, if they are few."""
-    rows, g, asked = make_rows(rng, 700, 1, 1), np.full(1, 30.0), []
+    rows, g, asked, few = make_rows(rng, 700, 1, 1), np.full(1, 30.0), [], engines_module.few_sums
     Z = rows.Z.copy()
     Z[0, 3:6] = [40.0, 60.0, -50.0]
+    Z.sort()
     rows, own = rows._replace(Z=read_only(Z), w_rest=read_only(np.zeros(700))), np.arange(700)
-    monkeypatch.setattr(sums_module, "few_sums", lambda *args, **how: asked.append(args[3]) or few_sums(*args, **how))
+    monkeypatch.setattr(engines_module, "few_sums", lambda *args, **how: asked.append(args[3]) or few(*args, **how))
     found = kernel_sums("gaussian", rows, g, rows.Z.T, own, algorithm="dense", rtol=1e-10)
-    assert {3, 4, 5} <= set(np.concatenate(asked))
-    exact = by_loops(rows, g, rows.Z.T, own, Derivatives.NOTHING, monkeypatch)
+    assert {0, 698, 699} <= set(np.concatenate(asked))
+    exact = by_loops(rows, g, rows.Z.T, own, Derivatives.NOTHING)
     assert_allclose(found.sums[:, 1] / found.sums[:, 0], exact.sums[:, 1] / exact.sums[:, 0], rtol=0, atol=1e-10)
 
 

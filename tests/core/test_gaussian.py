@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sknw._core import Derivatives, Rows, State, kernel_sums, read_only
-from sknw._core import costs as plan_module
-from sknw._core import dispatch as sums_module
+from calls import kernel_sums
+from sknw._core import Derivatives, Rows, State, costs, read_only
 from sknw._core.every_pair import gaussian as gaussian_module
 from sknw._core.runtime.processor import aligned, bytes_of_cache, tile_width
 
@@ -18,8 +17,8 @@ EPS = np.finfo(np.float64).eps
 
 @pytest.fixture(autouse=True)
 def _few_rows_too(monkeypatch):
-    monkeypatch.setattr(sums_module, "FEW_ROWS", 0)
-    monkeypatch.setattr(plan_module, "_FEWEST_BY_FEATURE", 1)
+    with costs.using(few_pairs=0, fewest_by_feature=1):
+        yield
 
 
 def make_rows(rng, n, d, p, offset=0.0):
@@ -34,8 +33,8 @@ def sums(rows, g, Zq, own=None, *, rtol, **options):
 
 def relative_to(shift, state):
     """A state whose weights are relative to other squared distances: one rounding of these, halved, and three more."""
-    factor = np.exp(0.5 * np.subtract(shift, state.shift, where=shift != state.shift, out=np.zeros(len(shift))))
-    return State(shift, state.sums * factor[:, None], state.dsums * factor[:, None, None])
+    factor = np.exp(0.5 * np.subtract(shift, state.offset, where=shift != state.offset, out=np.zeros(len(shift))))
+    return State(shift, state.sums * factor[:, None], state.derivatives * factor[:, None, None], state.error)
 
 
 def averages(*args, **options):
@@ -69,14 +68,16 @@ def test_sums_are_those_of_differences(rng, n, m, d, offset, leave_out):
     own = rng.integers(n, size=m) if leave_out else None
     Zq = X[own] if leave_out else rng.normal(size=(m, d)) + offset
     exact = sums(rows, g, Zq, own, rtol=0, derivatives=Derivatives.SCALE)
-    found = relative_to(exact.shift, sums(rows, g, Zq, own, rtol=1e-10, derivatives=Derivatives.SCALE))
+    found = relative_to(exact.offset, sums(rows, g, Zq, own, rtol=1e-10, derivatives=Derivatives.SCALE))
     # Scaled coordinates are within 5, in each of d features 5 / sqrt(d): squares add up to 50, of which the bound in
     # `_gaussian` makes an error of weights, and both ways sum up 1200 numbers. An offset costs nothing, as differences
     # of coordinates are exact to half an ulp of those before it: both ways see the same ones.
     bound = (d + 6) * EPS / 2 * 50 + 1200 * EPS
     scale = exact.sums[:, :1] * np.abs(rows.Y).max()
     assert (np.abs(found.sums - exact.sums) <= bound * scale).all()
-    assert (np.abs(found.dsums[:, 0] - exact.dsums[:, 0]) <= 60 * bound * scale).all()  # s <= 50, and its own error
+    assert (
+        np.abs(found.derivatives[:, 0] - exact.derivatives[:, 0]) <= 60 * bound * scale
+    ).all()  # s <= 50, and its own error
     if n > 1:
         assert (found.sums != exact.sums).any()  # or else it has not been used
 
@@ -92,14 +93,14 @@ def test_derivatives_by_feature_are_those_of_differences(rng, n, m, d, p, offset
     Zq[-1] += 1e3  # one that is left to the loops of all kernels
     own = None if own is None else np.append(own[:-1], -1)
     exact, found = (sums(rows, g, Zq, own, rtol=rtol, derivatives=Derivatives.FEATURES) for rtol in (0, 1e-10))
-    found = relative_to(exact.shift, found)
+    found = relative_to(exact.offset, found)
     # As above: the square of one difference is at most 50, too, and wrong by no more than the sum of all.
     bound = ((d + 6) * EPS / 2 * 50 + 1200 * EPS) * exact.sums[:, :1] * np.abs(rows.Y).max()
     assert (np.abs(found.sums - exact.sums) <= bound).all()
-    assert (np.abs(found.dsums - exact.dsums) <= 60 * bound[:, None])[:-1].all()
-    assert_array_equal(found.dsums[-1], exact.dsums[-1])
+    assert (np.abs(found.derivatives - exact.derivatives) <= 60 * bound[:, None])[:-1].all()
+    assert_array_equal(found.derivatives[-1], exact.derivatives[-1])
     if n > 1:
-        assert (found.dsums[:-1] != exact.dsums[:-1]).any()  # or else it has not been used
+        assert (found.derivatives[:-1] != exact.derivatives[:-1]).any()  # or else it has not been used
 
 
 @pytest.mark.parametrize("d", [1, 20])
@@ -114,7 +115,7 @@ def test_without_enough_digits_nothing_is_scaled_ahead(rng, d):
         Zq[7] = far
         found, exact = sums(rows, g, Zq, rtol=1e-12), sums(rows, g, Zq, rtol=0)
         assert_array_equal(found.sums[7], exact.sums[7])
-        assert found.shift[7] == exact.shift[7]
+        assert found.offset[7] == exact.offset[7]
         assert (found.sums != exact.sums).any()
 
 
@@ -167,7 +168,7 @@ def test_single_precision(rng, d, p):
             exact = sums(*args, rtol=0)
             found = sums(*args, rtol=1e-10, single=True)
             # Distances that count are the least one and twice the logarithm of the rows on average.
-            s = exact.shift.max(initial=0, where=exact.shift < 100) + 2 * math.log(n)
+            s = exact.offset.max(initial=0, where=exact.offset < 100) + 2 * math.log(n)
             bound = (d / 4 + 3) * unit * s + gaussian_module.SINGLE_RTOL + 4e-7
             error = np.abs(found.sums[:, 1:] / found.sums[:, :1] - exact.sums[:, 1:] / exact.sums[:, :1]).max()
             assert error <= bound * np.ptp(rows.Y)

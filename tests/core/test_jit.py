@@ -164,7 +164,7 @@ for d in (1, 5, 20):
     for own in (None, np.arange(700)):
         how = {"derivatives": Derivatives.SCALE, "algorithm": "dense", "rtol": 1e-10}
         state = kernel_sums("gaussian", rows, np.full(d, 1 / np.sqrt(d)), X, own, **how)
-        found += [state.sums / state.sums[:, :1], state.dsums[:, 0] / state.sums[:, :1]]
+        found += [state.sums / state.sums[:, :1], state.derivatives[:, 0] / state.sums[:, :1]]
 np.savez(sys.argv[1], *found)
 """
 

@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sknw._core import PROFILES, Derivatives, Rows, kernel_sums, read_only
+from calls import kernel_sums, make_problem, window_sums
+from calls import neighbour_sums as neighbours
+from sknw._core import PROFILES, Derivatives, Rows, read_only
+from sknw._core.dispatch import choose
 from sknw._core.within_reach import leave_one_out as neighbours_module
 from sknw._core.within_reach import reach as reach_module
-from sknw._core.within_reach.boxes import window_sums
-from sknw._core.within_reach.leave_one_out import Neighbours
 
 
 def neighbour_sums(kernel, rows, g, n_threads=1, **how):
-    return Neighbours(kernel, rows, g, **how).sums(0, len(rows.w), n_threads)
+    return neighbours(kernel, rows, g, 0, len(rows.w), n_threads=n_threads, **how)
 
 
 def make_rows(z, y, w):
@@ -31,20 +32,20 @@ def test_ties_clusters_and_lone_rows(rng, kernel, n):
         derivatives = Derivatives.NOTHING if kernel == "nearest" else Derivatives.SCALE
         exact = kernel_sums(kernel, rows, g, rows.Z.T, own, derivatives=derivatives)
         found = neighbour_sums(kernel, rows, g, derivatives=derivatives)
-        assert_array_equal(found.shift, exact.shift)
+        assert_array_equal(found.offset, exact.offset)
         # Of n terms, added one after the other or in lanes; the profiles are the same functions.
         mass, rounding = exact.sums[:, 0], (1300 + 148) * np.finfo(float).eps * np.abs(y).max()
         assert (np.abs(found.sums - exact.sums) <= rounding * mass[:, None] + 1e-300).all()
         if kernel == "nearest":
             continue
-        near = exact.shift < 1e12  # beyond that, derivatives have no digits
+        near = exact.offset < 1e12  # beyond that, derivatives have no digits
         # The sizes of the terms: of kernels with a reach, at most 27 times the weights in it; with u or s instead of e,
         # those of the others are v e.
         if np.isfinite(PROFILES[kernel].reach):
             size = 27 * kernel_sums("tophat", rows, g, rows.Z.T, own).sums[:, 0]
         else:
-            size = np.where(near, exact.dsums[:, 0, 0], 0) + mass
-        error = np.abs(found.dsums[near, 0] - exact.dsums[near, 0])
+            size = np.where(near, exact.derivatives[:, 0, 0], 0) + mass
+        error = np.abs(found.derivatives[near, 0] - exact.derivatives[near, 0])
         assert (error <= rounding * size[near, None] + 1e-300).all()
 
 
@@ -59,8 +60,8 @@ def test_weights_over_many_decades_keep_their_promise(rng):
         mass = exact.sums[:, :1]
         slack = rtol + 4000 * np.finfo(float).eps
         assert (np.abs(found.sums - exact.sums) <= slack * mass * np.abs(rows.Y).max()).all()
-        slope = exact.dsums[:, 0, :1] + mass
-        assert (np.abs(found.dsums - exact.dsums)[:, 0] <= slack * slope * np.abs(rows.Y).max()).all()
+        slope = exact.derivatives[:, 0, :1] + mass
+        assert (np.abs(found.derivatives - exact.derivatives)[:, 0] <= slack * slope * np.abs(rows.Y).max()).all()
         assert (found.sums != exact.sums).any() or rtol < 1e-3  # some has been neglected
 
 
@@ -99,19 +100,17 @@ def test_a_call_ends_when_it_has_done_its_share(rng, monkeypatch):
         assert_allclose(a, b, rtol=1e-9, atol=1e-9)  # other rows share a block, and what all of these neglect
 
 
-def test_it_is_taken_where_windows_hold_few_rows(rng, monkeypatch):
+def test_it_is_taken_where_windows_hold_few_rows(rng):
     """By leave-one-out of all rows, and only by that."""
-    n, calls = 30_000, []
+    n = 30_000
     rows = make_rows(rng.uniform(size=n), rng.normal(size=(n, 1)), np.ones(n))
-    inner = neighbours_module.Neighbours
-    monkeypatch.setattr(neighbours_module, "Neighbours", lambda *a, **k: calls.append(a) or inner(*a, **k))
     for kernel in ("gaussian", "epanechnikov", "nearest"):
-        calls.clear()
-        how = {"algorithm": "auto", "rtol": 1e-10}
-        found = kernel_sums(kernel, rows, np.array([1e5]), rows.Z.T, np.arange(n), **how)
-        assert len(calls) == 1
-        some = kernel_sums(kernel, rows, np.array([1e5]), rows.Z.T[::3], np.arange(n)[::3], **how)
-        assert len(calls) == 1
+        for row, is_all in ((np.arange(n), True), (np.arange(n)[::3], False)):
+            problem = make_problem(kernel, rows, np.array([1e5]), rows.Z.T[row], row, rtol=1e-10)
+            assert (type(choose(problem).engine).__name__ == "LeaveOneOut") == is_all
+        args, how = (kernel, rows, np.array([1e5])), {"algorithm": "auto", "rtol": 1e-10}
+        found = kernel_sums(*args, rows.Z.T, np.arange(n), **how)
+        some = kernel_sums(*args, rows.Z.T[::3], np.arange(n)[::3], **how)
         assert_allclose(found.sums[::3], some.sums, rtol=1e-9, atol=1e-13)
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sknw._core import Derivatives, Nodes, Rows, by_cell, kernel_sums, last_coefficients, least_of_cell, read_only
+from calls import kernel_sums
+from sknw._core import Derivatives, Nodes, Rows, by_cell, last_coefficients, least_of_cell, read_only
 from sknw._core.cells import chebyshev as nodes_module
 from sknw._core.cells import fast_gauss_loops as expansions
 from sknw._core.cells.chebyshev import N_NODES, NODES, Grid, lagrange
@@ -97,8 +98,8 @@ def test_sums_are_within_their_bound(rng, d, count, rtol, derivatives):
     assert levels is not None
     sums, dsums, error = nodes.sums(g, levels, derivatives=derivatives, rtol=rtol)
     state = kernel_sums("gaussian", rows, g, places(nodes.grid.coarser(levels)), derivatives=derivatives)
-    factor = np.exp(-0.5 * state.shift)
-    exact, dexact = state.sums * factor[:, None], state.dsums * factor[:, None, None]
+    factor = np.exp(-0.5 * state.offset)
+    exact, dexact = state.sums * factor[:, None], state.derivatives * factor[:, None, None]
     shape = sums.shape[1:]
     bound = error
     for axis in range(d):
@@ -130,7 +131,7 @@ def test_the_bound_is_that_of_rows_at_the_worst_place(rng, d):
         sums, _, error = nodes.sums(g, [0] * d, rtol=1e-12)
         inside = tuple(slice(2 * N_NODES, 3 * N_NODES) for _ in range(d))
         exact = kernel_sums("gaussian", rows, g, places(nodes.grid))
-        exact = (exact.sums[:, 0] * np.exp(-0.5 * exact.shift)).reshape(sums.shape[1:])[inside]
+        exact = (exact.sums[:, 0] * np.exp(-0.5 * exact.offset)).reshape(sums.shape[1:])[inside]
         missed = np.abs(sums[0][inside] - exact)
         bound = error[(2,) * d]
         assert (missed <= bound + 300 * EPS * exact).all()

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sknw._core import Derivatives, Rows, State, kernel_sums, read_only
-from sknw._core import costs as plan_module
-from sknw._core import dispatch as sums_module
-from sknw._core.dispatch import pull_back
-from sknw._core.every_pair import gaussian as gaussian_module
+from calls import kernel_sums, make_problem, pull_back
+from sknw._core import Derivatives, Rows, State, costs, read_only
+from sknw._core.dispatch import choose
 from sknw._core.every_pair import symmetric as pairs_module
 from sknw._core.every_pair.symmetric import gradient_of_all_pairs
+from sknw._core.problem import Setting
 
 EPS = np.finfo(np.float64).eps
 
@@ -22,9 +21,9 @@ PANEL = 64
 
 @pytest.fixture(autouse=True)
 def _few_rows_too(monkeypatch):
-    monkeypatch.setattr(sums_module, "FEW_ROWS", 0)
-    monkeypatch.setattr(plan_module, "_FEWEST_BY_FEATURE", 1)
     monkeypatch.setattr(pairs_module, "_PANEL", PANEL)
+    with costs.using(few_pairs=0, fewest_by_feature=1):
+        yield
 
 
 def make_rows(rng, n, d, p, offset=0.0):
@@ -35,8 +34,8 @@ def make_rows(rng, n, d, p, offset=0.0):
 
 def relative_to(shift, state):
     """A state whose weights are relative to other squared distances."""
-    factor = np.exp(0.5 * np.subtract(shift, state.shift, where=shift != state.shift, out=np.zeros(len(shift))))
-    return State(shift, state.sums * factor[:, None], state.dsums * factor[:, None, None])
+    factor = np.exp(0.5 * np.subtract(shift, state.offset, where=shift != state.offset, out=np.zeros(len(shift))))
+    return State(shift, state.sums * factor[:, None], state.derivatives * factor[:, None, None], state.error)
 
 
 def sums(rows, g, *, rtol, queries=None, **options):
@@ -52,30 +51,26 @@ def sums(rows, g, *, rtol, queries=None, **options):
 def test_sums_are_those_of_single_rows(rng, n, d, p, offset):
     rows, g = make_rows(rng, n, d, p, offset), 1 / rng.uniform(1.0, 2.0, size=d) / np.sqrt(d)
     exact = sums(rows, g, rtol=0, derivatives=Derivatives.SCALE)
-    found = relative_to(exact.shift, sums(rows, g, rtol=1e-10, derivatives=Derivatives.SCALE))
+    found = relative_to(exact.offset, sums(rows, g, rtol=1e-10, derivatives=Derivatives.SCALE))
     # As in test_gaussian.py: squares add up to 50, and both ways sum up n numbers.
     bound = (d + 6) * EPS / 2 * 50 + n * EPS
     scale = exact.sums[:, :1] * np.abs(rows.Y).max()
     assert (np.abs(found.sums - exact.sums) <= bound * scale).all()
-    assert (np.abs(found.dsums[:, 0] - exact.dsums[:, 0]) <= 60 * bound * scale).all()
+    assert (np.abs(found.derivatives[:, 0] - exact.derivatives[:, 0]) <= 60 * bound * scale).all()
     assert n < PANEL or (found.sums != exact.sums).any()  # or else it has not been used
 
 
-def test_all_rows_go_by_pairs(rng, monkeypatch):
-    """In any order; some of them do not, nor does what is to be exact."""
-    met, once = [], gaussian_module.add_all_pairs
-    monkeypatch.setattr(gaussian_module, "add_all_pairs", lambda *args, **how: met.append(1) or once(*args, **how))
+def test_all_rows_go_by_pairs(rng):
+    """Some of them do not, nor does what is to be exact."""
     rows, g, own = make_rows(rng, 3 * PANEL, 2, 1), np.ones(2), np.arange(3 * PANEL)
-    expected = sums(rows, g, rtol=1e-10)
-    assert met == [1]
-    mixed = rng.permutation(own)
-    for a, b in zip(sums(rows, g, rtol=1e-10, queries=mixed), expected, strict=True):
-        assert_array_equal(a, b[mixed])
-    assert met == [1, 1]
-    twice = np.append(own[:-1], 0)
-    for queries, rtol in ((own[:-1], 1e-10), (twice, 1e-10), (own, 0.0)):
-        sums(rows, g, rtol=rtol, queries=queries)
-    assert met == [1, 1]
+    for queries, rtol, expected in (
+        (own, 1e-10, True),
+        (own[:-1], 1e-10, False),
+        (own[::-1], 1e-10, False),
+        (own, 0.0, False),
+    ):
+        problem = make_problem("gaussian", rows, g, rows.Z.T[queries], queries, rtol=rtol)
+        assert (type(choose(problem, "dense").engine).__name__ == "Symmetric") == expected
 
 
 @pytest.mark.parametrize("d", [1, 30])
@@ -88,8 +83,8 @@ def test_rows_that_are_far_away_are_left_to_others(rng, d):
         Z[:, 7] = far
         rows = rows._replace(Z=read_only(Z))
         exact, found = (sums(rows, g, rtol=rtol, derivatives=Derivatives.SCALE) for rtol in (0, 1e-10))
-        assert_array_equal(found.shift[7], exact.shift[7])
-        found = relative_to(exact.shift, found)
+        assert_array_equal(found.offset[7], exact.offset[7])
+        found = relative_to(exact.offset, found)
         bound = (d + 6) * EPS / 2 * 100 + n * EPS
         scale = np.maximum(exact.sums[:, :1], 1.0) * np.abs(rows.Y).max()
         assert (np.abs(found.sums - exact.sums) <= bound * scale).all()
@@ -104,7 +99,7 @@ def test_any_number_of_threads_gives_the_same_bits(rng, d):
     for n_threads in (1, 2, 5):
         state = sums(rows, g, rtol=1e-10, derivatives=Derivatives.SCALE, n_threads=n_threads)
         own = np.arange(len(rows.w))
-        gradient = pull_back("gaussian", rows, g, rows.Z.T, own, state.shift, adjoints, **how, n_threads=n_threads)
+        gradient = pull_back("gaussian", rows, g, rows.Z.T, own, state.offset, adjoints, **how, n_threads=n_threads)
         found.append([*state, gradient])
     for other in found[1:]:
         for a, b in zip(found[0], other, strict=True):
@@ -120,9 +115,16 @@ def test_gradients_are_those_of_single_rows(rng, n, d, p, derivatives):
     own, adjoints = np.arange(n), rng.uniform(0.5, 1, size=(n, 1 + p))
     state = sums(rows, g, rtol=0)
     how = {"derivatives": derivatives, "n_threads": 2}
-    found = gradient_of_all_pairs(rows, read_only(g), state.shift, adjoints, by_matrices=d > 18, rtol=1e-10, **how)
+    found = gradient_of_all_pairs(
+        rows,
+        Setting("gaussian", read_only(g), derivatives, 1e-10),
+        state.offset,
+        adjoints,
+        by_matrices=d > 18,
+        n_threads=2,
+    )
     turned = own[::-1]  # not all rows in their order: these are summed up one by one
-    args = rows.Z.T[turned], turned, state.shift[turned], adjoints[turned]
+    args = rows.Z.T[turned], turned, state.offset[turned], adjoints[turned]
     exact = pull_back("gaussian", rows, g, *args, rtol=0.0, **how)
     # Terms are products of weights relative to the nearest row, adjoints, targets and squares: each is wrong by as much
     # as weights and squares are, and n² of them by their rounding.
@@ -175,7 +177,7 @@ def test_gradients_of_light_rows(rng, far, lightest):
     mass, y = state.sums[:, 0], rows.Y[0]
     m = state.sums[:, 1] / mass
     adjoint = 2 * w * (m - y) / mass
-    args = "gaussian", rows, g, X, own, state.shift, np.stack([-adjoint * m, adjoint], axis=1)
+    args = "gaussian", rows, g, X, own, state.offset, np.stack([-adjoint * m, adjoint], axis=1)
     found, exact = (pull_back(*args, derivatives=Derivatives.PAIRS, rtol=rtol) for rtol in (1e-10, 0.0))
     # A derivative of each average is right to 100 rtol, and their share in the sum is no larger than the largest.
     assert_allclose(found, exact, rtol=0, atol=1e-8 * np.abs(exact).max())
@@ -190,7 +192,7 @@ def test_memory(rng, monkeypatch):
     for _ in range(2):
         tracemalloc.start()
         state = sums(rows, g, rtol=1e-10, n_threads=2)
-        pull_back("gaussian", rows, g, rows.Z.T, own, state.shift, adjoints, derivatives=Derivatives.PAIRS, rtol=1e-10)
+        pull_back("gaussian", rows, g, rows.Z.T, own, state.offset, adjoints, derivatives=Derivatives.PAIRS, rtol=1e-10)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     # Coordinates twice more as queries and rows, and once or twice in what follows; some numbers of each row; of each

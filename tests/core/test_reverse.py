@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sknw._core import PROFILES, Derivatives, Rows, kernel_sums, pull_back, read_only
+from calls import kernel_sums, pull_back
+from sknw._core import PROFILES, Derivatives, Rows, read_only
 from sknw._core.every_pair import adjoint as reverse_module
 
 EPS = np.finfo(np.float64).eps
@@ -30,13 +31,13 @@ def test_reverse_mode_is_forward_mode(rng, kernel, derivatives, d, rtol, n, leav
     Zq = X[:m] if leave_out else rng.normal(size=(m, d)) + 1e4
     state = kernel_sums(kernel, rows, g, Zq, own, derivatives=derivatives)
     adjoints = rng.normal(size=(m, 1 + p))
-    expected = np.einsum("ic,iqc->q", adjoints, state.dsums)
-    found = pull_back(kernel, rows, g, Zq, own, state.shift, adjoints, derivatives=derivatives, rtol=rtol)
+    expected = np.einsum("ic,iqc->q", adjoints, state.derivatives)
+    found = pull_back(kernel, rows, g, Zq, own, state.offset, adjoints, derivatives=derivatives, rtol=rtol)
     # Both add up n m numbers t_a t_b u, |t| <= 6, by products of a block whose coordinates are below 12: their
     # magnitudes bound the rounding, and n + m of them follow each other in a sum. s is known to the bound above.
-    magnitude = np.einsum("ic,iqc->q", np.abs(adjoints), np.abs(state.dsums)).max()
+    magnitude = np.einsum("ic,iqc->q", np.abs(adjoints), np.abs(state.derivatives)).max()
     assert_allclose(found, expected, rtol=0, atol=100 * (n + m) * EPS * magnitude)
-    again = pull_back(kernel, rows, g, Zq, own, state.shift, adjoints, derivatives=derivatives, rtol=rtol, n_threads=2)
+    again = pull_back(kernel, rows, g, Zq, own, state.offset, adjoints, derivatives=derivatives, rtol=rtol, n_threads=2)
     assert_array_equal(found, again)
 
 
@@ -48,8 +49,8 @@ def test_reverse_mode_ignores_what_is_out_of_reach(rng):
     rows = rows._replace(Z=read_only(far))
     state = kernel_sums("gaussian", rows, np.ones(3), X[:5], derivatives=Derivatives.PAIRS)
     adjoints = np.ones((5, 2))
-    found = pull_back("gaussian", rows, np.ones(3), X[:5], None, state.shift, adjoints, derivatives=Derivatives.PAIRS)
-    assert_allclose(found, np.einsum("ic,iqc->q", adjoints, state.dsums), rtol=1e-12)
+    found = pull_back("gaussian", rows, np.ones(3), X[:5], None, state.offset, adjoints, derivatives=Derivatives.PAIRS)
+    assert_allclose(found, np.einsum("ic,iqc->q", adjoints, state.derivatives), rtol=1e-12)
 
 
 def test_memory_is_that_of_a_block(rng, monkeypatch):

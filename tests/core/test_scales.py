@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sknw._core import PROFILES, Derivatives, Rows, kernel_sums, kernel_sums_of_scales, read_only
-from sknw._core import dispatch as sums_module
+from calls import kernel_sums, kernel_sums_of_scales
+from sknw._core import PROFILES, Derivatives, Rows, read_only
+from sknw._core.every_pair import tiles as tiles_module
 
 EPS = np.finfo(np.float64).eps
 DIFFERENTIABLE = [name for name, profile in PROFILES.items() if profile.differentiable]
@@ -33,17 +34,17 @@ def test_series_of_scales_is_that_of_single_ones(rng, kernel, n, d, p, leave_out
         one = kernel_sums(kernel, rows, g * 2 ** (k / 2), queries, own, derivatives=derivatives)
         # Both ways s has a relative error of (d/2 + 3) eps, and the factor one of 2 eps, twice that in its square.
         of_s = (d + 10) * EPS
-        assert_allclose(state.shift, one.shift, rtol=of_s)
+        assert_allclose(state.offset, one.offset, rtol=of_s)
         # |s k'(s)| <= 1.5 where a kernel ends. Relative to the nearest row, at s_0, a Gaussian's weight changes by
         # v (s + s_0) / 2 <= s_0 + 1 of that, and v s by at most 3 (1 + s_0)**2. Sums of n numbers have n eps more.
         endless = PROFILES[kernel].reach == math.inf
-        low = np.where(np.isfinite(one.shift) & endless, one.shift, 0.0)
+        low = np.where(np.isfinite(one.offset) & endless, one.offset, 0.0)
         scale = w.sum() * max(1, np.abs(y).max())
         atol = (3 * (1 + low) * of_s + (2 * n + 5) * EPS) * scale
         assert (np.abs(state.sums - one.sums) <= atol[:, None]).all()
         assert (np.abs(plain[k].sums - state.sums) <= (2 * n * EPS) * scale).all()
         atol = (3 * (1 + low) * of_s + (2 * n + 5) * EPS) * (1 + low) * scale
-        assert (np.abs(state.dsums - one.dsums) <= atol[:, None, None]).all()
+        assert (np.abs(state.derivatives - one.derivatives) <= atol[:, None, None]).all()
         if PROFILES[kernel].reach < math.inf:  # to nobody a weight of exactly zero
             assert_array_equal(state.sums[:, 0] == 0, one.sums[:, 0] == 0)
 
@@ -58,7 +59,7 @@ def test_series_of_scales_is_right_to_rtol(rng, rtol):
     # A power is right to 2 eps and a square adds half of one, so after k squares it is wrong by 2.5 2**k eps, and
     # 2**k eps <= rtol; the power itself has 2 eps, and its argument t, |t| v <= 1, two roundings: alike on both sides.
     for a, b in zip(exact, found, strict=True):
-        assert_array_equal(a.shift, b.shift)
+        assert_array_equal(a.offset, b.offset)
         assert np.abs(a.sums[:, 0] - b.sums[:, 0]).max() <= 3 * (2.5 * rtol + 5 * EPS)
     differ = [(a.sums != b.sums).any() for a, b in zip(exact, found, strict=True)]
     assert any(differ) == (rtol > 0)
@@ -77,15 +78,15 @@ def test_series_of_scales_leaves_no_nan_where_distances_overflow(rng):
             for k, state in enumerate(kernel_sums_of_scales(kernel, rows, np.ones(1), Z.T, np.arange(300), **asked)):
                 g = np.full(1, 2 ** (k / 2))
                 one = kernel_sums(kernel, rows, g, Z.T, np.arange(300), derivatives=Derivatives.SCALE)
-                assert_array_equal(np.isinf(state.shift), np.isinf(one.shift))
+                assert_array_equal(np.isinf(state.offset), np.isinf(one.offset))
                 assert np.isfinite(state.sums).all()
                 # From 1e154 all others are 1e308 away, and so large are their sums' derivatives.
-                assert np.isfinite(state.dsums[one.shift < 1e300]).all()
-                assert_array_equal(state.sums[np.isinf(one.shift)], 0.0)
+                assert np.isfinite(state.derivatives[one.offset < 1e300]).all()
+                assert_array_equal(state.sums[np.isinf(one.offset)], 0.0)
 
 
 def test_series_of_scales_on_any_number_of_threads(rng, monkeypatch):
-    monkeypatch.setattr(sums_module, "_WORK_PER_BLOCK", 1)
+    monkeypatch.setattr(tiles_module, "_WORK_PER_BLOCK", 1)
     X, _, _, rows = make_rows(rng, 300, 2, 2)
     asked = {"places": range(5), "derivatives": Derivatives.SCALE, "rtol": 1e-6}
     one, three = (

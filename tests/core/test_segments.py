@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sknw._core import PROFILES, Derivatives, Rows, kernel_sums, read_only, takes_segments
+from calls import kernel_sums
+from sknw._core import PROFILES, Derivatives, Rows, read_only, takes_segments
 from sknw._core.within_reach.bounds import find_edges, find_edges_of_some
 from sknw._criteria import by_segments
 from sknw._criteria.by_segments import segment_errors
@@ -54,7 +55,7 @@ def dense_errors(kernel, rows, g):
     mass = state.sums[:, 0]
     with np.errstate(divide="ignore", invalid="ignore"):
         m = state.sums[:, 1:] / mass[:, None]
-        slope = (state.dsums[:, 0, 1:] - m * state.dsums[:, 0, :1]) / mass[:, None]
+        slope = (state.derivatives[:, 0, 1:] - m * state.derivatives[:, 0, :1]) / mass[:, None]
     residuals = m - rows.Y.T
     return (residuals**2).mean(axis=1), (2 * residuals * slope).mean(axis=1), mass
 

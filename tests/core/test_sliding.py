@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from calls import kernel_sums, sliding_sums
 from sknw import NadarayaWatsonRegressor
-from sknw._core import PROFILES, Derivatives, Rows, kernel_sums, read_only
+from sknw._core import PROFILES, Derivatives, Rows, read_only
 from sknw._core.sliding import sums as sliding_module
-from sknw._core.sliding.sums import _calls, sliding_sums
+from sknw._core.sliding.sums import _calls
 
 EPS = np.finfo(np.float64).eps
 KERNELS = [name for name in PROFILES if name != "gaussian"]
@@ -88,9 +89,9 @@ def check(kernel, rows, g, x, own):
     state = sliding_sums(kernel, rows, [g], x[:, None], own, derivatives=Derivatives.SCALE)
     for i in range(len(x)):
         low, sums, dsums, tolerance, d_tolerance = exact_sums(kernel, x[i], rows, g, -1 if own is None else own[i])
-        assert state.shift[i] == low
+        assert state.offset[i] == low
         assert (abs(state.sums[i] - sums) <= EPS * tolerance).all()
-        assert (abs(state.dsums[i, 0] - dsums) <= EPS * d_tolerance).all()
+        assert (abs(state.derivatives[i, 0] - dsums) <= EPS * d_tolerance).all()
         assert (state.sums[i, 0] > 0) == (sums[0] > 0)
     return state
 
@@ -200,16 +201,16 @@ def test_sums_match_the_dense_engine(rng, kernel, derivatives):
     for h in (1e-3, 0.03, 0.4, 3, 100):
         state = sliding_sums(kernel, rows, [1 / h], x, own, derivatives=derivatives)
         expected = kernel_sums(kernel, rows, [1 / h], x, own, derivatives=derivatives)
-        assert_array_equal(state.shift, expected.shift)
+        assert_array_equal(state.offset, expected.offset)
         # Both sum up up to 3000 rows of weight up to 3 and targets up to 4, each with errors of some 10 eps, which the
         # derivative inherits as the moments' condition has it; the dense engine's exponential has those of s.
         scale = 4 * 10 * EPS * expected.sums[:, :1] if kernel == "exponential" else 4 * 10 * EPS * 3 * n
         worst, d_worst = condition(kernel)
         assert (abs(state.sums - expected.sums) <= scale * worst * (4 if kernel == "exponential" else 1)).all()
-        assert state.dsums.shape == expected.dsums.shape
+        assert state.derivatives.shape == expected.derivatives.shape
         if derivatives and PROFILES[kernel].differentiable:
             scale = scale * (1 + np.abs(x).max() / h) ** 2 if kernel == "exponential" else scale
-            assert (abs(state.dsums[:, 0] - expected.dsums[:, 0]) <= scale * d_worst).all()
+            assert (abs(state.derivatives[:, 0] - expected.derivatives[:, 0]) <= scale * d_worst).all()
 
 
 def test_clusters_far_apart_do_not_underflow():
@@ -223,7 +224,7 @@ def test_clusters_far_apart_do_not_underflow():
     assert_allclose(state.sums[0], left, rtol=4 * EPS)
     assert_allclose(state.sums[1], middle + right, rtol=4 * EPS)
     assert_allclose(state.sums[2], middle * e + right, rtol=4 * EPS)
-    assert_array_equal(state.shift[3], np.inf)
+    assert_array_equal(state.offset[3], np.inf)
     assert_array_equal(state.sums[3], 0)
 
 
@@ -244,20 +245,20 @@ def test_infinite_bandwidth_takes_all_alike(rng, kernel):
     rows = make_rows(rng, rng.normal(size=50))
     state = sliding_sums(kernel, rows, [0.0], rows.Z.T, derivatives=Derivatives.SCALE)
     assert_array_equal(state.sums[:, 0], rows.w.sum())
-    assert_array_equal(state.shift, 0)
-    assert_array_equal(state.dsums, 0)
+    assert_array_equal(state.offset, 0)
+    assert_array_equal(state.derivatives, 0)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_nobody_within_reach(rng, kernel):
     rows = make_rows(rng, np.arange(20.0))._replace(w_rest=read_only(np.zeros(20)))
     state = sliding_sums(kernel, rows, [100.0], rows.Z.T, np.arange(20))
-    assert_array_equal(state.shift, 1e4)
+    assert_array_equal(state.offset, 1e4)
     assert (state.sums[:, 0] == 0).all() == (kernel != "exponential")
     assert sliding_sums(kernel, rows, [1.0], np.empty((0, 1)), n_threads=2).sums.shape == (0, 2)
     alone = Rows(*(read_only(a[..., :1]) for a in rows))
     state = sliding_sums(kernel, alone, [1.0], [[0.0]], [0])
-    assert_array_equal(state.shift, np.inf)
+    assert_array_equal(state.offset, np.inf)
     assert_array_equal(state.sums, 0)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from calls import dense_sums, kernel_sums, kernel_weights, neighbour_sums, plan, window_sums
 from sknw._core import (
     ALGORITHMS,
     PROFILES,
@@ -15,16 +16,10 @@ from sknw._core import (
     Rows,
     check_applies,
     chosen_algorithm,
-    kernel_sums,
-    kernel_weights,
     read_only,
     spatial_order,
     times_matrix,
 )
-from sknw._core.costs import plan
-from sknw._core.dispatch import dense_sums
-from sknw._core.within_reach.boxes import window_sums
-from sknw._core.within_reach.leave_one_out import Neighbours
 
 EPS = np.finfo(np.float64).eps
 
@@ -130,7 +125,7 @@ def test_promise(rng, algorithm, d, kernel, design):
                 state = kernel_sums(kernel, rows, g, Zq, own, algorithm=algorithm, rtol=rtol)
                 # Rounding of s, times what a profile makes of it, and that of sums, on both sides: see
                 # `naive.error_bound`. A weight near the edge of a window is small, and so may be the mass.
-                s_min = np.where(np.isfinite(exact_state.shift), exact_state.shift, 0)
+                s_min = np.where(np.isfinite(exact_state.offset), exact_state.offset, 0)
                 rounding = 50 * (d / 2 + 3) * EPS * (4 + s_min) + 300 * EPS
                 if kernel not in ("gaussian", "exponential"):
                     with np.errstate(divide="ignore"):
@@ -188,7 +183,7 @@ def test_no_queries_have_no_sums(rng, algorithm):
     for own in (None, np.empty(0, dtype=np.int64)):
         how = {"algorithm": algorithm, "rtol": 1e-10, "n_threads": 2, "derivatives": Derivatives.SCALE}
         state = kernel_sums(kernel, rows, g, np.empty((0, 1)), own, **how)
-        assert (state.shift.shape, state.sums.shape, state.dsums.shape) == ((0,), (0, 2), (0, 1, 2))
+        assert (state.offset.shape, state.sums.shape, state.derivatives.shape) == ((0,), (0, 2), (0, 1, 2))
 
 
 def test_rows_of_one_feature_need_not_be_sorted(rng):
@@ -235,7 +230,7 @@ def test_choice(rng, kernel, n, d, h, expected):
     rows = Rows(read_only(X.T), np.zeros((1, n)), np.ones(n), np.zeros(n))
     assert chosen_algorithm(kernel, rows, np.full(d, 1 / h), algorithm="auto", rtol=1e-10) == expected
     asked = plan(kernel, rows, np.full(d, 1 / h), None, algorithm="dense", rtol=1e-10)
-    assert asked.algorithm == "dense"
+    assert asked.engine.name == "dense"
 
 
 def test_every_kernel_has_an_answer_from_each_algorithm(rng):
@@ -255,14 +250,15 @@ def test_every_kernel_has_an_answer_from_each_algorithm(rng):
             assert np.abs(averages(state) - averages(exact)).max() < 1e-11
             if profile.differentiable:
                 slope, expected = (
-                    (s.dsums[:, 0, 1] - averages(s) * s.dsums[:, 0, 0]) / s.sums[:, 0] for s in (state, exact)
+                    (s.derivatives[:, 0, 1] - averages(s) * s.derivatives[:, 0, 0]) / s.sums[:, 0]
+                    for s in (state, exact)
                 )
                 # (P / r)**2 / 2 < 2000 times the error of the average, see test_fast_gauss.
                 assert np.abs(slope - expected).max() < 2000 * 1e-12
 
 
 def neighbours_sums(kernel, rows, g, Zq, own):
-    return Neighbours(kernel, rows, g, derivatives=Derivatives.NOTHING).sums(0, len(own))
+    return neighbour_sums(kernel, rows, g, 0, len(own))
 
 
 @pytest.mark.parametrize("offset", [0, 1000])
@@ -307,7 +303,7 @@ def test_nearest_rows_do_not_depend_on_which_rows_come_first(rng, d, spread):
     whole = dense_sums("nearest", rows, g, Zq)
     low = np.square(Zq[:, :, None] - Z).sum(axis=1).min(axis=1)
     for state in (whole, window_sums("nearest", rows, g, Zq)):
-        np.testing.assert_array_equal(state.shift, low)
+        np.testing.assert_array_equal(state.offset, low)
         np.testing.assert_array_equal(state.sums[:, 0], whole.sums[:, 0])
         np.testing.assert_allclose(state.sums[:, 1], whole.sums[:, 1], rtol=0, atol=3000 * EPS * np.abs(Y).max())
     for part in (slice(0, 1), slice(7, 150)):

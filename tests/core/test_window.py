@@ -7,11 +7,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import naive
-from sknw._core import PROFILES, Derivatives, Rows, kernel_sums, read_only
+from calls import kernel_sums, neighbour_sums, window_sums
+from sknw._core import PROFILES, Derivatives, Rows, read_only
 from sknw._core.order import spatial_order
 from sknw._core.within_reach import reach as reach_module
-from sknw._core.within_reach.boxes import window_sums
-from sknw._core.within_reach.leave_one_out import Neighbours
 
 EPS = np.finfo(np.float64).eps
 COMPACT = [name for name, profile in PROFILES.items() if math.isfinite(profile.reach)]
@@ -46,15 +45,15 @@ def assert_as_dense(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NO
     got = window_sums(kernel, rows, g, Zq, own, derivatives=derivatives, rtol=rtol)
     _assert_as_dense(got, 0, kernel, rows, g, Zq, own, derivatives, rtol)
     if len(g) == 1 and own is not None and len(own) == len(rows.w) and (own == np.arange(len(own))).all():
-        other = Neighbours(kernel, rows, g, derivatives=derivatives, rtol=rtol).sums(0, len(own))
+        other = neighbour_sums(kernel, rows, g, 0, len(own), derivatives=derivatives, rtol=rtol)
         _assert_as_dense(other, len(own), kernel, rows, g, Zq, own, derivatives, rtol)
     return got
 
 
 def _assert_as_dense(got, n_terms, kernel, rows, g, Zq, own, derivatives, rtol):
     expected = kernel_sums(kernel, rows, g, Zq, own, derivatives=derivatives)
-    reached = expected.shift <= 1 if kernel in COMPACT and len(g) > 1 else np.isfinite(expected.shift)
-    assert_array_equal(got.shift, np.where(reached, expected.shift, math.inf))
+    reached = expected.offset <= 1 if kernel in COMPACT and len(g) > 1 else np.isfinite(expected.offset)
+    assert_array_equal(got.offset, np.where(reached, expected.offset, math.inf))
     mass, size = expected.sums[:, 0], max(1, np.abs(rows.Y).max())
     share = rtol if kernel in INFINITE else 0.0
     rounding = (148 + n_terms + len(rows.w) / 64 + 2000 * (kernel in INFINITE)) * EPS
@@ -62,7 +61,7 @@ def _assert_as_dense(got, n_terms, kernel, rows, g, Zq, own, derivatives, rtol):
     if derivatives:
         slope = kernel_sums(kernel, rows, g, Zq, own, derivatives=Derivatives.SCALE).dsums[:, 0, 0]
         tolerance = (share * mass + rounding * (slope + mass)) * size
-        assert (np.abs(got.dsums - expected.dsums) <= tolerance[:, None, None]).all()
+        assert (np.abs(got.derivatives - expected.derivatives) <= tolerance[:, None, None]).all()
     there = mass > 0
     error = np.abs(got.sums[there, 1:] / got.sums[there, :1] - expected.sums[there, 1:] / mass[there, None])
     assert (error <= share * np.ptp(rows.Y, axis=1) + 4 * rounding * size).all()
@@ -85,7 +84,7 @@ def test_sums_are_those_over_all_pairs(rng, kernel, d, left_out):
         g = 1 / rng.uniform(reach, 2 * reach, size=d) / math.sqrt(d)
         queries, own = (X, np.arange(n)) if left_out else (rng.normal(size=(150, d)) * 1.5, None)
         got = assert_as_dense(kernel, rows, g, queries, own, derivatives=derivatives)
-        assert got.dsums.shape == (len(queries), derivatives.count(d), 1 + p)
+        assert got.derivatives.shape == (len(queries), derivatives.count(d), 1 + p)
 
 
 @pytest.mark.parametrize("kernel", INFINITE)
@@ -133,7 +132,7 @@ def assert_as_naive(kernel, X, y, w, rows, g, queries, own=None, rtol=0.0):
         expected = naive.predict([x], X.tolist(), y.tolist(), left, list(g), kernel, "nan")[0]
         if math.isnan(expected[0]):
             assert not state.sums[i].any()
-            assert state.shift[i] > 1
+            assert state.offset[i] > 1
             continue
         bound = naive.error_bound(x, X.tolist(), y.tolist(), left, list(g), kernel) + rtol * np.ptp(y, axis=0).max()
         assert_allclose(state.sums[i, 1:] / state.sums[i, 0], expected, rtol=0, atol=bound)
@@ -215,7 +214,7 @@ def test_distances_that_overflow(rng, kernel):
     X, _, _, rows = random_rows(rng, 200, 2)
     queries = np.vstack([np.full((3, 2), 1e200), X[:3], -np.full((2, 2), 1e300)])
     got = assert_as_dense(kernel, rows, np.ones(2), queries)
-    assert np.isinf(got.shift[[0, 1, 2, 6, 7]]).all()
+    assert np.isinf(got.offset[[0, 1, 2, 6, 7]]).all()
     assert not got.sums[[0, 1, 2, 6, 7]].any()
     assert_as_dense(kernel, rows, np.full(2, 1e200), X, np.arange(200))
 
@@ -306,7 +305,7 @@ def test_one_feature_with_queries_in_any_order(rng, kernel):
     for mine in (own, np.full(500, -1)):
         for g in (np.full(1, 3.0), np.full(1, 300.0)):
             got, expected = window_sums(kernel, rows, g, queries, mine), kernel_sums(kernel, rows, g, queries, mine)
-            assert_array_equal(got.shift, expected.shift)
+            assert_array_equal(got.offset, expected.offset)
             # As in `assert_as_dense`, with derivatives left out.
             tolerance = (148 + 500 / 64 + 2000 * (kernel in INFINITE)) * EPS * expected.sums[:, :1]
             assert (np.abs(got.sums - expected.sums) <= tolerance * np.abs(rows.Y).max()).all()

@@ -24,12 +24,14 @@ References
 L. Greengard and J. Strain, "The fast Gauss transform", SIAM J. Sci. Stat. Comput. 12 (1991), 79-94: the expansions.
 """
 
+import functools
 import math
 from typing import NamedTuple
 
 import numpy as np
 
-from ..problem import Derivatives, State, read_only
+from .. import costs
+from ..problem import LEAST_RTOL, State, read_only
 from ..runtime.threads import in_cache, run_blocks
 from .grid import Axis, Cells, Points, is_sorted, round_down
 from .hermite import (
@@ -58,34 +60,38 @@ _ROUNDING = 32
 
 
 class Layout(NamedTuple):
-    """How some sums are to be formed, and what it costs.
+    """Cells of some rows.
 
     Attributes
     ----------
     accuracy : Accuracy
     axes : list of d Axis
+        Cells from the first row to the last.
+    near : ndarray of shape (n,), bool, or None
+        Rows that are in cells; those so far from zero that cells have no exact edges there are set aside. None if all
+        are in cells.
     cost : float
         Estimated time, in units of a multiplication with addition.
     """
 
     accuracy: Accuracy
     axes: list
+    near: np.ndarray | None
     cost: float
 
 
-def lay_out(rows, g, Zq, *, derivatives=Derivatives.NOTHING, rtol, most=math.inf):
+def lay_out(rows, setting, m, most=math.inf):
     """Choose cells for some sums; None if these rows are not a case for cells.
 
     Parameters
     ----------
     rows : Rows
         Of one feature in ascending order.
-    g : ndarray of shape (d,)
-    Zq : ndarray of shape (m, d), or None
-        None if the queries are the rows.
-    derivatives : Derivatives
-    rtol : float
-        Relative error of the mass, and error of the averages over the range of the targets, where rows lie evenly.
+    setting : Setting
+        `rtol` is the relative error of the denominator, and the error of the averages over the range of the targets,
+        where rows lie evenly.
+    m : int
+        Number of queries: cells do not depend on it, only their cost.
     most : float
         Cost beyond which cells are of no interest. That they cost more is often seen from a few of the rows.
 
@@ -93,54 +99,56 @@ def lay_out(rows, g, Zq, *, derivatives=Derivatives.NOTHING, rtol, most=math.inf
     -------
     Layout or None
     """
-    d, n = rows.Z.shape
-    m = n if Zq is None else len(Zq)
-    if not 1 <= d <= MOST_FEATURES or rtol < LEAST_RTOL:
+    g, rtol, (d, n) = setting.inv_h, setting.rtol, rows.Z.shape
+    if not 1 <= d <= MOST_FEATURES or rtol < LEAST_RTOL or not 1 / _LARGEST_FACTOR < min(g) <= max(g) < _LARGEST_FACTOR:
         return None
-    choices = accuracies(d, rtol, 2 ** math.ceil(math.log2(n)), derivatives)
-    columns = [(z,) if Zq is None else (z, read_only(Zq[:, k])) for k, z in enumerate(rows.Z)]
+    near = _near_zero(rows.Z, g)
+    if near is not None:
+        if np.count_nonzero(near) < n / 2:
+            return None
+        rows = rows.take(near)
+    choices = accuracies(d, rtol, 2 ** math.ceil(math.log2(n)), setting.wanted)
     reach = choices[0].reach
-    if not 1 / _LARGEST_FACTOR < min(g) <= max(g) < _LARGEST_FACTOR:
-        return None
     some = slice(None, None, 1 + n // _PROBED)
-    in_order = d == 1 and (Zq is None or is_sorted(columns[0][1]))
-    for probed in ([(read_only(z[some]),) for z in rows.Z], columns):  # more points never need fewer cells
-        probes = [Axis.over(column, 1 / g_k, reach / g_k, in_order) for column, g_k in zip(probed, g, strict=True)]
+    for probed in ([read_only(z[some]) for z in rows.Z], rows.Z):  # more points never need fewer cells
+        probes = [Axis.over((z,), 1 / g_k, reach / g_k, d == 1) for z, g_k in zip(probed, g, strict=True)]
         if None in probes:
             return None
         lengths = [probe.length for probe in probes]
-        costs = [_cost(choice, lengths, n, m, len(rows.Y), derivatives) for choice in choices]
-        best = int(np.argmin(costs))
-        if not costs[best] < most:
+        prices = [_cost(choice, lengths, n, n, len(rows.Y), setting.wanted) for choice in choices]
+        best = int(np.argmin(prices))
+        cost = _cost(choices[best], lengths, n, m, len(rows.Y), setting.wanted)
+        if not cost < most:
             return None
     sizes = [round_down(choices[best].width / g_k) for g_k in g]
-    widths = zip(columns, sizes, reach / g, strict=True)
-    axes = [Axis.over(column, size, width, in_order) for column, size, width in widths]
-    return None if None in axes else Layout(choices[best], axes, costs[best])
+    widths = zip(rows.Z, sizes, reach / g, strict=True)
+    axes = [Axis.over((z,), size, width, d == 1) for z, size, width in widths]
+    return None if None in axes else Layout(choices[best], axes, near, cost)
 
+
+def _near_zero(Z, g):
+    """Which points are so near zero, in bandwidths, that cells can be counted from there; None if all are."""
+    limits = _MOST_BANDWIDTHS / g
+    ends = np.maximum(np.abs(Z.min(axis=1)), np.abs(Z.max(axis=1)))
+    return None if (ends < limits).all() else (np.abs(Z) < limits[:, None]).all(axis=0)
+
+
+#: From zero, cells can be counted up to so many bandwidths.
+_MOST_BANDWIDTHS = 2.0**36
 
 #: So many rows are looked at before all are.
 _PROBED = 2**14
-
 
 #: Factors of features beyond that, and one over it, leave no room for the arithmetic of cells.
 _LARGEST_FACTOR = 1e150
 
 
-#: Rounding alone takes more than that of a mass.
-LEAST_RTOL = 1e-13
-
-
 def least_cost(n, m, p):
     """Multiplications with addition that any sums take, for n rows, m queries and p outputs."""
-    return (1 + p) * (n + m) * _PER_POINT
+    return (1 + p) * (n + m) * costs.now.products_of_point
 
 
-#: Products that it takes to find the cell of a point, and to come and go.
-_PER_POINT = 40
-
-
-def _cost(accuracy, lengths, n, m, p, derivatives):
+def _cost(accuracy, lengths, n, m, p, wanted):
     """Multiplications with addition that the sums take; `inf` if the cells do not fit."""
     d, P = len(lengths), accuracy.n_terms
     n_coefficients = math.comb(P + d - 1, d)
@@ -149,10 +157,10 @@ def _cost(accuracy, lengths, n, m, p, derivatives):
         return math.inf
     products = n_coefficients * P / d
     offsets = 2 * accuracy.reach / accuracy.width + 3
-    q = derivatives.count(d)
+    q = wanted.count(d)
     return (1 + p) * (
-        n * (2 * n_coefficients + _PER_POINT)
-        + m * ((1 + q) * n_coefficients + _PER_POINT)
+        n * (2 * n_coefficients + costs.now.products_of_point)
+        + m * ((1 + q) * n_coefficients + costs.now.products_of_point)
         + d * n_cells * offsets * products
     )
 
@@ -161,84 +169,200 @@ def _cost(accuracy, lengths, n, m, p, derivatives):
 _MOST_NUMBERS = 2**24
 
 
-def fast_gauss_sums(rows, g, Zq, own, all_rows, *, derivatives=Derivatives.NOTHING, layout, n_threads=1):
-    """Gaussian mass and moments of every query, and how wrong they may be.
+class Table(NamedTuple):
+    """Polynomials of the cells, of which sums are the values.
+
+    Attributes
+    ----------
+    axes : list of d Axis
+    series : list of ndarray of shape (n_coefficients, n_cells)
+        Of the weights, then of the weighted targets.
+    bounds : ndarray of shape (n_cells,)
+        Error of the denominator.
+    """
+
+    axes: list
+    series: list
+    bounds: np.ndarray
+
+
+class Expansions:
+    """The rows of a layout as polynomials, which are computed at the first call that needs them.
 
     Parameters
     ----------
-    rows, g, Zq, own, derivatives, n_threads
-        As in `kernel_sums`.
-    all_rows : bool
-        Whether the queries are all rows, in their order.
+    rows : Rows
+        All of them.
+    setting : Setting
     layout : Layout
-        From `lay_out`, which was told how accurate the sums are to be.
+    """
+
+    def __init__(self, rows, setting, layout):
+        self.rows = rows if layout.near is None else rows.take(layout.near)
+        self.setting, self.layout, self._tables = setting, layout, {}
+
+    def table(self, axes, n_threads):
+        """The polynomials of the cells of some axes, those of the layout or these with margins.
+
+        Notes
+        -----
+        O(n P**d / d!) time, plus O(P**(d + 1) / d!) per cell and cell within reach along one feature.
+        """
+        is_inner = axes is self.layout.axes
+        if is_inner not in self._tables:
+            self._tables[is_inner] = self._compute(axes, n_threads)
+        return self._tables[is_inner]
+
+    @functools.cached_property
+    def with_margins(self):
+        """Axes that reach as far beyond the rows as their weights do; None where these are too many cells."""
+        reach = self.layout.accuracy.reach / self.setting.inv_h
+        axes = [axis.with_margins(r) for axis, r in zip(self.layout.axes, reach, strict=True)]
+        if None in axes:
+            return None
+        inner, outer = (math.prod(axis.length for axis in each) for each in (self.layout.axes, axes))
+        n_coefficients = len(terms_of(len(axes), self.layout.accuracy.n_terms).powers)
+        return axes if outer <= _MOST_MARGINS * inner and outer * n_coefficients <= _MOST_NUMBERS else None
+
+    def _compute(self, axes, n_threads):
+        from .fast_gauss_loops import add_moments
+
+        rows, accuracy, d = self.rows, self.layout.accuracy, len(axes)
+        cells, terms = Cells.of(axes, self.setting.inv_h), terms_of(len(axes), accuracy.n_terms)
+        points = Points.of(rows.Z, axes, cells, in_order=d == 1)
+        table = Table(axes, [], None)
+        for c in range(1 + len(rows.Y)):
+            v = rows.w if c == 0 else read_only(rows.w * rows.Y[c - 1])
+            series = np.empty((len(terms.powers), len(points.starts) - 1))
+
+            def gather(first, last, v=v, moments=series):
+                add_moments(rows.Z, v, cells, points.order, points.starts, terms.runs, first, last, moments)
+
+            run_blocks(gather, points.blocks(), n_threads)
+            if c == 0:
+                translations, bounds = _translations(accuracy, cells, series[:1], self.setting.wanted, n_threads)
+                table = table._replace(bounds=bounds)
+            for translation in translations:
+                series = translation.of(series, n_threads)
+            table.series.append(series)
+        return table
+
+    def axes_for(self, Z):
+        """The axes to evaluate some points in, and which of these are in cells.
+
+        Parameters
+        ----------
+        Z : ndarray of shape (d, m)
+        """
+        inside = _inside(self.layout.axes, Z)
+        if inside.all() or self.with_margins is None:
+            return self.layout.axes, inside
+        return self.with_margins, _inside(self.with_margins, Z)
+
+    def is_beyond_reach(self, Z):
+        """Whether no row that is set aside counts for a point."""
+        limits = (_MOST_BANDWIDTHS - 2 * self.layout.accuracy.reach) / self.setting.inv_h
+        return (np.abs(Z) < limits[:, None]).all(axis=0)
+
+
+#: With margins, cells are at most that many times as many.
+_MOST_MARGINS = 4
+
+
+def _inside(axes, Z):
+    """Which points are in a cell that is kept."""
+    return np.logical_and.reduce([axis.is_inside(z) for axis, z in zip(axes, Z, strict=True)])
+
+
+def fast_gauss_sums(expansions, queries, *, n_threads=1):
+    """Gaussian sums of the queries that are in cells.
+
+    Parameters
+    ----------
+    expansions : Expansions
+    queries : Queries
+    n_threads : int
 
     Returns
     -------
-    state : State
-        With a shift of 0.
-    error : ndarray of shape (m,)
-        Bound of the error of the mass; times the largest target, of that of a moment. But for rounding, a hundred times
-        as much is a bound for their derivatives.
+    State
+        Relative to s = 0. With `error` the bounds of what series and cutoffs leave out; but for rounding, a hundred
+        times as much is a bound for derivatives. Queries outside of all cells are not computed.
 
     Notes
     -----
-    O((n + m) P**d / d!) time, plus O(P**(d + 1) / d!) per cell and cell within reach along one feature.
+    O(m P**d / d!) time, besides what `Expansions.table` takes once.
     """
-    from .fast_gauss_loops import add_moments, evaluate
+    rows, layout, wanted = expansions.rows, expansions.layout, expansions.setting.wanted
+    m, p, q = len(queries.Z), len(rows.Y), wanted.count(len(layout.axes))
+    Z, chosen = read_only(queries.Z.T), None
+    if queries.kind == "all":
+        axes, inside = layout.axes, np.ones(m, dtype=bool)
+    else:
+        axes, inside = expansions.axes_for(Z)
+    if layout.near is not None:
+        inside &= expansions.is_beyond_reach(Z)
+    if not inside.all():
+        chosen = inside
+    out, error = _evaluate(expansions, axes, Z if chosen is None else read_only(Z[:, chosen]), n_threads)
+    if queries.row is not None:
+        _leave_out(expansions, queries, chosen, out, n_threads)
+    here = State(np.zeros(len(error)), out[:, 0].T, out[:, 1:].transpose(2, 1, 0), np.stack([error, error], axis=1))
+    if chosen is None:
+        return here
+    state = State.empty(m, p, q)
+    state.offset[:], state.error[:] = 0.0, math.inf
+    state.put(chosen, here)
+    return state
+
+
+def _evaluate(expansions, axes, Z, n_threads):
+    """Sums and derivatives at some points, of shape (1 + p, 1 + q, m), and the bound of the error of each."""
+    from .fast_gauss_loops import evaluate
     from .grouping import fill
 
-    accuracy, axes, _ = layout
-    m, p = len(Zq), len(rows.Y)
-    terms = terms_of(len(g), accuracy.n_terms)
-    cells = Cells.of(axes, g)
-    points = Points.of(rows.Z, axes, cells, in_order=len(g) == 1)
-    queries = points
-    if not all_rows:
-        coordinates = read_only(Zq.T)
-        queries = Points.of(coordinates, axes, cells, in_order=len(g) == 1 and is_sorted(coordinates[0]))
-    entries, factors = polynomials(len(g), accuracy.n_terms, derivatives)
-    out = np.empty((1 + p, 1 + derivatives.count(len(g)), m))
-    error = np.empty(m)
-    for c in range(1 + p):
-        v = rows.w if c == 0 else read_only(rows.w * rows.Y[c - 1])
-        series = np.empty((len(terms.powers), len(points.starts) - 1))
+    setting, accuracy, m = expansions.setting, expansions.layout.accuracy, Z.shape[1]
+    table, cells = expansions.table(axes, n_threads), Cells.of(axes, setting.inv_h)
+    points = Points.of(Z, axes, cells, in_order=len(axes) == 1 and is_sorted(Z[0]))
+    terms = terms_of(len(axes), accuracy.n_terms)
+    entries, factors = polynomials(len(axes), accuracy.n_terms, setting.wanted)
+    out, error = np.empty((len(table.series), 1 + setting.wanted.count(len(axes)), m)), np.empty(m)
+    for series, values in zip(table.series, out, strict=True):
 
-        def gather(first, last, v=v, moments=series):
-            add_moments(rows.Z, v, cells, points.order, points.starts, terms.runs, first, last, moments)
+        def spread(first, last, series=series, values=values):
+            lists = points.order, points.starts
+            evaluate(points.Z, cells, *lists, terms.runs, entries, factors, first, last, series, values)
 
-        run_blocks(gather, points.blocks(), n_threads)
-        if c == 0:
-            translations, bounds = _translations(accuracy, cells, series[:1], derivatives, n_threads)
-        for translation in translations:
-            series = translation.of(series, n_threads)
-
-        def spread(first, last, series=series, out=out[c]):
-            lists = queries.order, queries.starts
-            evaluate(queries.Z, cells, *lists, terms.runs, entries, factors, first, last, series, out)
-
-        run_blocks(spread, queries.blocks(), n_threads)
+        run_blocks(spread, points.blocks(), n_threads)
 
     def bound(first, last):
-        fill(bounds, queries.order, queries.starts, first, last, error)
+        fill(table.bounds, points.order, points.starts, first, last, error)
 
-    run_blocks(bound, queries.blocks(), n_threads)
+    run_blocks(bound, points.blocks(), n_threads)
+    return out, error
+
+
+def _leave_out(expansions, queries, chosen, out, n_threads):
+    """Take what is left out of each training row from its own sums; `chosen` are the queries that were computed."""
+    rows, near = expansions.rows, expansions.layout.near
+    row = queries.row if chosen is None else queries.row[chosen]
+    are_all = queries.kind == "all" and chosen is None
+    if near is not None:  # a row that is set aside is not computed
+        row = np.where(row >= 0, np.cumsum(near)[row] - 1, -1)
 
     def leave_out(start, stop):
         part = slice(start, stop)
-        mine = part if all_rows else np.maximum(own[part], 0)
+        mine = part if are_all else np.maximum(row[part], 0)
         v = rows.w[mine] - rows.w_rest[mine]
-        if not all_rows:
-            v[own[part] < 0] = 0
+        if not are_all:
+            v[row[part] < 0] = 0
         out[0, 0, part] -= v
         out[1:, 0, part] -= v * rows.Y[:, mine]
 
-    if own is not None:
-        run_blocks(leave_out, in_cache(m), n_threads)
-    return State(np.zeros(m), out[:, 0].T, out[:, 1:].transpose(2, 1, 0)), error
+    run_blocks(leave_out, in_cache(len(row)), n_threads)
 
 
-def _translations(accuracy, cells, weights, derivatives, n_threads):
+def _translations(accuracy, cells, weights, wanted, n_threads):
     """The translations along each feature, and a bound of the error of the mass of each cell."""
     lengths = cells.lengths.tolist()
     d = len(lengths)
@@ -255,7 +379,7 @@ def _translations(accuracy, cells, weights, derivatives, n_threads):
         remainder = _remainder_step(table, remainder, last=k == d - 1, place=place).of(remainder, n_threads)
     left_out = stages(d) * remainder[0] + weights.sum() * math.exp(-0.5 * accuracy.reach**2)
     width = float(min(cells.sizes * cells.g))
-    loss = loss_of(d, width, accuracy.n_terms, accuracy.reach, derivatives)
+    loss = loss_of(d, width, accuracy.n_terms, accuracy.reach, wanted)
     return found, loss * left_out + _ROUNDING * _EPS * absolute[0]
 
 

@@ -67,12 +67,11 @@ class Axis(NamedTuple):
         ends = np.array([end for z in columns for end in ((z[0], z[-1]) if in_order else (z.min(), z.max()))])
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             ends = np.floor(ends / size)
-        if not (0 < size < np.inf and np.abs(ends).max() < _LARGEST_NUMBER):
+        if not (0 < size < np.inf and np.abs(ends).max() < LARGEST_NUMBER):
             return None
         occupied = [_occupied(z, size, in_order) for z in columns]
         occupied = occupied[0] if len(columns) == 1 else _unique(np.concatenate(occupied))
-        steps = np.minimum(np.diff(occupied), math.ceil(reach / size) + 1)
-        return cls(size, occupied, np.concatenate([[0], np.cumsum(steps).astype(np.int64)]))
+        return cls.between(size, occupied, reach)
 
     @property
     def length(self):
@@ -81,25 +80,58 @@ class Axis(NamedTuple):
 
     @property
     def numbers(self):
-        """The numbers of the cells that are kept; of those that hold no points, any."""
-        numbers = np.zeros(self.length)
-        numbers[self.places] = self.occupied
+        """The numbers of the cells that are kept; in a gap that was shortened, as if it went on from the left."""
+        numbers = np.arange(float(self.length))
+        numbers += np.repeat(self.occupied - self.places, np.diff(self.places, append=self.length))
         return numbers
+
+    def is_inside(self, z):
+        """Whether the cell of each point is kept."""
+        with np.errstate(over="ignore"):
+            numbers = np.floor(z / self.size)
+        inside = np.isfinite(numbers) & (np.abs(numbers) < LARGEST_NUMBER)
+        numbers = _numbers(np.where(inside, z, 0.0), self.size)
+        after = np.searchsorted(self.occupied, numbers)
+        before = np.maximum(after - 1, 0)
+        after = np.minimum(after, len(self.occupied) - 1)
+        # Of a gap that was shortened, no cell but the occupied ones has a place of its own.
+        steps = self.occupied[after] - self.occupied[before]
+        whole = (self.places[after] - self.places[before] == steps) & (self.occupied[before] <= numbers)
+        is_occupied = (self.occupied[after] == numbers) | (self.occupied[before] == numbers)
+        return inside & (is_occupied | (whole & (numbers <= self.occupied[after])))
+
+    def with_margins(self, reach):
+        """The same with all cells within a distance of those that hold points; None if their edges cannot be exact."""
+        most = math.ceil(reach / self.size) + 1
+        numbers = (
+            np.unique(self.occupied[:, None] + np.arange(-most, most + 1)) if self.length < _LONGEST_TABLE else None
+        )
+        if numbers is None or not max(-numbers[0], numbers[-1]) < LARGEST_NUMBER:
+            return None
+        return Axis.between(self.size, numbers, reach)
+
+    @classmethod
+    def between(cls, size, occupied, reach):
+        """Cells of some numbers, in ascending order, with gaps that are longer than a distance shortened to it."""
+        steps = np.minimum(np.diff(occupied), math.ceil(reach / size) + 1)
+        return cls(size, occupied, np.concatenate([[0], np.cumsum(steps).astype(np.int64)]))
 
     def of(self, z):
         """The place of each point's cell."""
         numbers, first = _numbers(z, self.size), self.occupied[0]
         n_numbers = int(self.occupied[-1] - first) + 1
         if n_numbers > _LONGEST_TABLE:
-            return self.places[np.searchsorted(self.occupied, numbers)]
-        table = np.zeros(n_numbers, dtype=np.int64)
-        table[(self.occupied - first).astype(np.int64)] = self.places
+            before = np.searchsorted(self.occupied, numbers, "right") - 1
+            return self.places[before] + (numbers - self.occupied[before]).astype(np.int64)
+        occupied = (self.occupied - first).astype(np.int64)
+        table = np.arange(n_numbers)
+        table += np.repeat(self.places - occupied, np.diff(occupied, append=n_numbers))
         return table[(numbers - first).astype(np.int64)]
 
 
 #: Numbers of cells have so few bits that the centre of a cell, and whether a point is in it, are exact but for some eps
 #: of its width.
-_LARGEST_NUMBER = 2.0**40
+LARGEST_NUMBER = 2.0**40
 
 
 #: So many cells are looked up in a table, more by bisection.
@@ -172,8 +204,8 @@ class Points(NamedTuple):
 
         n, n_cells = Z.shape[1], int(cells.lengths.prod())
         starts = np.zeros(n_cells + 1, dtype=np.int64)
-        if in_order and _by_edges(Z[0], len(axes[0].occupied)):
-            starts[1 + axes[0].places] = np.diff(_edges(Z[0], axes[0].size, axes[0].occupied))
+        if in_order and _by_edges(Z[0], axes[0].length):
+            starts[1:] = np.diff(_edges(Z[0], axes[0].size, axes[0].numbers))
             return cls(Z, np.arange(n), np.cumsum(starts))
         cell_of, order = np.zeros(n, dtype=np.int64), np.empty(n, dtype=np.int64)
         for axis, z in zip(axes, Z, strict=True):

@@ -13,19 +13,20 @@ distances, and U B, are products of matrices.
 import numpy as np
 
 from ..compiled_kernels import (
-    GAUSSIAN_CODE,
     out_of_reach,
 )
-from ..problem import Derivatives, are_all
+from ..problem import Wanted, read_only
 from ..runtime.blas import one_thread_for_blas
 from ..runtime.jit import jit, jit_entry, jit_sum, not_inlined
 from ..runtime.processor import aligned
 from ..runtime.threads import run_blocks
 from .coordinates import Frame, middle, most_for_products
 from .distances import distances_from_products, lowest, squared_distances
+from .engines import takes_matrices
 from .symmetric import gradient_of_all_pairs
 from .tiles import (
     add_moments,
+    for_loops,
     weigh,
     weigh_slope,
     weights_of,
@@ -117,25 +118,51 @@ _QUERIES, _TILE = 512, 512
 _WORK_PER_BLOCK = 2**31
 
 
-def gradient(kernel, rows, g, Zq, own, shift, adjoints, *, derivatives, by_matrices, rtol, n_threads):
-    """`_sums.pull_back`.
+def gradient(problem, offset, adjoints, n_threads=1):
+    r"""Derivative of a function of the sums, over every pair.
 
-    Parameters as there, as the compiled loops take them; `by_matrices` says whether products of matrices are taken.
+    .. math:: \sum_i \Big( \bar M_i\, M_i' + \sum_c \bar N_{ic}\, N_{ic}' \Big)
+
+    which sums with derivatives would give as ``np.einsum("ic,iqc->q", adjoints, state.derivatives)``, without their
+    m q (1 + p) numbers: reverse-mode differentiation, for which every pair is visited once more.
+
+    Parameters
+    ----------
+    problem : Problem
+        With wanted FEATURES or PAIRS; not a user's profile.
+    offset : ndarray of shape (m,)
+        Of the state of the same problem without derivatives.
+    adjoints : ndarray of shape (m, 1 + p)
+        Derivatives of the function in the denominator and the numerators of each query.
+    n_threads : int
 
     Returns
     -------
     ndarray of shape (q,)
+
+    Notes
+    -----
+    Takes O(m n (d + p)) time, for PAIRS too, and O(q) memory besides a block and a tile for each thread; of the
+    Gaussian, where all rows are left out, half of that time and O(n d) memory. By sums of products: rounding is
+    relative to the extent of a block of queries, or of all rows, in units of the bandwidth, squared.
     """
-    (m, d), n = Zq.shape, len(rows.w)
-    if len(kernel) == GAUSSIAN_CODE and are_all(own, n):
-        how = {"derivatives": derivatives, "by_matrices": by_matrices, "rtol": rtol, "n_threads": n_threads}
-        found = gradient_of_all_pairs(rows, g, shift, adjoints, **how)
+    setting, rows, queries = problem.setting, problem.rows, problem.queries
+    by_matrices, offset, adjoints = takes_matrices(setting), read_only(offset), read_only(adjoints)
+    if setting.kernel == "gaussian" and queries.kind == "all" and setting.rtol > 0:
+        found = gradient_of_all_pairs(rows, setting, offset, adjoints, by_matrices=by_matrices, n_threads=n_threads)
         if found is not None:
             return found
+    return _by_blocks(setting, rows, queries, offset, adjoints, by_matrices=by_matrices, n_threads=n_threads)
+
+
+def _by_blocks(setting, rows, queries, offset, adjoints, *, by_matrices, n_threads):
+    """The same for any queries, a block of these at a time."""
+    (kernel, _), Zq, own, g = for_loops(setting.kernel), queries.Z, queries.rows_for_loops(), read_only(setting.inv_h)
+    (m, d), n, wanted, rtol = Zq.shape, len(rows.w), setting.wanted, setting.rtol
     most = most_for_products(d, rtol) if by_matrices else -np.inf
     step = max(32, min(_QUERIES, _WORK_PER_BLOCK // (n * d)))
     blocks = [(first, min(first + step, m)) for first in range(0, m, step)]
-    out, upper, parts = np.zeros(derivatives.count(d)), np.triu_indices(d), {}
+    out, upper, parts = np.zeros(wanted.count(d)), np.triu_indices(d), {}
 
     def add(first, last):
         part = slice(first, last)
@@ -149,13 +176,13 @@ def gradient(kernel, rows, g, Zq, own, shift, adjoints, *, derivatives, by_matri
             U = aligned((last - first if by_matrices else 0, width))
             tile = start, B, block.squares, squares, products, most - squares.max()
             add_adjoints(
-                kernel, Zq[part], own[part], g, rows, *tile, shift[part], adjoints[part], buffers, of_rows, UB, U
+                kernel, Zq[part], own[part], g, rows, *tile, offset[part], adjoints[part], buffers, of_rows, UB, U
             )
             if by_matrices:
                 UB[:, 1:] += U @ B.T
-            total += (B * of_rows) @ B.T if derivatives == Derivatives.PAIRS else (B * B) @ of_rows
+            total += (B * of_rows) @ B.T if wanted == Wanted.PAIRS else (B * B) @ of_rows
         A, of_queries = block.A, UB[:, 0]
-        if derivatives == Derivatives.PAIRS:
+        if wanted == Wanted.PAIRS:
             across = A.T @ UB[:, 1:]
             parts[first] = (total + (A.T * of_queries) @ A - across - across.T)[upper]
         else:

@@ -20,9 +20,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..problem import Rows
+from ..problem import Rows, Wanted, read_only
 from ..runtime.jit import jit_entry
 from ..runtime.processor import aligned
+from ..runtime.threads import run_blocks
 
 #: The Gaussian exp(-s/2) is 2**(-UNIT s).
 UNIT = 0.5 * math.log2(math.e)
@@ -87,6 +88,17 @@ def middle(Z):
 def middle_of_rows(rows):
     """The same of some rows of all; not of the queries: each has the same answer whichever others are asked with it."""
     return middle(rows.Z[:, len(rows.w) * np.arange(1, 10, 2) // 10].T)
+
+
+def relative_to_zero(state, rows, wanted, precision=DOUBLE):
+    """Complete a state of sums relative to s = 0, in these coordinates; where hardly a weight is left, uncomputed."""
+    state.offset[:] = 0.0
+    # Where the nearest rows weigh next to nothing, others would count that have the least power instead of none.
+    least = max(1.0, rows.w.sum()) * 2.0 ** (-UNIT * precision.farthest)
+    state.error[~(state.sums[:, 0] >= least)] = math.inf
+    if wanted >= Wanted.SCALE:
+        state.derivatives[:] /= UNIT
+    return state
 
 
 class Frame(NamedTuple):
@@ -185,3 +197,19 @@ def add_times_matrix(Z, G, out):
         for k in range(fours, d):
             for j in range(G.shape[1]):
                 line[j] += z[k] * G[k, j]
+
+
+def times_matrix(Z, G):
+    """The product of two matrices, each line of which is rounded in the same way whatever the others are.
+
+    A library's products are not: their order of additions may depend on the number of lines.
+    """
+    Z, G, out = read_only(Z), read_only(G), np.zeros((len(Z), G.shape[1]))
+    # In blocks of some hundredths of a second, between which it can be interrupted.
+    step = max(1, _PRODUCTS_PER_BLOCK // max(1, G.size))
+    blocks = [(start, start + step) for start in range(0, len(Z), step)]
+    run_blocks(lambda start, stop: add_times_matrix(Z[start:stop], G, out[start:stop]), blocks, 1)
+    return out
+
+
+_PRODUCTS_PER_BLOCK = 2**27

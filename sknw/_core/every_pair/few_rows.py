@@ -2,20 +2,20 @@
 
 import numpy as np
 
-from ..problem import Derivatives, State
+from ..problem import State, Wanted
 
 #: Pairs of a block, whose arrays stay in the second-level cache.
 _PAIRS = 2**15
 
 
-def few_sums(rows, g, Zq, own, *, derivatives):
+def few_sums(rows, g, Zq, own, *, wanted):
     """`_sums.dense_sums` for the Gaussian, exact to rounding: without derivatives, or with those in the scale.
 
     Parameters
     ----------
     rows, g, Zq, own
         As the compiled loops take them.
-    derivatives : {Derivatives.NOTHING, Derivatives.SCALE}
+    wanted : {Wanted.VALUE, Wanted.SCALE}
 
     Returns
     -------
@@ -25,15 +25,15 @@ def few_sums(rows, g, Zq, own, *, derivatives):
     -----
     Takes O(m n (d + p)) time, some ten times as long as compiled loops, and no memory to speak of besides the result.
     """
-    state = State.empty(len(Zq), len(rows.Y), derivatives.count(len(g)))
+    state = State.empty(len(Zq), len(rows.Y), wanted.count(len(g)))
     step = max(1, _PAIRS // len(rows.w))
     for start in range(0, len(Zq), step):
         part = slice(start, start + step)
-        _add(rows, g, Zq[part], own[part], derivatives, state.part(part))
+        _add(rows, g, Zq[part], own[part], wanted, state.part(part))
     return state
 
 
-def _add(rows, g, Zq, own, derivatives, state):
+def _add(rows, g, Zq, own, wanted, state):
     """Write the state of some queries."""
     s, w, mine = np.zeros((len(Zq), len(rows.w))), np.tile(rows.w, (len(Zq), 1)), np.flatnonzero(own >= 0)
     with np.errstate(over="ignore"):
@@ -44,13 +44,13 @@ def _add(rows, g, Zq, own, derivatives, state):
     w[mine, own[mine]] = rest
     s[mine, own[mine]] = np.where(rest > 0, 0.0, np.inf)
     low = s.min(axis=1)
-    state.shift[:] = low
+    state.offset[:] = low
     # Without a row at a finite distance there is nothing to add up.
     v = w * np.exp(-0.5 * np.subtract(s, low[:, None], where=np.isfinite(s), out=np.full_like(s, np.inf)))
     _add_up(v, rows.Y, state.sums)
-    if derivatives == Derivatives.SCALE:
+    if wanted == Wanted.SCALE:
         np.multiply(v, s, where=v > 0, out=v)
-        _add_up(v, rows.Y, state.dsums[:, 0])
+        _add_up(v, rows.Y, state.derivatives[:, 0])
 
 
 def _add_up(v, Y, sums):

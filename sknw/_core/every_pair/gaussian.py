@@ -12,15 +12,14 @@ import math
 
 import numpy as np
 
-from ..problem import Derivatives, State, are_all, read_only
+from ..problem import State, Wanted, read_only
 from ..runtime.blas import one_thread_for_blas
 from ..runtime.exponential import half_to_the
 from ..runtime.jit import jit, jit_entry, jit_sum, not_inlined, on_stack_like, overload_jit, wide_vectors
 from ..runtime.processor import aligned, bytes_of_cache, tile_width
 from ..runtime.threads import run_blocks
-from .coordinates import DOUBLE, FARTHEST, SINGLE, SINGLE_RTOL, UNIT, Frame, middle_of_rows
+from .coordinates import DOUBLE, FARTHEST, SINGLE, SINGLE_RTOL, UNIT, Frame, middle_of_rows, relative_to_zero
 from .distances import Gram, between, distance, takes_products
-from .symmetric import add_all_pairs
 from .tiles import add_moments
 
 #: Rows of a tile at most: what loops keep of each of them is on the stack.
@@ -249,55 +248,44 @@ _FEWEST_PAIRS = 2**18
 _WORK_PER_BLOCK, _WORK_OF_MATRICES = 2**28, 2**32
 
 
-def gaussian_sums(rows, g, Zq, own, *, derivatives, rtol, by_matrices, single=False, n_threads):
-    """`_sums.dense_sums` for the Gaussian: without derivatives, with those in the scale, or in each feature.
+def gaussian_sums(rows, setting, queries, *, by_matrices, n_threads=1):
+    """Gaussian sums over every pair: without derivatives, with those in the scale, or in each feature.
 
     Parameters
     ----------
-    rows, g, Zq, own
-        As the compiled loops take them.
-    derivatives : {Derivatives.NOTHING, Derivatives.SCALE, Derivatives.FEATURES}
-    rtol : float
-        What each weight may be wrong by, relative to itself, besides rounding of differences.
+    rows : Rows
+    setting : Setting
+        `rtol` is what each weight may be wrong by, relative to itself, besides rounding of differences. With `single`
+        and without derivatives, distances and weights are float32, with the accuracy of these.
+    queries : Queries
     by_matrices : bool
         Whether distances follow from products of matrices.
-    single : bool
-        Whether distances and weights are float32, and `rtol` that of these; without derivatives.
     n_threads : int
 
     Returns
     -------
-    state : State
-        With a shift of 0.
-    rest : ndarray of int
-        Queries that are not in it.
+    State
+        Relative to s = 0. Queries that are far from the rows, or from their middle for `rtol`, are not computed.
 
     Notes
     -----
-    Takes O(m n (d + p)) time and, besides the result, the memory of a block and a tile for each thread. Where all rows
-    are left out in turn, each pair is visited once, and O(n (d + p)) numbers are kept; unless a row is so far from the
-    middle, for `rtol`, that it is in `rest`: then all the others are queries like any.
+    Takes O(m n (d + p)) time and, besides the result, the memory of a block and a tile for each thread.
     """
-    precision, state = SINGLE if single else DOUBLE, State.empty(len(Zq), len(rows.Y), derivatives.count(len(g)))
-    _, sums, dsums = state
-    state.shift[:] = 0.0
+    _, g, wanted, rtol, single = setting
+    single = single and wanted == Wanted.VALUE
+    precision, state = SINGLE if single else DOUBLE, State.empty(len(queries.Z), len(rows.Y), wanted.count(len(g)))
     frame = Frame(rows, middle_of_rows(rows), g * math.sqrt(UNIT), precision)
     how = {"rtol": SINGLE_RTOL if single else rtol, "by_matrices": by_matrices, "n_threads": n_threads}
-    own = own if (own >= 0).any() else None
-    by_pairs = own is not None and are_all(own, len(rows.w)) and not single and derivatives != Derivatives.FEATURES
-    if not (by_pairs and add_all_pairs(frame, sums, dsums, **how)):
-        _add_by_blocks(frame, Zq, own, derivatives, sums, dsums, **how)
-    # Where the nearest rows weigh next to nothing, others would count that have the least power instead of none.
-    rest = ~(sums[:, 0] >= max(1.0, rows.w.sum()) * 2.0 ** (-UNIT * precision.farthest))
-    if derivatives >= Derivatives.SCALE:
-        dsums /= UNIT
-    return state, np.flatnonzero(rest)
+    own = None if queries.row is None or not (queries.row >= 0).any() else queries.row
+    if len(queries.Z):
+        _add_by_blocks(frame, queries.Z, own, wanted, state.sums, state.derivatives, **how)
+    return relative_to_zero(state, rows, wanted, precision)
 
 
-def _add_by_blocks(frame, Zq, own, derivatives, sums, dsums, *, rtol, by_matrices, n_threads):
+def _add_by_blocks(frame, Zq, own, wanted, sums, dsums, *, rtol, by_matrices, n_threads):
     """Add all rows to the sums of the queries that are near the middle, a block of these at a time."""
     (m, d), (p, n) = Zq.shape, frame.rows.Y.shape
-    by_feature, most = derivatives == Derivatives.FEATURES, -1.0
+    by_feature, most = wanted == Wanted.FEATURES, -1.0
     besides = (0, 0) if by_feature else (0,) if p > 1 or dsums.shape[1] else ()
     if by_matrices or (takes_products(d) and not by_feature):
         most = frame.most_for_products(rtol)

@@ -5,13 +5,18 @@ squares of the last ones, and one exponential serves for as many bandwidths as t
 a relative error and adds half an eps.
 """
 
+import math
+
 import numpy as np
 
 from ..compiled_kernels import is_shifted, out_of_reach, profile_at, rescale, slope_at
+from ..problem import State, read_only
 from ..runtime.exponential import half_to_the
 from ..runtime.jit import jit, jit_entry, jit_sum, not_inlined, wide_vectors
+from ..runtime.processor import aligned, tile_width
+from ..runtime.threads import run_blocks
 from .distances import lowest, squared_distances
-from .tiles import copy, scale, weights_of
+from .tiles import blocks_of_queries, copy, for_loops, scale, weights_of
 
 #: The Gaussian exp(-s/2) is 2**(-_UNIT s).
 _UNIT = 0.5 * np.log2(np.e)
@@ -90,21 +95,21 @@ def add_rows_of_scales(kernel, Zq, own, g, rows, places, buffers, state):
             low = lowest(s)
             if low == np.inf:
                 continue
-            nearer = low < state.shift[0, i]
+            nearer = low < state.offset[0, i]
             for k in range(places.shape[0]):
                 ratio = 2.0 ** places[k]
                 if low * ratio == np.inf:  # all of these overflow, and those of narrower bandwidths
                     break
                 if nearer:
                     if is_shifted(kernel):
-                        factor = rescale(kernel, state.shift[k, i], low * ratio)
+                        factor = rescale(kernel, state.offset[k, i], low * ratio)
                         scale(state.sums[k, i], factor)
-                        for a in range(state.dsums.shape[2]):
-                            scale(state.dsums[k, i, a], factor)
-                    state.shift[k, i] = low * ratio
-                if not out_of_reach(kernel, low * ratio, state.shift[k, i]):
-                    fill_profiles(kernel, s, ratio, state.shift[k, i], u)
-                    add_profiles(kernel, s, ratio, u, w, rows.Y, start, state.sums[k, i], state.dsums[k, i])
+                        for a in range(state.derivatives.shape[2]):
+                            scale(state.derivatives[k, i, a], factor)
+                    state.offset[k, i] = low * ratio
+                if not out_of_reach(kernel, low * ratio, state.offset[k, i]):
+                    fill_profiles(kernel, s, ratio, state.offset[k, i], u)
+                    add_profiles(kernel, s, ratio, u, w, rows.Y, start, state.sums[k, i], state.derivatives[k, i])
 
 
 @jit
@@ -196,3 +201,72 @@ def add_gaussian_rows_of_scales(Zq, own, g, rows, places, squares, buffers, low,
             for c in range(rows.Y.shape[0]):
                 fill_products(s, low[i], w, rows.Y[c, start:stop], wy, wt, wty)
                 add_series(s, low[i], places, squares, u, w, wy, wt, wty, c, i, sums, dsums)
+
+
+def ladder_sums(problem, rungs, n_threads=1):
+    r"""Sums over every pair at bandwidths in geometric progression, in one pass.
+
+    Squared distances are formed once. Those of the next bandwidth, narrower by the root of two, are twice as large, so
+    that a Gaussian's weights are the squares of the last ones: one exponential serves for as many bandwidths as `rtol`
+    allows.
+
+    Parameters
+    ----------
+    problem : Problem
+        At the widest bandwidth; wanted are VALUE or SCALE; not a user's profile. `rtol` is what weights may be wrong
+        by, relative to themselves and besides rounding of distances, up to a factor of 2.5: a profile is right to
+        2 eps, and each square doubles that and adds half an eps.
+    rungs : sequence of int
+        Which bandwidths of the ladder, in ascending order, up to `LAST_RUNG`; the widest is 0.
+    n_threads : int
+
+    Returns
+    -------
+    list of State
+
+    Notes
+    -----
+    Takes O(m n (d + p k)) time, and O(m p k) memory, with k bandwidths.
+    """
+    setting, rows, queries = problem.setting, problem.rows, problem.queries
+    (compiled, _), Zq, own, g = for_loops(setting.kernel), queries.Z, queries.rows_for_loops(), read_only(setting.inv_h)
+    (m, d), (p, n), q, rungs = Zq.shape, rows.Y.shape, setting.wanted.count(len(g)), read_only(rungs, np.int64)
+    tile = min(_TILE, tile_width(d + p + 6))
+    squares = max(0, math.frexp(setting.rtol / np.finfo(np.float64).eps)[1] - 1)
+    by_squares = setting.kernel == "gaussian" and rows.w.min() > _LIGHTEST * rows.w.max()
+
+    def empty(m):
+        return State(*(a.reshape(len(rungs), m, *a.shape[1:]) for a in State.empty(len(rungs) * m, p, q)))
+
+    state = empty(m)
+
+    def add(start, stop):
+        # By itself: a processor that fetches what comes next, of many lines at once, would take it from another one.
+        part, mine = slice(start, stop), empty(stop - start)
+        if by_squares:
+            args = Zq[part], own[part], g, rows, rungs, squares, aligned((6, tile)), mine.offset[0]
+            add_gaussian_rows_of_scales(*args, mine.sums, mine.derivatives)
+        else:
+            add_rows_of_scales(compiled, Zq[part], own[part], g, rows, rungs, aligned((3, tile)), mine)
+        for whole, some in zip(state, mine, strict=True):
+            whole[:, part] = some
+
+    run_blocks(add, blocks_of_queries(m, n * (d + p * len(rungs)) / 2), n_threads)
+    if by_squares:
+        ratios = 2.0**rungs
+        with np.errstate(over="ignore"):
+            np.multiply.outer(ratios, state.offset[0], out=state.offset)
+            state.derivatives[:] *= ratios[:, None, None, None]
+        state.sums[np.isinf(state.offset)] = 0.0
+        state.derivatives[state.offset > _FARTHEST] = 0.0  # sums that overflow, of distances that have no digits left
+    return [State(*(a[k] for a in state)) for k in range(len(rungs))]
+
+
+#: Squared distances beyond that are not added up.
+_FARTHEST = 1e290
+
+#: Next to heavier rows, lighter ones are lost in the least weight that squares may have.
+_LIGHTEST = 1e-100
+
+#: Rows of a tile that is gone through again and again, with much beside it.
+_TILE = 512

@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..problem import Derivatives
+from ..problem import State, Wanted
 from ..runtime.blas import one_thread_for_blas
 from ..runtime.exponential import half_to_the
 from ..runtime.jit import jit_entry, jit_sum, not_inlined, on_stack, wide_vectors
 from ..runtime.processor import aligned
 from ..runtime.threads import run_blocks
-from .coordinates import DOUBLE, UNIT, Block, Frame, middle_of_rows
+from .coordinates import DOUBLE, UNIT, Block, Frame, middle_of_rows, relative_to_zero
 from .distances import Gram, between, distance, takes_products
 
 #: Rows of a panel: enough pairs for a call, and few enough for what is kept of both to stay in the caches.
@@ -143,17 +143,10 @@ def meet(frame, whole, work, put, *, rtol, by_matrices, n_threads):
         ``put(one, other, found)`` takes what it has returned, in the order of the panels.
     rtol, by_matrices, n_threads
         As in `gaussian_sums`.
-
-    Returns
-    -------
-    bool
-        Whether they have met: matrices of inner products need digits enough.
     """
     n, d = whole.A.shape
     most = frame.most_for_products(rtol) if by_matrices or takes_products(d) else -1.0
     panels = [_Panel.of(whole, frame.rows, slice(start, min(start + _PANEL, n))) for start in range(0, n, _PANEL)]
-    if by_matrices and not 2 * whole.squares.max() <= most:
-        return False
     left, found = itertools.combinations_with_replacement(range(len(panels)), 2), {}
 
     def one(i, j):
@@ -171,37 +164,49 @@ def meet(frame, whole, work, put, *, rtol, by_matrices, n_threads):
             run_blocks(one, some, n_threads)
             for i, j in some:
                 put(panels[i], panels[j], found.pop((i, j)))
-    return True
 
 
-def add_all_pairs(frame, sums, dsums, **how):
-    """Add all other rows to the sums of each, unless one is too far from the middle.
+def frame_of_all(rows, setting):
+    """Coordinates for pairs of rows, and all rows in these."""
+    frame = Frame(rows, middle_of_rows(rows), setting.inv_h * np.sqrt(UNIT))
+    return frame, frame.block(rows.Z.T)
+
+
+def has_digits(rows, setting, *, by_matrices):
+    """Whether squared distances between all rows have digits enough for `rtol`; O(n d) time."""
+    frame, whole = frame_of_all(rows, setting)
+    if not frame.is_near(whole.squares, setting.rtol).all():
+        return False
+    return not by_matrices or 2 * whole.squares.max() <= frame.most_for_products(setting.rtol)
+
+
+def symmetric_sums(rows, setting, *, by_matrices, n_threads=1):
+    """Gaussian sums of all rows, each of which is left out: without derivatives, or with that in the scale.
 
     Parameters
     ----------
-    frame : Frame
-    sums, dsums : ndarray
-        Overwritten: sums of weights, and of weights times powers of distances.
-    **how
-        As in `meet`.
+    rows : Rows
+        For which `has_digits` is true.
+    setting : Setting
+    by_matrices : bool
+        Whether distances follow from products of matrices.
+    n_threads : int
 
     Returns
     -------
-    bool
-        Whether it has been done.
+    State
+        Relative to s = 0. Rows that are far from all others are not computed.
 
     Notes
     -----
     Takes O(n² (d + p) / 2) time, and besides O(n (d + p)) numbers the memory of some panels for each thread.
     """
-    rows, (m, q, k) = frame.rows, dsums.shape
-    whole, totals = frame.block(rows.Z.T), np.zeros((m, 1 + q, k))
-    if not frame.is_near(whole.squares, how["rtol"]).all():
-        return False
+    (frame, whole), (p, n), q = frame_of_all(rows, setting), rows.Y.shape, setting.wanted.count(len(setting.inv_h))
+    totals = np.zeros((n, 1 + q, 1 + p))
 
     def add(one, other, pairs):
-        found = np.zeros((len(one.w), 1 + q, k)), np.zeros((len(other.w), 1 + q, k))
-        others = np.zeros((1 + q, k - 1, len(other.w))) if k > 2 else None
+        found = np.zeros((len(one.w), 1 + q, 1 + p)), np.zeros((len(other.w), 1 + q, 1 + p))
+        others = np.zeros((1 + q, p, len(other.w))) if p > 1 else None
         add_pairs((0,) * q, pairs, one is other, one.w, one.Y, other.w, other.Y, *found, others)
         return found
 
@@ -209,12 +214,13 @@ def add_all_pairs(frame, sums, dsums, **how):
         totals[one.rows] += found[0]
         totals[other.rows] += found[1]
 
-    if not meet(frame, whole, add, put, **how):
-        return False
-    sums[:], dsums[:] = totals[:, 0], totals[:, 1:]
-    sums[:, 0] += rows.w_rest
-    sums[:, 1:] += (rows.w_rest * rows.Y).T
-    return True
+    meet(frame, whole, add, put, rtol=setting.rtol, by_matrices=by_matrices, n_threads=n_threads)
+    totals[:, 0, 0] += rows.w_rest
+    totals[:, 0, 1:] += (rows.w_rest * rows.Y).T
+    state = State(
+        np.zeros(n), np.ascontiguousarray(totals[:, 0]), np.ascontiguousarray(totals[:, 1:]), np.zeros((n, 2))
+    )
+    return relative_to_zero(state, rows, setting.wanted)
 
 
 @jit_sum
@@ -271,7 +277,7 @@ def add_adjoints(pairs, is_one, left_q, left, right_q, right, of_rows, UB, U):
 _MOST_SQUARE = 1e4
 
 
-def gradient_of_all_pairs(rows, g, shift, adjoints, *, derivatives, by_matrices, rtol, n_threads):
+def gradient_of_all_pairs(rows, setting, offset, adjoints, *, by_matrices, n_threads=1):
     """`_reverse.gradient` where every row is a query and left out.
 
     Returns
@@ -284,14 +290,12 @@ def gradient_of_all_pairs(rows, g, shift, adjoints, *, derivatives, by_matrices,
     Takes O(n² (d + p) / 2) time, and O(n d) memory. By sums of products: rounding is relative to the extent of the
     rows, in units of the bandwidth, squared.
     """
-    d, n = rows.Z.shape
-    frame = Frame(rows, middle_of_rows(rows), g * np.sqrt(UNIT))
-    whole = frame.block(rows.Z.T)
+    (d, n), (frame, whole) = rows.Z.shape, frame_of_all(rows, setting)
     with np.errstate(over="ignore", invalid="ignore"):
-        right = adjoints * np.exp2(UNIT * shift)[:, None]
-    is_near = frame.is_near(whole.squares, rtol).all() and whole.squares.max() <= _MOST_SQUARE
+        right = adjoints * np.exp2(UNIT * offset)[:, None]
+    is_near = has_digits(rows, setting, by_matrices=by_matrices) and whole.squares.max() <= _MOST_SQUARE
     # Where the nearest row is far, or light beside all others, these would count with the least power there is.
-    farthest = shift.max()
+    farthest = offset.max()
     lightest = np.min(rows.w, where=rows.w > 0, initial=np.inf)
     is_heavy = rows.w.sum() * DOUBLE.least <= DOUBLE.roundoff * lightest * np.exp2(-UNIT * farthest)
     if not is_near or not farthest < DOUBLE.farthest or not is_heavy or not np.isfinite(right).all():
@@ -312,12 +316,11 @@ def gradient_of_all_pairs(rows, g, shift, adjoints, *, derivatives, by_matrices,
         mass[other.rows] += found[0]
         UB[one.rows] += found[1]
 
-    if not meet(frame, whole, add, put, rtol=rtol, by_matrices=by_matrices, n_threads=n_threads):
-        return None
+    meet(frame, whole, add, put, rtol=setting.rtol, by_matrices=by_matrices, n_threads=n_threads)
     A = whole.A
     mass += UB[:, 0]
     with one_thread_for_blas():
-        if derivatives == Derivatives.FEATURES:
+        if setting.wanted == Wanted.FEATURES:
             return (mass @ (A * A) - 2 * np.einsum("ik,ik->k", A, UB[:, 1:])) / UNIT
         across = A.T @ UB[:, 1:]
         return (((A.T * mass) @ A - across - across.T) / UNIT)[np.triu_indices(d)]

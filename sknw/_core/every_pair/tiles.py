@@ -14,6 +14,9 @@ Notation: z a query, Z the training rows, one feature after the other, g one fac
 one output after the other; n rows, m queries, d features, p outputs.
 """
 
+import functools
+import math
+
 import numpy as np
 
 from ..compiled_kernels import (
@@ -25,7 +28,11 @@ from ..compiled_kernels import (
     rescale,
     slope_at,
 )
+from ..kernels import CUSTOM, NEAREST, PROFILES
+from ..problem import Rows, State, read_only
 from ..runtime.jit import jit, jit_entry, jit_inline, jit_sum, not_inlined, overload_jit, wide_vectors
+from ..runtime.processor import aligned, tile_width
+from ..runtime.threads import run_blocks
 from .distances import lowest, squared_distances
 
 # Derivatives in features and in pairs of them travel as tuples, too, as long as their values in `_rows.Derivatives`;
@@ -162,8 +169,8 @@ def weights_of(own, rows, start, stop, s, buffer):
 def restart(i, state):
     """Take back what has been added up for a query, but for the squared distance of its nearest row."""
     scale(state.sums[i], 0.0)
-    for k in range(state.dsums.shape[1]):
-        scale(state.dsums[i, k], 0.0)
+    for k in range(state.derivatives.shape[1]):
+        scale(state.derivatives[i, k], 0.0)
 
 
 @jit_inline  # a function of its own would take its callers half as long again to compile
@@ -177,19 +184,19 @@ def merge(kernel, profile, with_respect_to, z, own, g, rows, start, stop, buffer
     squared_distances(z, rows.Z, start, g, s)
     w = weights_of(own, rows, start, stop, s, buffers[3])
     low = lowest(s)
-    if low < state.shift[i]:
+    if low < state.offset[i]:
         if is_shifted(kernel):
-            factor = rescale(kernel, state.shift[i], low)
+            factor = rescale(kernel, state.offset[i], low)
             scale(state.sums[i], factor)
-            for k in range(state.dsums.shape[1]):
-                scale(state.dsums[i, k], factor)
-        state.shift[i] = low
-    shift = as_near(kernel, state.shift[i], z, g)
+            for k in range(state.derivatives.shape[1]):
+                scale(state.derivatives[i, k], factor)
+        state.offset[i] = low
+    shift = as_near(kernel, state.offset[i], z, g)
     if low < np.inf and not out_of_reach(kernel, low, shift):
         weigh(kernel, profile, s, shift, w, rows.Y, start, v, state.sums[i])
-        if state.dsums.shape[1] > 0:
+        if state.derivatives.shape[1] > 0:
             weigh_slope(kernel, s, w, v)
-            add_derivatives(with_respect_to, kernel, z, g, rows, start, s, w, v, f, state.dsums[i])
+            add_derivatives(with_respect_to, kernel, z, g, rows, start, s, w, v, f, state.derivatives[i])
 
 
 @jit_entry(allocates=False)
@@ -238,3 +245,64 @@ def find_nearest(Zq, own, g, rows, s, low):
             if start <= own[i] < start + width:
                 s[own[i] - start] = np.inf
             low[i] = min(low[i], lowest(s[:width]))
+
+
+def tile_sums(kernel, rows, g, queries, *, wanted, n_threads=1):
+    """Sums over every pair.
+
+    Takes O(m n (d + p)) time, with q derivatives q times more. Besides the result, memory is that of a block of queries
+    and a tile of rows for each thread.
+    """
+    Zq, own, g = queries.Z, queries.rows_for_loops(), read_only(g)
+    (m, d), (p, n), q = Zq.shape, rows.Y.shape, wanted.count(len(g))
+    compiled, profile = for_loops(kernel)
+    state, tile, add = State.empty(m, p, q), tile_width(d + p + 3), add_rows
+    if profile is not None:
+        add = uncached(add_rows)
+
+    def work(start, stop):
+        part, buffers = slice(start, stop), aligned((4, tile))
+        add(compiled, profile, wanted.for_loops(), Zq[part], own[part], g, rows, buffers, state.part(part))
+
+    run_blocks(work, blocks_of_queries(m, n * (d + p) * (1 + q) / 2), n_threads)
+    return state
+
+
+def nearest_squares(Z, *, n_threads=1):
+    """Squared distances of few points, of shape (n, d), to the nearest other one; O(n² d) time."""
+    Z, (n, d) = read_only(Z), Z.shape
+    rows = Rows(*map(read_only, (Z.T, np.zeros((1, n)), np.ones(n), np.zeros(n))))
+    own, g, low, tile = read_only(np.arange(n), np.int64), read_only(np.ones(d)), np.full(n, np.inf), tile_width(d + 1)
+
+    def find(start, stop):
+        part = slice(start, stop)
+        find_nearest(Z[part], own[part], g, rows, aligned((tile,)), low[part])
+
+    run_blocks(find, blocks_of_queries(n, n * d), n_threads)
+    return low
+
+
+def for_loops(kernel):
+    """A kernel as the compiled loops take it, a tuple as long as its code, and the user's profile or None."""
+    if callable(kernel):
+        return (0,) * CUSTOM.code, kernel
+    return (0,) * (NEAREST if kernel == "nearest" else PROFILES[kernel]).code, None
+
+
+@functools.cache
+def uncached(entry):
+    """The same compiled function without its disk cache, which a function passed as an argument would only fill up."""
+    return jit_entry(entry.py_func, cache=False)
+
+
+#: A block of queries takes one thread some milliseconds, so that Ctrl-C is noticed between blocks, and has queries
+#: enough for a tile of rows to be worth fetching. The unit of work is a pair with one feature and one output.
+_WORK_PER_BLOCK = 2**21
+_FEWEST_QUERIES = 64
+
+
+def blocks_of_queries(m, work):
+    """Ranges of queries of one length, each of which takes some work; they depend on nothing but the sizes."""
+    step = max(_FEWEST_QUERIES, int(_WORK_PER_BLOCK // max(work, 1)))
+    step = max(1, math.ceil(m / max(1, math.ceil(m / step))))
+    return [(start, min(start + step, m)) for start in range(0, m, step)]

@@ -6,10 +6,11 @@ from ..compiled_kernels import (
     as_near,
     out_of_reach,
 )
-from ..problem import SMALLEST_MASS
+from ..problem import SMALLEST_MASS, read_only
 from ..runtime.jit import jit_entry
+from ..runtime.threads import run_blocks
 from .distances import lowest, squared_distances
-from .tiles import copy, weigh
+from .tiles import blocks_of_queries, copy, for_loops, uncached, weigh
 
 
 @jit_entry(allocates=False)
@@ -39,3 +40,26 @@ def fill_weights(kernel, profile, Zq, own, g, rows, buffers, out):
                 out[i, j] = 0.0
         if own[i] >= 0:
             w[own[i]] = rows.w[own[i]]
+
+
+def weights(problem, n_threads=1):
+    """Normalized weights of every training row, for each query.
+
+    Returns
+    -------
+    ndarray of shape (m, n)
+        Each line sums to 1, or is 0 throughout if no row is within the support.
+    """
+    setting, rows, queries = problem.setting, problem.rows.read_only(), problem.queries
+    (compiled, profile), g = for_loops(setting.kernel), read_only(setting.inv_h)
+    Zq, own, (m, n) = queries.Z, queries.rows_for_loops(), (len(queries.Z), len(rows.w))
+    out, fill = np.empty((m, n)), fill_weights
+    if profile is not None:
+        fill = uncached(fill_weights)
+
+    def work(start, stop):
+        part = slice(start, stop)
+        fill(compiled, profile, Zq[part], own[part], g, rows, np.empty((3, max(n, 2))), out[part])
+
+    run_blocks(work, blocks_of_queries(m, n * (1 + len(g)) / 2), n_threads)
+    return out

@@ -24,8 +24,8 @@ import math
 
 import numpy as np
 
-from ..kernels import PROFILES
-from ..problem import Derivatives, Rows, State, read_only
+from ..every_pair.tiles import for_loops
+from ..problem import State, read_only
 from ..runtime.jit import jit, jit_entry, not_inlined
 from ..runtime.jit import on_stack as lanes
 from ..runtime.threads import run_blocks
@@ -97,7 +97,7 @@ def write(kernel, collected, here, count, total, output, state):
     """Read off the sums that have been collected, and add them to the states of their queries."""
     not_inlined()
     read_off(kernel, collected, here, count, total)
-    sums, dsums = state.sums, state.dsums
+    sums, dsums = state.sums, state.derivatives
     for c in range(count):
         i = int(here[2, c])
         if output == 0:
@@ -173,7 +173,7 @@ def add_side(kernel, rows, output, g, origin, step, length, x, below, above, fir
             for k in range(4):
                 gone += 0 if reaches(kernel, x[i], Z[origin + step * min(a + k, stop - 1)], g) else 1
             a = min(a + gone, stop)
-        if a < stop and state.shift[i] < np.inf:
+        if a < stop and state.offset[i] < np.inf:
             if a != start and a >= ready:
                 summed, ready = a, start if a < start else end
                 sum_suffixes(kernel, Z, y, w, g, origin, step, a, ready, M)
@@ -184,7 +184,7 @@ def add_side(kernel, rows, output, g, origin, step, length, x, below, above, fir
                 add(kernel, T, 0, T, 2)
                 collect(kernel, T, 2, collected, count)
                 here[0, count], here[2, count] = distance(x[i], reference, g), i
-                here[1, count] = math.sqrt(state.shift[i]) if len(kernel) == EXPONENTIAL else 0.0
+                here[1, count] = math.sqrt(state.offset[i]) if len(kernel) == EXPONENTIAL else 0.0
                 count += 1
             if a != start:
                 collect(kernel, M, a - summed, collected, count)
@@ -234,7 +234,7 @@ def find_neighbours(rows, x, own, g, first, last, below, above, state):
             if high < n:
                 t = (x[i] - Z[high]) * g
                 s = min(s, t * t)
-            below[i], above[i], state.shift[i] = low, high, s
+            below[i], above[i], state.offset[i] = low, high, s
             is_sorted = is_sorted and x[i] >= before_x and low >= before_low and high >= before_high
         before_x, before_low, before_high = x[i], low, high
     return is_sorted
@@ -252,43 +252,55 @@ def cut(kernel, Z, g, step, starts):
     return count
 
 
-def sliding_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING, n_threads=1):
-    """Mass and moments of every query, over all training rows, in one feature.
+def blocks_of_rows(setting, rows):
+    """Where the blocks of rows start that windows are made of, counted upwards and downwards; O(n) time.
+
+    Returns
+    -------
+    tuple of two ndarrays
+        Each ends with the number of rows.
+    """
+    compiled, n = for_loops(setting.kernel)[0], len(rows.w)
+    found = []
+    for step in (1, -1):
+        starts = np.empty(n + 1, dtype=np.int64)
+        n_blocks = cut(compiled, rows.Z, read_only(setting.inv_h), step, starts)
+        starts[n_blocks] = n
+        found.append(starts[: n_blocks + 1].copy())
+    return tuple(found)
+
+
+def sliding_sums(setting, rows, blocks, queries, *, n_threads=1):
+    """Sums over all training rows, in one feature.
 
     Parameters
     ----------
-    kernel : str
-        A key of `PROFILES` with a reach, or "exponential".
+    setting : Setting
+        Of a kernel of finite support, or of the exponential; in one feature all derivatives are the same.
     rows : Rows
-        Training rows with one feature, in ascending order, and at least one output.
-    g : ndarray of shape (1,)
-        Factor of the feature: one over its bandwidth.
-    Zq : ndarray of shape (m, 1)
-        Queries. In ascending order they are not copied.
-    own : ndarray of shape (m,), int64, default=None
-        For leave-one-out: which training row each query is, or -1 if none. Of that row's weight `rows.w_rest` counts.
-    derivatives : Derivatives
-        Which derivatives to add up besides. In one feature they are all the same.
+        In ascending order.
+    blocks : tuple of two ndarrays
+        Of `blocks_of_rows`.
+    queries : Queries
+        In ascending order they are not copied.
     n_threads : int
-        Threads. The result does not depend on it, to the last bit.
 
     Returns
     -------
     State
-        As `kernel_sums` gives it; the derivatives of the tophat mean nothing.
+        Queries that are not at the place of their training row are not computed; the derivatives of the tophat mean
+        nothing.
 
     Notes
     -----
     Takes O((n + m) p) time, and O(n + m p) memory besides the result: for each row in the longest block twice as many
     numbers as there are moments, which are 1 (tophat), 2 (linear, exponential), 3, 5, 7 (epanechnikov, biweight,
-    triweight), 4 (cosine) or 10 (tricube). A query whose own row is elsewhere takes a time in
-    proportion to the rows within reach.
+    triweight), 4 (cosine) or 10 (tricube).
     """
-    compiled = (0,) * PROFILES[kernel].code
-    rows, g, Zq = Rows(*map(read_only, rows)), read_only(g), read_only(Zq)
-    (p, n), m, x = rows.Y.shape, len(Zq), Zq[:, 0]
-    own = read_only(np.full(m, -1) if own is None else own, np.int64)
-    below, above, state = np.empty(m, np.int64), np.empty(m, np.int64), State.empty(m, p, derivatives.count(1))
+    kernel, g, wanted, _, _ = setting
+    compiled, g, own, x = for_loops(kernel)[0], read_only(g), queries.rows_for_loops(), queries.Z[:, 0]
+    (p, n), m = rows.Y.shape, len(x)
+    below, above, state = np.empty(m, np.int64), np.empty(m, np.int64), State.empty(m, p, wanted.count(1))
     is_sorted = np.empty(-(-m // _CALL), dtype=bool)
 
     def look_up(start, stop):
@@ -297,16 +309,11 @@ def sliding_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHI
     run_blocks(look_up, [(start, min(start + _CALL, m)) for start in range(0, m, _CALL)], n_threads)
     if not is_sorted.all():
         order = np.lexsort((above, below, x))
-        state = sliding_sums(kernel, rows, g, Zq[order], own[order], derivatives=derivatives, n_threads=n_threads)
+        state = sliding_sums(setting, rows, blocks, queries.take(order), n_threads=n_threads)
         back = np.argsort(order)
         return State(*(a[back] for a in state))
-
-    for step, stop in ((1, below), (-1, n - above[::-1])):
-        starts = np.empty(n + 1, dtype=np.int64)
-        n_blocks = cut(compiled, rows.Z, g, step, starts)
-        starts[n_blocks] = n
-        starts = starts[: n_blocks + 1]
-        calls, longest = _calls(starts, stop), int(np.diff(starts).max())
+    for step, starts, stop in ((1, blocks[0], below), (-1, blocks[1], n - above[::-1])):
+        longest = int(np.diff(starts).max())
 
         def add(start, length, first, last, output, step=step, longest=longest):
             first, last = (first, last) if step > 0 else (m - 1 - first, m - 1 - last)
@@ -315,16 +322,10 @@ def sliding_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHI
             args = rows, output, g, origin, step, length, x, below, above, first, last
             add_side(compiled, *args, M, state)
 
+        calls = _calls(starts, stop)
         if calls:
             run_blocks(add, [(*call, output) for output in range(p) for call in calls], n_threads)
-
-    elsewhere = np.flatnonzero((own >= 0) & (below == above))
-    if len(elsewhere):  # the row to leave out is amid a window
-        from ..within_reach.boxes import window_sums
-
-        part = window_sums(kernel, rows, g, Zq[elsewhere], own[elsewhere], derivatives=derivatives, n_threads=n_threads)
-        for a, a_part in zip(state, part, strict=True):
-            a[elsewhere] = a_part
+    state.error[(own >= 0) & (below == above)] = math.inf
     return state
 
 

@@ -21,10 +21,10 @@ import math
 import numpy as np
 
 from ..compiled_kernels import EPS, NEAREST_CODE, as_near, is_shifted
-from ..every_pair.tiles import merge, restart
-from ..kernels import NEAREST, PROFILES
+from ..every_pair.tiles import for_loops, merge, restart
+from ..kernels import PROFILES
 from ..order import spatial_order
-from ..problem import Derivatives, Rows, State, read_only
+from ..problem import State, read_only
 from ..runtime.jit import jit, jit_entry, not_inlined
 from .reach import (
     BLOCK,
@@ -32,14 +32,14 @@ from .reach import (
     TILE,
     Boxes,
     horizon,
+    in_order_of_queries,
     log_of_share,
     run_by_budget,
 )
-from .sorted_rows import WIDEST, add_rows_between
+from .sorted_rows import WIDEST
 
 # A plain 0 would be a type of its own, for which functions are compiled once more.
 _FRONT = np.int64(0)
-
 
 _TINY = 1e-300
 
@@ -157,7 +157,7 @@ def add_rows_within(
     (d, n), n_tiles = rows.Z.shape, tiles.low.shape[1]
     buffers, low, high, z = np.empty((4, WIDEST)), np.empty(d), np.empty(d), np.empty(d)
     s, s_groups, found = np.empty(n_tiles), np.empty(groups.low.shape[1]), np.empty(n_tiles, np.int64)
-    differentiated = state.dsums.shape[1] > 0
+    differentiated = state.derivatives.shape[1] > 0
     near = Boxes(np.empty((d, n_tiles)), np.empty((d, n_tiles)))
     while start < stop and budget > 0:
         end = min(start + BLOCK, stop)
@@ -175,14 +175,14 @@ def add_rows_within(
             else:
                 reach = 0.0
                 for i in range(start, end):
-                    shift = as_near(kernel, state.shift[i], Zq[i], g)
+                    shift = as_near(kernel, state.offset[i], Zq[i], g)
                     reach = max(reach, horizon(kernel, differentiated, log_share, shift, state.sums[i, 0]))
                 count = find_within(reach, low, high, tiles, groups, g, s_groups, s, found)
             gather(tiles, found, count, near)
             for i in range(start, end):
                 enclose(Zq, i, i + 1, low, high)
                 box_distances(low, high, near, _FRONT, g, s[:count])
-                shift = as_near(kernel, state.shift[i], Zq[i], g)
+                shift = as_near(kernel, state.offset[i], Zq[i], g)
                 reach = horizon(kernel, differentiated, log_share, shift, state.sums[i, 0])
                 # From the nearest tile on, all round.
                 c, left = index_of_lowest(s[:count]), count
@@ -201,7 +201,7 @@ def add_rows_within(
                         merge(kernel, None, with_respect_to, Zq[i], own[i], g, rows, begin, behind, buffers, i, state)
                         visited[i] += behind - begin
                         budget -= behind - begin
-                        shift = as_near(kernel, state.shift[i], Zq[i], g)
+                        shift = as_near(kernel, state.offset[i], Zq[i], g)
                         reach = horizon(kernel, differentiated, log_share, shift, state.sums[i, 0])
                     left -= max(run, 1)
                     c = (c + max(run, 1)) % count
@@ -210,60 +210,55 @@ def add_rows_within(
     return start
 
 
-def window_sums(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING, rtol=0.0, n_threads=1, visited=None):
-    r"""Mass and moments of every query, over the training rows within reach.
+def box_sums(setting, rows, boxes, queries, *, n_threads=1, visited=None):
+    r"""Sums over the training rows within the cutoff, in several features.
 
     Parameters
     ----------
-    kernel : str
-        A key of `PROFILES`, or "nearest". A user's profile has no known reach: see `kernel_sums`.
+    setting : Setting
+        Not of a user's profile, whose support is not known. For kernels that never vanish, `rtol` is the share of a
+        query's denominator that may be neglected: the neglected part of the denominator, of the numerators over
+        max(abs(y)), and of their derivatives over the same are at most this times the denominator. With 0, only weights
+        are neglected that are zero in floating point.
     rows : Rows
-        Training rows, in the order that `spatial_order` gives.
-    g, Zq, own, derivatives, n_threads
-        As in `kernel_sums`.
-    rtol : float
-        For kernels that never vanish: the share of a query's mass that may be neglected; at most 1. The neglected part
-        of the mass, of the moments over max(abs(y)), and of their derivatives over the same are at most this times the
-        mass; an average over the rows is off by at most rtol times the range of y. With 0, only weights are
-        neglected that are zero in floating point.
+        In the order that `spatial_order` gives.
+    boxes : tuple of Boxes
+        Of `boxes_of`.
+    queries : Queries
+    n_threads : int
     visited : ndarray of shape (m,), int64, default=None
-        If given, how many training rows each query has met is added to it.
+        If given, how many training rows each query visits is added to it.
 
     Returns
     -------
     State
-        As `kernel_sums` gives it, up to the order of additions. For a kernel that vanishes, in more than one feature,
-        `shift` is `inf` if no row is within reach: nobody has looked further; "nearest" does.
+        For a kernel of finite support, `offset` is `inf` if no row is within it; for "nearest" it never is.
 
     Notes
     -----
-    Besides the pairs within reach, O((n + m) d) time and memory, O(m d log m) to order queries that are no rows, and
-    the search: each 64 queries look at all n / 64**2 groups, and each query at the tiles within reach of its block.
+    Besides the pairs within the cutoff, O((n + m) d) time and memory, O(m d log m) to order queries that are no rows,
+    and the search: each 64 queries look at all n / 64**2 groups, and each query at the tiles within reach of its block.
     """
-    Zq, g, rows = read_only(Zq), read_only(g), Rows(*map(read_only, rows))
-    (m, d), (p, _), q = Zq.shape, rows.Y.shape, derivatives.count(len(g))
-    order = spatial_order(Zq.T, g) if own is None or d == 1 else np.argsort(own, kind="stable")
-    Zq, own = read_only(Zq[order]), read_only(np.full(m, -1) if own is None else np.asarray(own)[order], np.int64)
-    boxes = []
-    if d > 1:
-        tiles = Boxes(rows.Z, rows.Z).groups(TILE)
-        boxes = [tiles, tiles.groups(GROUP)]
-    log_share = log_of_share(kernel, rows, rtol)
-    compiled = (0,) * (NEAREST if kernel == "nearest" else PROFILES[kernel]).code
-    state, counts = State.empty(m, p, q), np.zeros(m, np.int64)
+    kernel, g, wanted, rtol, _ = setting
+    g, q, m = read_only(g), wanted.count(len(g)), len(queries.Z)
+    order = spatial_order(queries.Z.T, g) if queries.row is None else np.argsort(queries.row, kind="stable")
+    Zq, own = read_only(queries.Z[order]), read_only(queries.rows_for_loops()[order], np.int64)
+    state, counts = State.empty(m, len(rows.Y), q), np.zeros(m, np.int64)
+    compiled, log_share = for_loops(kernel)[0], log_of_share(kernel, rows, rtol)
 
     def add(start, stop, budget):
-        args = compiled, derivatives.for_loops(), Zq, own, g, rows
-        rest = log_share, start, stop, budget, state, counts
-        return add_rows_between(*args, *rest) if d == 1 else add_rows_within(*args, *boxes, *rest)
+        args = compiled, wanted.for_loops(), Zq, own, g, rows, *boxes
+        return add_rows_within(*args, log_share, start, stop, budget, state, counts)
 
-    run_by_budget(add, m, (d + p) * (1 + q), n_threads)
+    run_by_budget(add, m, (len(g) + len(rows.Y)) * (1 + q), n_threads)
     if visited is not None:
         visited[order] += counts
-    if d > 1 and kernel != "nearest" and math.isfinite(PROFILES[kernel].reach):
-        state.shift[state.shift > 1] = math.inf
-    if (order[1:] > order[:-1]).all():
-        return state
-    back = np.empty_like(order)
-    back[order] = np.arange(m)
-    return State(*(a[back] for a in state))
+    if kernel != "nearest" and math.isfinite(PROFILES[kernel].reach):
+        state.offset[state.offset > 1] = math.inf
+    return in_order_of_queries(state, order)
+
+
+def boxes_of(rows):
+    """Boxes around the tiles of rows, and around groups of tiles; O(n d) time."""
+    tiles = Boxes(rows.Z, rows.Z).groups(TILE)
+    return tiles, tiles.groups(GROUP)

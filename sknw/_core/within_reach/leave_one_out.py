@@ -15,14 +15,13 @@ import math
 import numpy as np
 
 from ..compiled_kernels import NEAREST_CODE, profile_at, slope_at, widen
-from ..kernels import NEAREST, PROFILES
-from ..problem import Rows, State, read_only
+from ..every_pair.tiles import for_loops
+from ..problem import State
 from ..runtime.jit import jit, jit_entry, jit_inline, on_stack, wide_vectors
 from .reach import horizon, log_of_share, run_by_budget
 
 #: Rows that meet their neighbours together: their sums stay in the first-level cache.
 _BLOCK = 128
-
 
 #: Rows that are handed to a thread at a time.
 _ROWS_PER_CALL = 2**13
@@ -116,15 +115,15 @@ def leave_out_each(kernel, rows, g, log_share, first, start, stop, budget, state
         Where to go on, or stop.
     """
     wide_vectors()
-    Z, n, p, q = rows.Z[0], rows.w.shape[0], rows.Y.shape[0], state.dsums.shape[1]
+    Z, n, p, q = rows.Z[0], rows.w.shape[0], rows.Y.shape[0], state.derivatives.shape[1]
     here, sums = on_stack(4, _BLOCK), on_stack(4, _BLOCK)
     low, reach, v, known = here[0], here[1], here[2], here[3]
     known[0] = 0.0  # the mass of no row
     while start < stop and budget > 0:
         end = min(start + _BLOCK, stop)
         for i in range(start, end):
-            state.shift[i - first], reach[i - start] = look_around(kernel, q > 0, rows, g, log_share, i, known)
-            low[i - start] = state.shift[i - first] if state.shift[i - first] < np.inf else 0.0  # all weights are 0
+            state.offset[i - first], reach[i - start] = look_around(kernel, q > 0, rows, g, log_share, i, known)
+            low[i - start] = state.offset[i - first] if state.offset[i - first] < np.inf else 0.0  # all weights are 0
             if len(kernel) == NEAREST_CODE:
                 low[i - start] = reach[i - start]  # up to which rows are as near
         for c in range(p):
@@ -152,40 +151,39 @@ def leave_out_each(kernel, rows, g, log_share, first, start, stop, budget, state
                 state.sums[i - first, 1 + c] = sums[1, i - start]
                 for k in range(q):
                     if c == 0:
-                        state.dsums[i - first, k, 0] = sums[2 + 2 * k, i - start]
-                    state.dsums[i - first, k, 1 + c] = sums[3 + 2 * k, i - start]
+                        state.derivatives[i - first, k, 0] = sums[2 + 2 * k, i - start]
+                    state.derivatives[i - first, k, 1 + c] = sums[3 + 2 * k, i - start]
         start = end
     return start
 
 
-class Neighbours:
-    """`_window.window_sums` in one feature of rows that follow each other, each of which is left out.
+def leave_one_out_sums(setting, rows, first, last, *, n_threads=1):
+    """Sums of the rows from `first` to before `last`, each of which is left out, over the rows within the cutoff.
 
     Parameters
     ----------
-    kernel, rows, g, derivatives, rtol
-        As in `kernel_sums`; rows in ascending order.
+    setting : Setting
+        As in `boxes.box_sums`.
+    rows : Rows
+        In ascending order.
+    first, last : int
+    n_threads : int
+
+    Returns
+    -------
+    State
+
+    Notes
+    -----
+    Takes O((last - first) k) time, with k the most rows within the cutoff of one of so many that follow each other.
     """
+    kernel, g, wanted, rtol, _ = setting
+    p, q, m = len(rows.Y), wanted.count(1), last - first
+    state, compiled, log_share = State.empty(m, p, q), for_loops(kernel)[0], log_of_share(kernel, rows, rtol)
 
-    def __init__(self, kernel, rows, g, *, derivatives, rtol=0.0):
-        self.kernel = kernel
-        self._compiled = (0,) * (NEAREST if kernel == "nearest" else PROFILES[kernel]).code
-        self._rows, self._g, self._n_derivatives = Rows(*map(read_only, rows)), float(g[0]), derivatives.count(1)
-        self._log_share = log_of_share(kernel, rows, rtol)
+    def add(start, stop, budget):
+        args = compiled, rows, float(g[0]), log_share, first, first + start, first + stop
+        return leave_out_each(*args, budget, state) - first
 
-    def sums(self, first, last, n_threads=1):
-        """State of the rows from `first` to before `last`.
-
-        Notes
-        -----
-        Takes O((last - first) k) time, with k the most rows within reach of one of so many that follow each other.
-        """
-        p, q, m = len(self._rows.Y), self._n_derivatives, last - first
-        state = State.empty(m, p, q)
-
-        def add(start, stop, budget):
-            args = self._compiled, self._rows, self._g, self._log_share, first, first + start, first + stop
-            return leave_out_each(*args, budget, state) - first
-
-        run_by_budget(add, m, 2 * p * (1 + q), n_threads, per_call=_ROWS_PER_CALL)
-        return state
+    run_by_budget(add, m, 2 * p * (1 + q), n_threads, per_call=_ROWS_PER_CALL)
+    return state

@@ -8,6 +8,7 @@ import numpy as np
 from ..compiled_kernels import GAUSSIAN_CODE, LARGEST, NEAREST_CODE, is_shifted
 from ..kernels import PROFILES
 from ..order import LEAF
+from ..problem import State
 from ..runtime.exponential import EXP2_LOWEST
 from ..runtime.jit import jit
 from ..runtime.threads import run_blocks
@@ -153,3 +154,12 @@ def rows_in_reach(kernel, rows, g, Zq, *, rtol):
         exponent = np.minimum(exponent - np.log(np.maximum(0.5 * count(reach), 1)), _UNDERFLOW)
         reach = np.sqrt(2 * exponent) if kernel == "gaussian" else exponent
     return count(reach)
+
+
+def in_order_of_queries(state, order):
+    """The state of queries that were processed in an order, in that of the queries."""
+    if (order[1:] > order[:-1]).all():
+        return state
+    back = np.empty_like(order)
+    back[order] = np.arange(len(order))
+    return State(*(a[back] for a in state))

@@ -3,9 +3,11 @@
 import numpy as np
 
 from ..compiled_kernels import as_near
-from ..every_pair.tiles import merge
+from ..every_pair.tiles import for_loops, merge
+from ..order import spatial_order
+from ..problem import State, read_only
 from ..runtime.jit import jit, jit_entry
-from .reach import BLOCK, horizon
+from .reach import BLOCK, horizon, in_order_of_queries, log_of_share, run_by_budget
 
 #: Neighbouring tiles are taken together, up to this many rows.
 WIDEST = 512
@@ -66,7 +68,7 @@ def add_rows_between(kernel, with_respect_to, Zq, own, g, rows, log_share, start
     """
     Z, n = rows.Z[0], rows.w.shape[0]
     buffers = np.empty((4, WIDEST))
-    differentiated = state.dsums.shape[1] > 0
+    differentiated = state.derivatives.shape[1] > 0
     right = 0  # of the queries, which are sorted, too
     while start < stop and budget > 0:
         for i in range(start, min(start + BLOCK, stop)):
@@ -81,7 +83,7 @@ def add_rows_between(kernel, with_respect_to, Zq, own, g, rows, log_share, start
                     t = (x - Z[row]) * g[0]
                     if t * t < low:
                         low, mass = t * t, rows.w_rest[row] if row == own[i] else rows.w[row]
-            state.shift[i] = low
+            state.offset[i] = low
             shift = as_near(kernel, low, Zq[i], g)
             reach = horizon(kernel, differentiated, log_share, shift, mass) if low < np.inf else 0.0
             begin = right - count_within(Z, right - 1, -1, x, g[0], reach)
@@ -94,3 +96,29 @@ def add_rows_between(kernel, with_respect_to, Zq, own, g, rows, log_share, start
                 begin = middle
         start = min(start + BLOCK, stop)
     return start
+
+
+def sorted_sums(setting, rows, queries, *, n_threads=1, visited=None):
+    """Sums over the training rows within the cutoff, in one feature.
+
+    Parameters and result as of `boxes.box_sums`; rows are in ascending order.
+
+    Notes
+    -----
+    Besides the pairs within the cutoff, O(m log m) time to order the queries.
+    """
+    kernel, g, wanted, rtol, _ = setting
+    g, q, m = read_only(g), wanted.count(1), len(queries.Z)
+    order = spatial_order(queries.Z.T)
+    Zq, own = read_only(queries.Z[order]), read_only(queries.rows_for_loops()[order], np.int64)
+    state, counts = State.empty(m, len(rows.Y), q), np.zeros(m, np.int64)
+    compiled, log_share = for_loops(kernel)[0], log_of_share(kernel, rows, rtol)
+
+    def add(start, stop, budget):
+        args = compiled, wanted.for_loops(), Zq, own, g, rows
+        return add_rows_between(*args, log_share, start, stop, budget, state, counts)
+
+    run_by_budget(add, m, (1 + len(rows.Y)) * (1 + q), n_threads)
+    if visited is not None:
+        visited[order] += counts
+    return in_order_of_queries(state, order)
