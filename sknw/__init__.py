@@ -1,6 +1,6 @@
 """The Nadaraya-Watson estimator, also known as attention pooling, for scikit-learn.
 
-``from sknw import NadarayaWatsonRegressor`` is all that most people need. The distribution is called scikit-nw.
+Start with `NadarayaWatsonRegressor` or `NadarayaWatsonClassifier`. The distribution is called scikit-nw.
 """
 
 import pathlib as _pathlib
@@ -9,11 +9,14 @@ import warnings as _warnings
 
 from . import datasets
 from ._convert import convert_bandwidth
+from ._estimators.classifier import NadarayaWatsonClassifier
 from ._estimators.loo_error import loo_error
 from ._estimators.regressor import NadarayaWatsonRegressor
 from ._estimators.warm_up import warm_up
 from ._exceptions import EmptyNeighborhoodError, EmptyNeighborhoodWarning, InconsistentVersionWarning
-from ._inspection.displays import AttentionDisplay, BandwidthDisplay, RegressionDisplay
+from ._inspection.attention_display import AttentionDisplay
+from ._inspection.bandwidth_display import BandwidthDisplay
+from ._inspection.regression_display import RegressionDisplay
 from ._version import __version__
 
 __all__ = [
@@ -22,6 +25,7 @@ __all__ = [
     "EmptyNeighborhoodError",
     "EmptyNeighborhoodWarning",
     "InconsistentVersionWarning",
+    "NadarayaWatsonClassifier",
     "NadarayaWatsonRegressor",
     "RegressionDisplay",
     "__version__",
@@ -31,8 +35,8 @@ __all__ = [
     "warm_up",
 ]
 
-# PyPI has another package of this import name, which builds graphs from image skeletons. pip installs both into one
-# folder without a word.
+# PyPI has another package with this import name, which builds graphs from image skeletons. pip installs both into one
+# folder without a warning.
 _OTHER = {"build_graph", "build_sknw", "draw_graph", "mark", "parse_struc"}
 
 if (_pathlib.Path(__file__).parent / "sknw.py").exists():

@@ -1,4 +1,4 @@
-"""Every private or version-dependent import of scikit-learn, and the version that moved it."""
+"""Private or version-dependent imports of scikit-learn, each with the version that changed it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 import joblib
 from joblib.parallel import get_active_backend
-from sklearn.utils import check_X_y
 from sklearn.utils._optional_dependencies import check_matplotlib_support  # private; since 1.5
-from sklearn.utils._param_validation import Interval, StrOptions  # private; since 1.2
+from sklearn.utils._param_validation import (  # private; since 1.2
+    Interval,
+    StrOptions,
+    validate_parameter_constraints,
+)
 from sklearn.utils.validation import (
     _check_sample_weight,  # private; refuses weights that are all zero since 1.9
     check_is_fitted,
@@ -33,20 +36,31 @@ else:
 __all__ = [
     "CallbackSupportMixin",
     "Interval",
+    "RealInterval",
     "StrOptions",
     "_check_sample_weight",
     "_fit_context",
-    "check_X_y",
     "check_is_fitted",
     "check_matplotlib_support",
     "joblib_n_jobs",
     "validate_data",
+    "validate_parameter_constraints",
     "validate_params",
 ]
 
 
+class RealInterval(Interval):
+    """An interval of real numbers of any type: scikit-learn's fails for fractions."""
+
+    def __contains__(self, value):
+        try:
+            return super().__contains__(float(value))
+        except OverflowError:  # integers and fractions beyond 1e308
+            return False
+
+
 def joblib_n_jobs():
-    """What `n_jobs=None` means here: 1 within a joblib worker, what `joblib.parallel_config` says, or None."""
+    """Return the number of jobs that `n_jobs=None` means: 1 in a joblib worker, that of `parallel_config`, or None."""
     backend, n_jobs = get_active_backend()
     if (getattr(backend, "nesting_level", None) or 0) > 0:
         return 1
@@ -54,10 +68,9 @@ def joblib_n_jobs():
 
 
 class CallbackSupportMixin:
-    """Callbacks, where scikit-learn has them: since 1.9, and experimental.
+    """Support of callbacks if scikit-learn has them: since 1.9, and experimental.
 
-    Stands for the mixin of that name, whose package takes as long to import as ours (it has a progress bar, of rich).
-    Any `fit` of scikit-learn imports it.
+    Stands for scikit-learn's mixin of that name, whose import takes as long as that of this package.
     """
 
     if importlib.util.find_spec("sklearn.callback"):
@@ -68,11 +81,11 @@ class CallbackSupportMixin:
             Parameters
             ----------
             *callbacks : callback instances
-                They are told of each step of a fit; none removes those that were set before.
+                Called at each step of a fit. They replace callbacks that were set before.
 
             Returns
             -------
-            NadarayaWatsonRegressor
+            estimator
                 The estimator itself.
             """
             from sklearn.callback import CallbackSupportMixin
@@ -91,7 +104,7 @@ class CallbackSupportMixin:
 
 
 class _NoContext:
-    """Stands for the context of callbacks where there are none."""
+    """Stands for the context of callbacks if scikit-learn has none."""
 
     def subcontext(self, **_):
         return self

@@ -1,4 +1,4 @@
-"""Bandwidths of other software, and of other kernels, in the convention of this package."""
+"""Conversion of bandwidths from other software and other kernels."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
-from ._compat import Interval, StrOptions, validate_params
+from ._compat import Interval, RealInterval, StrOptions, validate_params
 from ._core import PROFILES, canonical_factor
 from ._core.kernels import radial_moment
+from ._estimators.inputs import check_mask
+from ._estimators.validation import to_floats
 
 if TYPE_CHECKING:
     from ._typing import Floats, KernelName, Number, Software, Vector
@@ -20,11 +22,12 @@ _QUARTILE = 0.6744897501960817
 
 
 def _standard_deviation(kernel):
-    """Of the kernel of one feature at bandwidth 1."""
+    """Return the standard deviation of a kernel in one feature at bandwidth 1."""
     return math.exp(0.5 * (radial_moment(kernel, 2) - radial_moment(kernel, 0)))
 
 
-# Software, kernel, and the bandwidth here for the number 1 there; and numbers that grow as windows shrink.
+# Per source and kernel, the bandwidth in this package for the value 1 in the source, or a function of the value where
+# it is inversely related to the bandwidth.
 _SAME = dict.fromkeys(PROFILES, 1.0)
 _FACTORS = {
     "sknw": _SAME,
@@ -61,7 +64,7 @@ def convert_bandwidth(
 ) -> Floats: ...
 @validate_params(
     {
-        "bandwidth": [Interval(Real, 0, None, closed="both"), "array-like"],
+        "bandwidth": [RealInterval(Real, 0, None, closed="both"), "array-like"],
         "source": [StrOptions(set(_FACTORS) | set(_INVERSE))],
         "kernel": [StrOptions(set(PROFILES))],
         "to": [StrOptions(set(PROFILES)), None],
@@ -77,14 +80,14 @@ def convert_bandwidth(
     to: KernelName | None = None,
     n_features: int | None = None,
 ) -> float | Floats:
-    r"""A bandwidth of other software, or of another kernel, as `NadarayaWatsonRegressor` takes it.
+    r"""Convert a bandwidth of other software, or of another kernel, to that of `NadarayaWatsonRegressor`.
 
     Parameters
     ----------
     bandwidth : float or array-like of shape (n_features,)
-        The number there, or one per feature.
+        Value in the source, or one per feature.
     source : {"statsmodels", "np", "ksmooth", "KernSmooth", "KDEpy", "KernelDensity", "gamma", "attention", "sknw"}
-        Whose it is:
+        Software or convention of the value:
 
         - "statsmodels": `bw` of ``KernelReg``; "gaussian" and "tricube";
         - "np": `bws` of R's package np, for kernels of order 2; "gaussian", "epanechnikov" (whose support there is
@@ -100,23 +103,23 @@ def convert_bandwidth(
           :math:`\mathrm{softmax}(-w r)`;
         - "sknw": this package, to go from one kernel to another.
     kernel : str, default="gaussian"
-        The kernel there, by its name here.
+        Kernel in the source, by its name in this package.
     to : str, default=None
-        The kernel here, if it is to be another one: it then smooths about as much, by the ratio of canonical
-        bandwidths.
+        Kernel of the result. If it differs from `kernel`, the ratio of canonical bandwidths preserves the amount of
+        smoothing. None keeps `kernel`.
     n_features : int, default=None
-        Number of features of the data. None takes the number of bandwidths.
+        Number of features of the data. None means the number of bandwidths.
 
     Returns
     -------
     float or ndarray of shape (n_features,)
-        Bandwidth here.
+        Bandwidth in the convention of this package.
 
     Raises
     ------
     ValueError
-        If the software has no such kernel, or if its kernel is a product over several features, which only that of the
-        Gaussian is here, too.
+        If the source lacks the kernel, or if its kernel for several features is a product that is no function of the
+        distance, as that of the Gaussian is.
 
     References
     ----------
@@ -133,8 +136,9 @@ def convert_bandwidth(
     >>> print(f"{convert_bandwidth(0.3, 'sknw', to='epanechnikov'):.4f}")
     0.6641
     """
-    value = np.asarray(bandwidth, dtype=np.float64)
-    if value.ndim > 1 or value.size == 0 or not (value >= 0).all():
+    check_mask(bandwidth, "bandwidth")
+    value = to_floats(bandwidth)
+    if value is None or value.ndim > 1 or value.size == 0 or not (value >= 0).all():
         raise ValueError(f"bandwidth must be a number or one per feature, none of them negative; got {bandwidth!r}.")
     d = n_features if n_features is not None else value.size
     if value.ndim == 1 and len(value) != d:
@@ -144,8 +148,8 @@ def convert_bandwidth(
         raise ValueError(f"source={source!r} has no kernel={kernel!r}; it has {sorted(kernels)}.")
     if d > 1 and kernel != "gaussian" and source not in ("sknw", "KernelDensity", "attention"):
         raise ValueError(
-            f"For {d} features the kernel {kernel!r} of {source!r} is not a function of one distance, as it is here; "
-            "no bandwidth makes the two the same. Convert that of the Gaussian, or that of one feature."
+            f"For {d} features the kernel {kernel!r} of {source!r} is not a function of one distance, unlike in this "
+            "package, and no bandwidth makes the two equal. Convert a bandwidth of the Gaussian, or of one feature."
         )
     with np.errstate(divide="ignore"):
         value = value * kernels[kernel] if source in _FACTORS else kernels[kernel](value)

@@ -169,6 +169,23 @@ def spread(x, w):
     return iqr if 0.01 * std < iqr < std else std
 
 
+def one_hot(labels, classes):
+    """Indicators of the classes, one list per row."""
+    return [[float(label == c) for c in classes] for label in labels]
+
+
+def predict_proba(Xq, X, labels, w, g, kernel, empty="nearest"):
+    """Class probabilities at each query, by the sorted classes of positive weight."""
+    classes = sorted({label for label, w_j in zip(labels, w, strict=True) if w_j > 0})
+    return predict(Xq, X, one_hot(labels, classes), w, g, kernel, empty)
+
+
+def loo_brier(X, labels, w, g, kernel, empty="nearest"):
+    """Brier score of leave-one-out probabilities, the mean over classes."""
+    classes = sorted({label for label, w_j in zip(labels, w, strict=True) if w_j > 0})
+    return complex(loo_error(X, one_hot(labels, classes), w, g, kernel, empty)).real
+
+
 def error_bound(x, X, y, w, g, kernel):
     """How far a prediction in float64 may be from this one, for well-formed sums of a few thousand rows.
 

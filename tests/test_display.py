@@ -7,8 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
+from sklearn.datasets import load_iris
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from sknw import AttentionDisplay, BandwidthDisplay, NadarayaWatsonRegressor, RegressionDisplay
+from sknw import (
+    AttentionDisplay,
+    BandwidthDisplay,
+    NadarayaWatsonClassifier,
+    NadarayaWatsonRegressor,
+    RegressionDisplay,
+)
 from sknw.datasets import make_sine
 
 matplotlib.use("Agg")
@@ -113,7 +123,7 @@ def test_other_minima_are_marked():
     assert BandwidthDisplay(criterion=criterion, bandwidth=h, chosen=8.0).plot().minima_ is None
     nothing = BandwidthDisplay(criterion=criterion, bandwidth=h, chosen=np.inf).plot()
     assert nothing.chosen_ is None
-    assert "average of all (chosen)" in nothing.infinite_.get_label()
+    assert "global mean (chosen)" in nothing.infinite_.get_label()
 
 
 @pytest.mark.parametrize("family", ["spherical", "diag", "full"])
@@ -181,3 +191,119 @@ def test_criterion_by_its_name(rng):
     x = rng.uniform(size=40)
     display = BandwidthDisplay.from_estimator(NadarayaWatsonRegressor("aicc").fit(x[:, None], np.sin(6 * x)))
     assert display.ax_.get_ylabel() == "AICc"
+
+
+def test_small_weights_of_many_rows_are_visible():
+    X, y = make_sine(400, random_state=0)
+    display = AttentionDisplay.from_estimator(NadarayaWatsonRegressor().fit(X, y), X)
+    largest = display.attention.max()
+    # A hundredth of the largest weight has a tenth of the range of colors.
+    np.testing.assert_allclose(display.im_.norm([0, largest / 100, largest]), [0, 0.1, 1], rtol=1e-12)
+    assert len(display.ax_.get_xticks()) <= 6
+    unsorted = AttentionDisplay.from_estimator(NadarayaWatsonRegressor().fit(X, y), X, sort_by=None)
+    inside = [tick for tick in unsorted.ax_.get_xticks() if 0 <= tick < 400]
+    assert 2 <= len(inside) <= 6
+    linear = AttentionDisplay.from_estimator(NadarayaWatsonRegressor().fit(X, y), X, im_kw={"vmin": 0, "vmax": 1})
+    np.testing.assert_allclose(linear.im_.norm([0, 0.25, 1]), [0, 0.25, 1])
+
+
+def test_the_grid_follows_the_bandwidth():
+    X = np.linspace(0, 1, 50)[:, None]
+    for h, n in ((1.0, 400), (1 / 1000, 8001), (np.inf, 400)):
+        model = NadarayaWatsonRegressor(h).fit(X, X[:, 0])
+        grid = RegressionDisplay.from_estimator(model, X).grid
+        assert len(grid) == n
+        assert np.diff(grid).max() <= h / 8 * (1 + 1e-9)
+    scaled = make_pipeline(StandardScaler(), NadarayaWatsonRegressor(0.01)).fit(1e6 * X, X[:, 0])
+    grid = RegressionDisplay.from_estimator(scaled, 1e6 * X).grid
+    assert np.diff(grid).max() <= 0.01 * 1e6 * X.std() / 8 * (1 + 1e-9)
+    assert len(RegressionDisplay.from_estimator(NadarayaWatsonRegressor(1e-9).fit(X, X[:, 0]), X).grid) <= 100_001
+
+
+def test_axes_are_labeled_by_names(rng):
+    X, y = pd.DataFrame({"age": rng.uniform(size=30)}), pd.Series(rng.normal(size=30), name="height")
+    for estimator in (NadarayaWatsonRegressor(0.1), make_pipeline(StandardScaler(), NadarayaWatsonRegressor(0.1))):
+        _, ax = plt.subplots()
+        display = RegressionDisplay.from_estimator(estimator.fit(X, y), X, y, ax=ax)
+        assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("age", "height")
+        assert display.ax_ is ax
+        assert display.name == "NadarayaWatsonRegressor"
+    unnamed = RegressionDisplay.from_estimator(NadarayaWatsonRegressor(0.1).fit(X.to_numpy(), y), X.to_numpy())
+    assert (unnamed.ax_.get_xlabel(), unnamed.ax_.get_ylabel()) == ("x", "y")
+
+
+def test_pipelines_and_searches(table):
+    y = np.sin(2 * table["age"])
+    inner = NadarayaWatsonRegressor().fit(StandardScaler().fit_transform(table), y)
+    scaled = make_pipeline(StandardScaler(), NadarayaWatsonRegressor())
+    search = GridSearchCV(scaled, {"nadarayawatsonregressor__bandwidth_type": ["diag"]})
+    for estimator in (scaled.fit(table, y), search.fit(table, y)):
+        for kind in ("search", "features"):
+            display = BandwidthDisplay.from_estimator(estimator, kind=kind)
+            expected = BandwidthDisplay.from_estimator(inner, kind=kind)
+            assert_array_equal(display.criterion, expected.criterion)
+            assert_array_equal(display.relevance, expected.relevance)
+        heat = AttentionDisplay.from_estimator(estimator, table[:5], sort_by=None)
+        scaler = StandardScaler().fit(table)
+        assert_array_equal(heat.attention, inner.attention_weights(scaler.transform(table[:5])))
+
+
+def test_a_criterion_over_decades_has_a_logarithmic_axis():
+    h, criterion = np.array([1.0, 2, 4, 8, np.inf]), np.array([3.0, 0.11, 0.1, 0.2, 20.0])
+    display = BandwidthDisplay(criterion=criterion, bandwidth=h, chosen=4.0).plot()
+    assert display.ax_.get_yscale() == "log"
+    assert display.ax_.get_ylabel() == "leave-one-out error, minus its minimum 0.1"
+    np.testing.assert_allclose(display.line_.get_ydata(), [2.9, 0.01, 0.005, 0.1], rtol=1e-9)
+    np.testing.assert_allclose(display.infinite_.get_ydata()[0], 19.9)
+    assert display.chosen_.get_ydata()[0] == display.line_.get_ydata()[2]
+    for values in (criterion + 1, criterion - 0.5, np.zeros(5), np.full(5, np.nan)):
+        flat = BandwidthDisplay(criterion=values, bandwidth=h).plot()
+        assert flat.ax_.get_yscale() == "linear"
+        assert_array_equal(flat.line_.get_ydata(), values[:-1])
+
+
+@pytest.mark.parametrize("bandwidth", ["loo", "gradient", "aicc"])
+def test_displays_of_a_single_observation(bandwidth):
+    model = NadarayaWatsonRegressor(bandwidth).fit([[1.0]], [2.0])
+    assert BandwidthDisplay.from_estimator(model).ax_.get_xlabel() == "bandwidth"
+    assert_array_equal(BandwidthDisplay.from_estimator(model, kind="features").relevance, [0])
+    assert_array_equal(AttentionDisplay.from_estimator(model, [[3.0]]).attention, [[1]])
+    assert (RegressionDisplay.from_estimator(model, [[1.0]], [2.0]).prediction == 2).all()
+    with pytest.raises(ValueError, match="at least two observations"):
+        AttentionDisplay.from_estimator(model)
+
+
+@pytest.mark.parametrize("value", [np.array([1.0, 2.0]), "no such", None])
+def test_displays_and_reports_show_the_fit_after_set_params(table, value):
+    model = NadarayaWatsonRegressor().fit(table, np.sin(2 * table["age"]))
+    report, curve = model.bandwidth_report(), BandwidthDisplay.from_estimator(model)
+    model.set_params(bandwidth=value, bandwidth_type=value, kernel=value, shrinkage=value)
+    assert str(model.bandwidth_report()) == str(report)
+    again = BandwidthDisplay.from_estimator(model)
+    assert (again.criterion_name, again.chosen) == (curve.criterion_name, curve.chosen)
+
+
+def test_dates_on_axes():
+    days = np.datetime64("2020-01-01") + np.arange(40)
+    frame, y = pd.DataFrame({"when": days.astype("M8[us]")}), np.sin(np.arange(40) / 5)
+    model = NadarayaWatsonRegressor().fit(frame, y)
+    curve = RegressionDisplay.from_estimator(model, frame, y)
+    assert curve.grid.dtype == "M8[us]"
+    assert (curve.grid[0], curve.grid[-1]) == (days[0], days[-1])
+    np.testing.assert_allclose(curve.prediction[[0, -1]], model.predict(frame.iloc[[0, -1]]), rtol=1e-12)
+    heat = AttentionDisplay.from_estimator(model)
+    assert [label.get_text() for label in heat.ax_.get_xticklabels()][:1] == ["2020-01-01"]
+    assert BandwidthDisplay.from_estimator(model).ax_.get_xlabel() == "bandwidth (seconds)"
+    spans = pd.DataFrame({"age": days - days[0]})
+    lengths = RegressionDisplay.from_estimator(NadarayaWatsonRegressor(1e5).fit(spans, y), spans, y)
+    assert lengths.ax_.get_xlabel() == "age (seconds)"
+    assert lengths.grid[-1] == 39 * 86400
+
+
+def test_displays_of_a_classifier():
+    X, y = load_iris(return_X_y=True)
+    model = NadarayaWatsonClassifier().fit(X[:, 2:], y)
+    assert BandwidthDisplay.from_estimator(model).ax_.get_ylabel().startswith("leave-one-out Brier score")
+    assert_array_equal(AttentionDisplay.from_estimator(model, X[:3, 2:]).attention.shape, (3, 150))
+    with pytest.raises(ValueError, match="draws regressors; got a NadarayaWatsonClassifier"):
+        RegressionDisplay.from_estimator(model, X[:, 2:3])

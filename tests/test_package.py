@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 import sknw
-from sknw import NadarayaWatsonRegressor
+from sknw import NadarayaWatsonClassifier, NadarayaWatsonRegressor
 from sknw._core import PROFILES
 
 ROOT = pathlib.Path(sknw.__file__).parent
@@ -25,7 +25,7 @@ MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"
 # A package, or a module on the top level, imports those that are listed before it, and nothing of those after it.
 ORDER = [
     "_version", "_exceptions", "_typing", "_compat",
-    "_core", "_smoothing", "_criteria", "_bandwidth", "_estimators.validation",
+    "_core", "_smoothing", "_criteria", "_bandwidth", "_estimators.inputs", "_estimators.validation",
     "datasets", "_convert", "_inspection", "_estimators", "",
 ]  # fmt: skip
 
@@ -126,10 +126,20 @@ def test_numpydoc():
     # No extended summary, see also, examples or notes are asked of everybody.
     ignored = {"ES01", "EX01", "SA01", "SA04", "GL01", "GL02", "GL03", "GL08", "RT01", "RT02", "RT03", "RT05"}
     ignored |= {"PR01", "PR02", "PR07", "SS05", "SS06"}
-    names = ["NadarayaWatsonRegressor", "convert_bandwidth", "loo_error", "warm_up", "datasets.make_sine"]
+    names = [
+        "NadarayaWatsonRegressor",
+        "NadarayaWatsonClassifier",
+        "convert_bandwidth",
+        "loo_error",
+        "warm_up",
+        "datasets.make_sine",
+    ]
     names += [
         f"NadarayaWatsonRegressor.{m}"
         for m in ("fit", "predict", "loo_predict", "attention_weights", "bandwidth_report")
+    ]
+    names += [
+        f"NadarayaWatsonClassifier.{m}" for m in ("fit", "predict", "predict_proba", "loo_predict", "loo_predict_proba")
     ]
     for display in ("AttentionDisplay", "BandwidthDisplay", "RegressionDisplay"):
         names += [display, f"{display}.from_estimator", f"{display}.plot"]
@@ -138,17 +148,18 @@ def test_numpydoc():
         assert not errors, name
 
 
-def test_parameters_and_attributes_are_documented(rng):
+@pytest.mark.parametrize("estimator", [NadarayaWatsonRegressor, NadarayaWatsonClassifier])
+def test_parameters_and_attributes_are_documented(rng, estimator):
     from numpydoc.docscrape import ClassDoc
 
-    doc = ClassDoc(NadarayaWatsonRegressor)
-    assert [p.name for p in doc["Parameters"]] == list(inspect.signature(NadarayaWatsonRegressor).parameters)
+    doc = ClassDoc(estimator)
+    assert [p.name for p in doc["Parameters"]] == list(inspect.signature(estimator).parameters)
     X = pd.DataFrame(rng.normal(size=(20, 2)), columns=["a", "b"])
-    model = NadarayaWatsonRegressor("gradient").fit(X, X["a"])
+    model = estimator("gradient").fit(X, X["a"] > 0)
     fitted = {name for name in vars(model) if name.endswith("_") and not name.startswith("_")}
     assert fitted == {p.name for p in doc["Attributes"]}
     for name in PROFILES:
-        assert f'"{name}"' in NadarayaWatsonRegressor.__doc__
+        assert f'"{name}"' in estimator.__doc__
 
 
 # The other package of this name ---------------------------------------------------------------------------------------
@@ -214,6 +225,16 @@ def test_memory_of_predict(kernel):
     # The matrix of all pairs would take 20 GB. Queries and rows in the coordinates of the bandwidth, sums and
     # predictions are a few arrays of m or n times d numbers: 4 MB each.
     assert used < 40e6
+
+
+@pytest.mark.parametrize("bandwidth", [0.5, np.eye(10) + 0.1])
+def test_memory_of_fit(bandwidth):
+    """The model holds a copy of the training points and one in spatial order."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(50_000, 10)), rng.normal(size=50_000)
+    model = NadarayaWatsonRegressor(bandwidth, bandwidth_type="full" if np.ndim(bandwidth) else "diag")
+    # Two arrays of the size of X, two more in applying a matrix, and some arrays of n numbers.
+    assert peak(lambda: model.fit(X, y)) < (4 if np.ndim(bandwidth) else 2) * X.nbytes + 12 * y.nbytes
 
 
 def test_memory_of_the_criterion_and_its_gradient():

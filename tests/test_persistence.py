@@ -39,7 +39,7 @@ def test_pickle_of_an_unfitted_model():
 
 def test_version_stamp(model, monkeypatch):
     state = pickle.dumps(model)
-    monkeypatch.setattr("sknw._estimators.regressor.__version__", "99.0")
+    monkeypatch.setattr("sknw._estimators.base.__version__", "99.0")
     with pytest.warns(InconsistentVersionWarning, match=rf"saved by sknw {sknw.__version__} .* loaded by sknw 99\.0"):
         pickle.loads(state)
     assert "_sknw_version" not in vars(model)

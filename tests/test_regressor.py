@@ -1,6 +1,9 @@
 """Predictions, leave-one-out and weights of the estimator, against plain Python."""
 
+import contextlib
 import math
+import subprocess
+import sys
 import warnings
 
 import numba
@@ -12,6 +15,16 @@ from sklearn.exceptions import ConvergenceWarning
 import naive
 from sknw import EmptyNeighborhoodError, EmptyNeighborhoodWarning, NadarayaWatsonRegressor, loo_error
 from sknw._core import PROFILES
+
+
+@contextlib.contextmanager
+def warns_of_empty(n_empty, n_queries, answer=""):
+    """Expect one warning about empty neighborhoods, with these counts."""
+    with pytest.warns(EmptyNeighborhoodWarning, match=answer) as caught:
+        yield
+    [message] = [warning.message for warning in caught]
+    assert (message.n_empty, message.n_queries) == (n_empty, n_queries)
+
 
 COMPACT = [name for name in PROFILES if name not in naive.INFINITE]
 quiet = pytest.mark.filterwarnings("ignore::sknw.EmptyNeighborhoodWarning")
@@ -143,14 +156,14 @@ def test_empty(kernel):
     def predict(empty):
         return NadarayaWatsonRegressor(0.5, kernel=kernel, empty=empty).fit(X, y, [1, 1, 3, 1]).predict(Xq)
 
-    with pytest.warns(EmptyNeighborhoodWarning, match="3 of 4 queries.*nearest"):
+    with warns_of_empty(3, 4, "nearest"):
         # The query at 3 is as far from the rows at 1 as from that at 5: averaged by weight.
         assert_allclose(predict("nearest"), [8, 1, (2 + 3 * 4 + 8) / 5, 1])
-    with pytest.warns(EmptyNeighborhoodWarning, match="3 of 4 queries.*mean"):
+    with warns_of_empty(3, 4, "mean"):
         assert_allclose(predict("mean"), [23 / 6, 1, 23 / 6, 23 / 6])
-    with pytest.warns(EmptyNeighborhoodWarning, match="3 of 4 queries.*NaN"):
+    with warns_of_empty(3, 4, "NaN"):
         assert_allclose(predict("nan"), [np.nan, 1, np.nan, np.nan])
-    with pytest.raises(EmptyNeighborhoodError, match=r"3 of 4 queries.*bandwidth_=\[0\.5\].*Widen"):
+    with pytest.raises(EmptyNeighborhoodError, match=r"3 of 4 queries.*bandwidth_=\[0\.5\].*Increase"):
         predict("raise")
 
 
@@ -217,7 +230,7 @@ def test_attention_weights(rng, kernel, empty, h):
 @quiet
 @pytest.mark.parametrize("top_k", [1, 3, 100])
 def test_largest_attention_weights(rng, top_k, monkeypatch):
-    monkeypatch.setattr("sknw._estimators.regressor._WEIGHTS_AT_A_TIME", 100)
+    monkeypatch.setattr("sknw._estimators.base._WEIGHTS_AT_A_TIME", 100)
     X, y, w = make(rng, 40, 2)
     model = NadarayaWatsonRegressor(0.5, kernel="epanechnikov").fit(X, y, w)
     for queries in (rng.normal(size=(15, 2)), None):
@@ -234,7 +247,7 @@ def test_largest_attention_weights(rng, top_k, monkeypatch):
 
 def test_weights_where_nobody_is_in_reach_and_no_answer_is_wanted():
     model = NadarayaWatsonRegressor(0.5, kernel="linear", empty="nan").fit([[0.0], [1.0]], [1.0, 2.0])
-    with pytest.warns(EmptyNeighborhoodWarning, match="1 of 2"):
+    with warns_of_empty(1, 2):
         assert_array_equal(model.attention_weights([[0.0], [9.0]]), [[1, 0], [np.nan, np.nan]])
     model.set_params(empty="raise")
     with pytest.raises(EmptyNeighborhoodError):
@@ -244,7 +257,7 @@ def test_weights_where_nobody_is_in_reach_and_no_answer_is_wanted():
 def test_weights_that_do_not_fit_say_their_size(rng, monkeypatch):
     X = rng.normal(size=(1000, 1))
     model = NadarayaWatsonRegressor(1.0).fit(X, X[:, 0])
-    monkeypatch.setattr("sknw._estimators.regressor._physical_memory", lambda: 2**20)
+    monkeypatch.setattr("sknw._estimators.base._physical_memory", lambda: 2**20)
     with pytest.raises(MemoryError, match=r"1000 queries on 1000 .* 0\.0 GiB.*top_k"):
         model.attention_weights(X)
     assert model.attention_weights(X, top_k=2).nnz == 2000
@@ -279,7 +292,7 @@ def test_a_profile_of_the_user(rng):
     far = np.vstack([X, [[99.0, 0.0]]])
     with pytest.warns(EmptyNeighborhoodWarning):
         expected = table.predict(far)
-    with pytest.warns(EmptyNeighborhoodWarning, match="1 of 601"):
+    with warns_of_empty(1, 601):
         assert_allclose(own.predict(far), expected, rtol=0, atol=1e-13)
 
 
@@ -438,7 +451,7 @@ def test_a_row_at_the_end_of_the_window_counts(rng):
 
 def test_the_largest_weights_of_a_query_without_an_answer():
     model = NadarayaWatsonRegressor(0.5, kernel="linear", empty="nan").fit([[0.0], [1.0], [2.0]], [1.0, 2.0, 3.0])
-    with pytest.warns(EmptyNeighborhoodWarning, match="1 of 2"):
+    with warns_of_empty(1, 2):
         a = model.attention_weights([[0.0], [9.0]], top_k=2)
     assert_array_equal(a.toarray(), [[1, 0, 0], [np.nan, np.nan, 0]])
     assert_array_equal(np.isnan(a @ model.y_fit_), [False, True])
@@ -449,7 +462,7 @@ def test_leave_one_out_always_has_an_answer(rng, empty):
     """The one that the criterion counts with."""
     X, y, w = make(rng, 40, 2)
     model = NadarayaWatsonRegressor(0.2, kernel="epanechnikov", empty=empty).fit(X, y[:, 0], w)
-    with pytest.warns(EmptyNeighborhoodWarning, match="the nearest" if empty == "nearest" else "the mean of all"):
+    with pytest.warns(EmptyNeighborhoodWarning, match="the nearest" if empty == "nearest" else "the mean"):
         left_out = model.loo_predict()
     error = loo_error(X, y, 0.2, kernel="epanechnikov", empty=empty, sample_weight=w)
     assert_allclose(np.average((left_out - y[:, 0]) ** 2, weights=w), error, rtol=1e-12)
@@ -519,3 +532,74 @@ def test_far_away_the_exponential_kernel_keeps_its_ratios():
     a = np.exp(X[:, 0] - 2)
     model = NadarayaWatsonRegressor(1.0, kernel="exponential").fit(X, y)
     assert_allclose(model.predict([[1e3], [2.0**20]]), a @ y / a.sum(), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("empty", "zero"),
+        ("algorithm", "fast"),
+        ("algorithm", "sliding"),
+        ("rtol", -1.0),
+        ("n_jobs", 0),
+        ("n_jobs", "2"),
+    ],
+)
+def test_parameters_set_after_fit_are_validated(parameter, value):
+    model = NadarayaWatsonRegressor(1.0).fit([[0.0], [1.0]], [1.0, 2.0]).set_params(**{parameter: value})
+    for call in (lambda: model.predict([[0.5]]), model.loo_predict, model.attention_weights, model.bandwidth_report):
+        with pytest.raises(ValueError, match=parameter):
+            call()
+
+
+@pytest.mark.parametrize("bandwidth", ["loo", "aicc", "gcv"])
+def test_the_global_search_stops_in_time(rng, bandwidth):
+    X, y = rng.uniform(size=(300, 2)), rng.normal(size=300)
+    with pytest.warns(
+        ConvergenceWarning, match=r"max_time=1e-09 seconds in the global search.*raise max_time"
+    ) as caught:
+        model = NadarayaWatsonRegressor(bandwidth, max_time=1e-9).fit(X, y)
+    assert caught[0].filename == __file__
+    assert np.isfinite(model.predict(X)).all()
+    assert "max_time" in str(model.bandwidth_report())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        NadarayaWatsonRegressor(bandwidth, max_time=3600.0).fit(X, y)
+
+
+FLOOD = """
+import numpy as np
+from sklearn.inspection import partial_dependence
+from sklearn.model_selection import GridSearchCV
+from sknw import NadarayaWatsonRegressor
+X = np.random.default_rng(0).uniform(size=(60, 2))
+model = NadarayaWatsonRegressor(0.05, kernel="epanechnikov").fit(X, X[:, 0])
+partial_dependence(model, X, [0], kind="average")
+GridSearchCV(model, {"bandwidth": [0.02, 0.05, 0.1]}).fit(X, X[:, 0])
+for shift in (0.1, 0.2, 0.3):
+    model.predict(X + shift)
+"""
+
+
+def test_warnings_do_not_flood():
+    """One for each line of code that calls `predict`: two of scikit-learn's, and one of this script."""
+    lines = subprocess.run(
+        [sys.executable, "-c", FLOOD], capture_output=True, text=True, check=True
+    ).stderr.splitlines()
+    assert 1 <= sum("EmptyNeighborhoodWarning" in line for line in lines) <= 3
+    always = subprocess.run([sys.executable, "-W", "always", "-c", FLOOD], capture_output=True, text=True, check=True)
+    assert always.stderr.count("EmptyNeighborhoodWarning") > 20
+
+
+@pytest.mark.parametrize("action", ["always", "error", "ignore"])
+def test_filters_decide_on_warnings(action):
+    model = NadarayaWatsonRegressor(0.5, kernel="linear").fit([[0.0], [1.0]], [1.0, 2.0])
+    for _ in range(2):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter(action, EmptyNeighborhoodWarning)
+            if action == "error":
+                with pytest.raises(EmptyNeighborhoodWarning):
+                    model.predict([[9.0]])
+            else:
+                model.predict([[9.0]])
+        assert len(caught) == (action == "always")

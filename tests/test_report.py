@@ -85,7 +85,7 @@ def test_effective_neighbors_do_not_depend_on_how_many_weights_are_held(rng, mon
     X, y = rng.normal(size=(50, 2)), rng.normal(size=50)
     model = NadarayaWatsonRegressor(0.7).fit(X, y)
     expected = model.bandwidth_report().n_neighbors
-    monkeypatch.setattr("sknw._estimators.regressor._WEIGHTS_AT_A_TIME", 1)
+    monkeypatch.setattr("sknw._inspection.report._WEIGHTS_AT_A_TIME", 1)
     assert model.bandwidth_report().n_neighbors == expected
 
 
@@ -103,7 +103,7 @@ def test_every_choice_has_a_report(data, family, bandwidth):
     report = model.bandwidth_report()
     text, table = str(report), report._repr_html_()
     assert repr(report) == text
-    for part in (str(bandwidth) if isinstance(bandwidth, str) else "given", family, "x1", "effective neighbours"):
+    for part in (str(bandwidth) if isinstance(bandwidth, str) else "given", family, "x1", "effective neighbors"):
         assert part in text
         assert part in table
     assert table.count("<tr>") == table.count("</tr>") >= 8
@@ -135,9 +135,12 @@ def test_names_are_escaped(rng):
     assert "&lt;b&gt;" in NadarayaWatsonRegressor().fit(X, X["<b>"]).bandwidth_report()._repr_html_()
 
 
-def test_a_report_needs_two_observations():
-    with pytest.raises(ValueError, match="at least two observations"):
-        NadarayaWatsonRegressor().fit([[1.0]], [2.0]).bandwidth_report()
+@pytest.mark.parametrize("bandwidth", ["loo", "gradient", "aicc", "scott", 1.0])
+def test_report_of_a_single_observation(bandwidth):
+    report = NadarayaWatsonRegressor(bandwidth).fit([[1.0]], [2.0]).bandwidth_report()
+    assert np.isnan([report.loo_r2, *report.n_neighbors]).all()
+    assert "undefined for a single observation" in str(report)
+    assert "undefined for a single observation" in report._repr_html_()
 
 
 # Conversions ----------------------------------------------------------------------------------------------------------
@@ -172,7 +175,7 @@ def test_standard_deviation_as_in_kdepy(kernel):
     """The variance of the kernel in one feature, by a sum over a fine grid, is the square of the number given."""
     h = convert_bandwidth(2.0, "KDEpy", kernel=kernel)
     x = np.linspace(-40, 40, 400_001) * (1 if PROFILES[kernel].reach == 1 else 2)
-    k = NadarayaWatsonRegressor(h, kernel=kernel).fit([[0.0], [1e9]], [1.0, 0.0])._kernel
+    k = NadarayaWatsonRegressor(h, kernel=kernel).fit([[0.0], [1e9]], [1.0, 0.0])._model.kernel
     profile = {
         "gaussian": lambda u: np.exp(-(u**2) / 2),
         "exponential": lambda u: np.exp(-u),

@@ -1,4 +1,4 @@
-"""What a fit tells scikit-learn's callbacks: one task for the global search, one for each iteration of a descent."""
+"""Tasks that a fit reports to scikit-learn's callbacks: the global search, then each iteration of a descent."""
 
 
 class Progress:
@@ -6,29 +6,29 @@ class Progress:
 
     Parameters
     ----------
-    estimator : NadarayaWatsonRegressor
+    estimator : KernelSmoother
     X, y : array-like
         As given to `fit`.
     sample_weight : ndarray
-    prepare : callable
-        Gives the attributes of an estimator that is fitted with a bandwidth, as a dict.
+    attributes : callable
+        Returns the attributes of an estimator fitted with a given bandwidth, as a dict.
     """
 
-    def __init__(self, estimator, X, y, sample_weight, prepare):
-        self.estimator, self.prepare = estimator, prepare
+    def __init__(self, estimator, X, y, sample_weight, attributes):
+        self.estimator, self.attributes = estimator, attributes
         self.data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
-        # How many iterations there will be nobody knows.
+        # The number of iterations is unknown beforehand.
         self.context = estimator._init_callback_context(max_subtasks=None)
         self.context.call_on_fit_task_begin(estimator=estimator, **self.data)
 
     def task(self, name, bandwidth):
-        """Tell of a task that has ended with a bandwidth; returns whether a callback asks to stop."""
+        """Report a task that ended with a bandwidth; return whether a callback requests to stop."""
         task = self.context.subcontext(task_name=name)
         task.call_on_fit_task_begin(estimator=self.estimator, **self.data)
         return task.call_on_fit_task_end(
-            estimator=self.estimator, **self.data, reconstruction_attributes=lambda: self.prepare(bandwidth)
+            estimator=self.estimator, **self.data, reconstruction_attributes=lambda: self.attributes(bandwidth)
         )
 
     def end(self):
-        """Tell that the fit has ended."""
+        """Report the end of the fit."""
         self.context.call_on_fit_task_end(estimator=self.estimator, **self.data, reconstruction_attributes={})

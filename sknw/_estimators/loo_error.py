@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 
-from .._compat import check_X_y, validate_params
+from .._compat import validate_params
 from .._core import (
     Derivatives,
     check_applies,
@@ -30,13 +31,19 @@ from .validation import (
     check_n_jobs,
     check_profile,
     check_targets,
+    check_training_data,
     check_weights,
+    to_floats,
 )
 
 if TYPE_CHECKING:
     from typing import Any, Literal
 
     from .._typing import Algorithm, ArrayLike, Empty, KernelName, Matrix, Number, Profile, Vector
+
+
+class _Validated(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    """Stands for an estimator in the validation of data."""
 
 
 @overload
@@ -96,10 +103,10 @@ def loo_error(
     n_jobs: int | None = None,
     return_gradient: bool = False,
 ) -> float | tuple[float, Any]:
-    r"""Leave-one-out error of the Nadaraya-Watson estimator, with its gradient.
+    r"""Compute the leave-one-out error of the Nadaraya-Watson estimator, with its gradient.
 
-    The criterion that `NadarayaWatsonRegressor` minimises, as a plain function, for those who bring their own
-    optimiser. One observation is taken out of each row in turn, and the row is predicted from all the others.
+    `NadarayaWatsonRegressor` minimizes this criterion by default. Use the function with an optimizer of your own. One
+    observation is removed from each row in turn, and the row is predicted from what remains.
 
     Parameters
     ----------
@@ -109,23 +116,23 @@ def loo_error(
         Targets.
     bandwidth : float, array-like of shape (n_features,) or of shape (n_features, n_features)
         Bandwidth, in the units of X: the standard deviation of the Gaussian, the support radius of a compact kernel.
-        `inf` leaves a feature out. A matrix must be symmetric and positive definite.
+        A feature of bandwidth `inf` is ignored. A matrix must be symmetric and positive definite.
     kernel : str or jitted function, default="gaussian"
         As in `NadarayaWatsonRegressor`.
     empty : {"nearest", "mean", "nan", "raise"}, default="nearest"
-        As in `NadarayaWatsonRegressor`; a row with nobody in reach counts with the mean for the last two.
+        As in `NadarayaWatsonRegressor`. A row with an empty neighborhood is predicted by the mean for the last two.
     sample_weight : array-like of shape (n_samples,), default=None
-        Numbers of observations.
+        Number of observations that each row represents.
     algorithm : {"auto", "dense", "sliding", "window", "fast_gauss"}, default="auto"
-        How the sums are formed, as in `NadarayaWatsonRegressor`.
+        Algorithm used to compute the kernel sums, as in `NadarayaWatsonRegressor`.
     rtol : float, default=1e-12
-        What each prediction may be wrong by, besides rounding, in units of the range of the targets: fewer digits than
-        that are enough for an average, but not for the difference of two criteria. 0 admits only what is exact to
-        rounding. All is float64, whatever the type of X.
+        Maximum approximation error of each prediction, relative to the range of y. Rounding errors come on top. The
+        default is smaller than that of `NadarayaWatsonRegressor`, because optimizers use differences of errors. 0
+        admits only sums that are exact up to rounding. Sums are float64, whatever the type of X.
     n_jobs : int, default=None
         Threads, as in `NadarayaWatsonRegressor`. The result does not depend on it.
     return_gradient : bool, default=False
-        Return the gradient, too.
+        Whether to return the gradient.
 
     Returns
     -------
@@ -138,16 +145,17 @@ def loo_error(
     Raises
     ------
     ValueError
-        For bad input; if fewer than two observations are given; if the algorithm does not apply to the kernel or the
-        number of features; and if a gradient is asked for of a kernel that has none ("tophat", a user's profile).
+        If the data or a parameter is invalid, if there are fewer than two observations, if the algorithm does not apply
+        to the kernel or the number of features, or if the gradient of a kernel without one ("tophat", a user's profile)
+        is requested.
 
     Notes
     -----
-    Where every pair is visited, O(n² (d + p)) time for n rows, d features and p outputs, with the gradient up to thrice
-    as much, in a matrix too. The other algorithms take less, see the user guide. O(n (d + p)) memory.
+    Over all pairs, the error takes O(n² (d + p)) time for n rows, d features and p outputs, and the gradient up to two
+    times more. The other algorithms take less, see the user guide. Memory is O(n (d + p)).
 
-    For the Gaussian the gradient in a matrix is that of Weinberger and Tesauro, "Metric learning for kernel
-    regression", AISTATS 2007, with the normaliser that is missing in its printed form.
+    The gradient of the Gaussian in a matrix is that of Weinberger and Tesauro, "Metric learning for kernel
+    regression", AISTATS 2007, with the normalizer that is missing in its printed form.
 
     Examples
     --------
@@ -158,11 +166,11 @@ def loo_error(
     >>> print(f"{error:.4f} {gradient:+.4f}")
     0.2877 +0.0865
     """
-    X, y = check_X_y(X, y, dtype=np.float64, order="C", multi_output=True, y_numeric=True)
-    y, sample_weight = check_targets(y), check_weights(sample_weight, X)
+    X, y, _ = check_training_data(_Validated(), X, y)
+    X, y, sample_weight = X.astype(np.float64, copy=False), check_targets(y), check_weights(sample_weight, X)
     check_profile(kernel)
     check_applies(algorithm, kernel, X.shape[1])
-    ndim = np.ndim(bandwidth)
+    ndim = np.ndim(to_floats(bandwidth))
     bandwidth = check_bandwidth(bandwidth, "full" if ndim > 1 else "diag", X.shape[1])
     sample = Sample.of(X, y.reshape(len(y), -1), sample_weight)
     check_can_leave_out(sample)

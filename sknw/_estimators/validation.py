@@ -1,35 +1,30 @@
-"""What is asked of parameters and data, and the sentences that say so."""
+"""Constraints of parameters and data, and the messages of their violation."""
 
 import math
 from numbers import Integral, Real
 
 import numpy as np
 from scipy import sparse
+from sklearn.utils import assert_all_finite
 
-from .._compat import Interval, StrOptions, _check_sample_weight, joblib_n_jobs
+from .._compat import Interval, RealInterval, StrOptions, _check_sample_weight, joblib_n_jobs, validate_data
 from .._core import ALGORITHMS, PROFILES, available_threads
+from .inputs import check_mask, to_numbers, to_numpy
 
-# Constraints of parameters, in scikit-learn's form. With "right" an interval without an end takes infinity in.
-BANDWIDTH = [Interval(Real, 0, None, closed="right"), "array-like"]
+#: Types of X that are kept; all others are converted to float64.
+_FLOATS = [np.float64, np.float32]
 
-
+# Constraints of parameters, in scikit-learn's form. An unbounded interval that is closed on the right includes inf.
+BANDWIDTH = [RealInterval(Real, 0, None, closed="right"), "array-like"]
 KERNEL = [StrOptions(set(PROFILES)), callable]
-
-
 EMPTY = [StrOptions({"nearest", "mean", "nan", "raise"})]
-
-
 ALGORITHM = [StrOptions({"auto", *ALGORITHMS})]
-
-
 RTOL = [Interval(Real, 0, 1, closed="left")]
-
-
 N_JOBS = [Integral, None]
 
 
 def check_n_jobs(n_jobs):
-    """Number of threads that `n_jobs` stands for."""
+    """Return the number of threads that `n_jobs` stands for."""
     n_jobs = joblib_n_jobs() if n_jobs is None else n_jobs
     if n_jobs == 0:
         raise ValueError("n_jobs=0 has no meaning; use None, -1 for all processors, or a positive number.")
@@ -38,26 +33,81 @@ def check_n_jobs(n_jobs):
     return n_jobs if n_jobs > 0 else max(1, available_threads() + 1 + n_jobs)
 
 
+def check_training_data(estimator, X, y, *, y_numeric=True):
+    """Validate X and y with scikit-learn, after dates in X were replaced by seconds.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        Gets `n_features_in_` and, if X has column names, `feature_names_in_`.
+    X, y : array-like
+    y_numeric : bool
+        Whether y is to be converted to numbers, and may have several columns.
+
+    Returns
+    -------
+    X : ndarray of shape (n, d), float64 or float32
+    y : ndarray
+    kinds : dict of int to str
+        Columns of X that held dates or durations, see `to_numbers`.
+    """
+    check_mask(y, "y")
+    X, kinds = to_numbers(X)
+    with np.errstate(invalid="ignore", over="ignore"):  # sums and conversions may overflow, before they are checked
+        X, y = validate_data(
+            estimator, X, to_numpy(y, "y"), dtype=_FLOATS, order="C", multi_output=y_numeric, y_numeric=y_numeric
+        )
+    return X, y, kinds
+
+
+def check_queries(estimator, X, kinds):
+    """Validate queries with scikit-learn; `kinds` are those of the training data.
+
+    Returns
+    -------
+    ndarray of shape (m, d), float64 or float32
+    """
+    X, found = to_numbers(X)
+    with np.errstate(invalid="ignore", over="ignore"):
+        X = validate_data(estimator, X, dtype=_FLOATS, order="C", reset=False)
+    for j in sorted(found.keys() | kinds.keys()):
+        if found.get(j) != kinds.get(j):
+            here, there = (f"{kind}s" if kind else "numbers" for kind in (found.get(j), kinds.get(j)))
+            raise ValueError(f"Column {j} of X has {here}, but had {there} in fit. Convert it to {there}.")
+    return X
+
+
 def check_targets(y):
-    """Targets as float64, of shape (n,) or (n, p)."""
+    """Return targets as finite float64, of shape (n,) or (n, p)."""
     if sparse.issparse(y):
         raise TypeError("Sparse y was passed, but dense targets are required. Use y.toarray() to convert it.")
     y = np.asarray(y)
+    if y.dtype.kind in "mM":
+        raise ValueError(f"y must hold numbers; its dtype is {y.dtype}. Convert it to a unit of your choice.")
     if y.dtype.kind not in "biufO":
         raise ValueError(f"y must hold numbers; could not convert string to float: its dtype is {y.dtype}.")
-    return y.astype(np.float64)
+    with np.errstate(over="ignore"):
+        y = y.astype(np.float64)
+    assert_all_finite(y, input_name="y")
+    return y
 
 
 def check_weights(sample_weight, X):
-    """Weights as float64, one per row of X: none negative, at least one positive."""
-    sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    """Return weights as float64, one per row of X: finite, none negative, at least one positive."""
+    check_mask(sample_weight, "sample_weight")
+    sample_weight = to_numpy(sample_weight, "sample_weight")
+    kind = getattr(getattr(sample_weight, "dtype", None), "kind", "")
+    if kind in ("m", "M"):
+        raise TypeError(f"sample_weight must hold numbers; its dtype is {sample_weight.dtype}.")
+    with np.errstate(over="ignore"):
+        sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     if not sample_weight.any():
         raise ValueError("All sample weights are zero; at least one row must have a positive weight.")
     return sample_weight
 
 
 def check_profile(kernel):
-    """Raise if a user's profile is not a jitted function with finite, non-negative values, positive at 0."""
+    """Raise unless a user's profile is a jitted function, finite and non-negative, and positive at 0."""
     if not callable(kernel):
         return
     from numba.core.registry import CPUDispatcher
@@ -85,7 +135,7 @@ def check_profile(kernel):
 
 
 def check_bandwidth(bandwidth, bandwidth_type, d):
-    """A bandwidth given by the user in the form of its family.
+    """Return a bandwidth given by the user in the form of its family.
 
     Parameters
     ----------
@@ -103,13 +153,10 @@ def check_bandwidth(bandwidth, bandwidth_type, d):
         "diag": f"a number or an array of shape ({d},), one per feature",
         "full": f"a number, an array of shape ({d},) or a symmetric matrix of shape ({d}, {d})",
     }
-    try:
-        h = np.asarray(bandwidth)
-    except ValueError:  # nested sequences of different lengths
-        h = np.asarray(None)
-    if h.dtype.kind not in "iuf":
+    check_mask(bandwidth, "bandwidth")
+    h = to_floats(bandwidth)
+    if h is None:
         raise ValueError(f"bandwidth must be {shapes[bandwidth_type]}; got {bandwidth!r}.")
-    h = h.astype(np.float64)
     allowed = {"spherical": ((),), "diag": ((), (d,)), "full": ((), (d,), (d, d))}[bandwidth_type]
     if h.shape not in allowed:
         instead = "; a matrix needs bandwidth_type='full'" if h.shape == (d, d) else ""
@@ -124,8 +171,25 @@ def check_bandwidth(bandwidth, bandwidth_type, d):
     return in_family(h, bandwidth_type, d)
 
 
+def to_floats(values):
+    """Return real numbers of any type as an array of float64; None if they are none, or overflow."""
+    try:
+        a = np.asarray(values)
+        if a.dtype.kind == "O" and not all(isinstance(value, Real) for value in a.flat):
+            return None
+        if a.dtype.kind not in "iufO":
+            return None
+        with np.errstate(over="ignore"):
+            converted = a.astype(np.float64)
+    except (ValueError, OverflowError):  # nested sequences of different lengths; integers and fractions beyond 1e308
+        return None
+    if a.dtype.kind == "f" and (np.isinf(converted) & np.isfinite(a)).any():
+        return None
+    return converted
+
+
 def in_family(h, bandwidth_type, d):
-    """A number or vector of bandwidths in the form of its family."""
+    """Return a number or vector of bandwidths in the form of its family."""
     if bandwidth_type == "spherical":
         return float(h)
     h = np.array(np.broadcast_to(h, d), dtype=np.float64)
@@ -133,7 +197,7 @@ def in_family(h, bandwidth_type, d):
 
 
 def _check_matrix(H):
-    """A symmetric positive definite matrix; features of infinite bandwidth stand alone."""
+    """Return a symmetric positive definite matrix; features of infinite bandwidth have no off-diagonal entries."""
     h = H.diagonal()
     if not (h > 0).all():
         raise ValueError(f"A bandwidth matrix must have a positive diagonal; got {h[~(h > 0)][0]}.")
@@ -167,7 +231,7 @@ def _check_matrix(H):
 
 
 def _off_diagonal(A):
-    """A with zeros on its diagonal."""
+    """Return A with zeros on its diagonal."""
     A = A.copy()
     np.fill_diagonal(A, 0)
     return A

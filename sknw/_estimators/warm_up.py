@@ -1,4 +1,4 @@
-"""Compiling ahead of the first use."""
+"""Compilation ahead of the first use."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from .._core import (
     pull_back,
     times_matrix,
 )
+from .._criteria.by_segments import segment_errors
 
 if TYPE_CHECKING:
     from .._typing import KernelName
-from .._criteria.by_segments import segment_errors
 
-#: As many rows as give every algorithm something to do.
+#: Enough rows for every algorithm to apply.
 _ROWS = 4096
 
 
@@ -37,26 +37,25 @@ _ROWS = 4096
     prefer_skip_nested_validation=True,
 )
 def warm_up(n_features: int, kernel: KernelName = "gaussian") -> None:
-    """Compile what data with some number of features may need, so that no later call has to wait for it.
+    """Compile all code for data with some number of features, so that later calls need not wait.
 
-    Each algorithm is compiled when it is first needed, which takes seconds, and the compiled code is kept on disk for
-    the processes that follow. When an image of a container is made, or before a service takes requests, this does it
-    for all algorithms that apply::
+    Each algorithm is compiled at its first use, which takes seconds, and the compiled code is cached on disk for later
+    processes. Call this function when building a container image, or before a service accepts requests::
 
         RUN python -c "import sknw; sknw.warm_up(2)"
 
-    Where the code is kept, and how it can be kept elsewhere, says :ref:`the user guide <first_use>`.
+    See :ref:`the user guide <first_use>` for the location of the cache and how to change it.
 
     Parameters
     ----------
     n_features : int
         Number of features.
     kernel : str, default="gaussian"
-        Name of a kernel. A profile of one's own is compiled in each process, by `fit`.
+        Name of a kernel. A user's profile is compiled by `fit`, in each process.
 
     Notes
     -----
-    Takes a minute or two for each number of features up to that where nothing is compiled yet, and some seconds where
+    Takes a minute or two for each number of features up to `n_features` if nothing is compiled, and some seconds if
     everything is.
 
     Examples
@@ -64,13 +63,13 @@ def warm_up(n_features: int, kernel: KernelName = "gaussian") -> None:
     >>> import sknw
     >>> sknw.warm_up(10, kernel="epanechnikov")
     """
-    # A feature whose bandwidth is infinite is not there.
+    # Features of infinite bandwidth are ignored, so that sums over fewer features occur.
     for d in {*range(1, min(n_features, MOST_FEATURES_IN_ORDER) + 1), n_features}:
         _compile(d, kernel)
 
 
 def _compile(d, kernel):
-    """Compile what sums over d features may need."""
+    """Compile all code for sums over d features."""
     X = np.random.default_rng(0).uniform(size=(_ROWS, d))
     if d == 1:
         X.sort(axis=0)
@@ -78,14 +77,14 @@ def _compile(d, kernel):
     every = [Derivatives.SCALE]
     if PROFILES[kernel].differentiable:
         every += [Derivatives.FEATURES, Derivatives.PAIRS] if d > 1 else [Derivatives.FEATURES]
-    # "nearest" is asked wherever nobody is in reach, and for where to look for bandwidths.
+    # "nearest" answers empty neighborhoods and finds the range of the search.
     for name, wanted in ((kernel, every), ("nearest", every[:1])):
         for algorithm in ALGORITHMS:
             try:
                 check_applies(algorithm, kernel, d)
             except ValueError:
                 continue
-            # All rows as queries: the near-linear algorithms are for many.
+            # The near-linear algorithms are used for many queries only.
             some = few if algorithm == "dense" else slice(None)
             for derivatives in wanted:
                 how = {"algorithm": algorithm, "rtol": 1e-10, "derivatives": derivatives}
@@ -106,13 +105,13 @@ def _compile(d, kernel):
 
 
 def _compile_gaussian(X, rows, g):
-    """Compile the Gaussian's own loops, for one output and for several."""
+    """Compile the loops of the Gaussian, for one output and for several."""
     n, d = X.shape
     everyone, few = np.arange(n), slice(0, 64)
     Nodes.of(rows)
     nearest_squares(X)
-    # In many features nobody would be near with g. Inner products have not digits enough at the narrow bandwidth, where
-    # queries are left to others, too.
+    # In many features g gives empty neighborhoods. At the narrow bandwidth inner products lack digits, so that queries
+    # are completed by other loops.
     wide, narrow = g / d, np.full(d, 2e3)
     scale = (Derivatives.NOTHING, Derivatives.SCALE)
     for some in (rows, rows._replace(Y=np.repeat(rows.Y, 2, axis=0))):
@@ -123,6 +122,6 @@ def _compile_gaussian(X, rows, g):
                     kernel_sums("gaussian", some, factors, Zq, own, derivatives=derivatives, rtol=1e-10)
         for factors in (wide, g, narrow / 100):
             kernel_sums("gaussian", some, factors, X[few], rtol=1e-10, single=True)
-        for factors in (wide, np.full(d, 100 / np.sqrt(d))):  # by inner products and not
+        for factors in (wide, np.full(d, 100 / np.sqrt(d))):  # with and without inner products
             args = "gaussian", some, factors, X, everyone, np.zeros(n), np.ones((n, 1 + len(some.Y)))
             pull_back(*args, derivatives=Derivatives.FEATURES, rtol=1e-12)

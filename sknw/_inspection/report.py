@@ -1,57 +1,69 @@
-"""What a choice of the bandwidth came to, as text and as HTML."""
+"""Summary of the choice of a bandwidth, as text and as HTML."""
 
 import html
 from typing import NamedTuple
 
 import numpy as np
 
+from .._bandwidth import spreads
+from .._estimators.inputs import unit_of
+from .._smoothing.sample import Sample, can_leave_out
+
+#: Effective numbers of neighbors are computed for at most this many rows.
+_ROWS_REPORTED = 1000
+
+#: Pairs whose weights are held at a time (32 MiB).
+_WEIGHTS_AT_A_TIME = 2**22
+
 
 class BandwidthReport(NamedTuple):
-    r"""What is worth knowing about the bandwidth of a fitted model.
+    r"""Summary of the bandwidth of a fitted model and of its choice.
 
     Prints as text, and shows as a table in a notebook.
 
     Attributes
     ----------
     choice : str
-        The parameter `bandwidth`, with family and kernel.
+        The parameter `bandwidth`, the family and the kernel.
     criterion : str or None
-        Name of what was minimised; None if the bandwidth was not chosen by a criterion.
+        Name of the criterion that was minimized; None if the bandwidth was given or follows from a rule of thumb.
     value : float or None
         The criterion at the bandwidth in use.
     everyone : float or None
-        The criterion at an infinite bandwidth, which averages everyone.
+        The criterion of the global mean, at an infinite bandwidth.
     loo_r2 : float
-        One minus the leave-one-out error over that of averaging everyone.
+        One minus the leave-one-out error relative to that of the global mean; NaN for a single observation.
     minima : list of tuples of a float or ndarray and a float
-        Local minima that the global search met, by width: bandwidth and criterion.
+        Local minima of the global search: bandwidth and criterion, in the order of the bandwidths.
     estimates : list of bool
-        Which of them are estimates, from the errors of some rows: not to be compared with `value`.
+        Which of these were estimated on a subsample; estimates are not comparable with `value`.
     features : list of str
-        Their names.
+        Names of the features.
+    units : list of str
+        Unit of each feature that held dates or durations; an empty string for numbers.
     bandwidth : ndarray of shape (n_features,)
-        Bandwidth of each feature in the units of X; of a matrix H, one over the root of the diagonal of H⁻².
+        Bandwidth of each feature in the units of X; for a matrix H, one over the root of the diagonal of H⁻².
     in_spreads : ndarray of shape (n_features,)
-        The same in units of the spread of the feature; NaN for a constant one.
+        The same relative to the spread of the feature; NaN for a constant feature.
     n_neighbors : tuple of three floats
-        Effective number of neighbours of the training rows, by leave-one-out: smallest, median and largest of
+        Effective number of neighbors of the training rows in leave-one-out: minimum, median and maximum of
         :math:`1 / \sum_j a_j^2 / w_j`.
     n_rows : int
-        Rows that these were computed for.
+        Number of rows for which these were computed.
     n_empty : int
-        Of all rows, those that nobody else was in reach of.
+        Number of rows, out of all, whose leave-one-out neighborhood is empty.
     algorithm : str
-        How the sums of leave-one-out are formed at this bandwidth.
+        Algorithm of the kernel sums of leave-one-out at this bandwidth.
     shrinkage : float or None
         Weight of the penalty of a descent.
     n_iter : int
         Iterations of the descent, or evaluations that refined the search.
     n_evaluations : int
-        How often the criterion was computed, on all rows or some.
+        Number of evaluations of the criterion, on all rows or on a subsample.
     seconds : float or None
-        Time that the choice took.
+        Duration of the choice.
     notes : tuple of str
-        What else there is to say.
+        Remarks, for example on a choice that was stopped early.
     """
 
     choice: str
@@ -62,6 +74,7 @@ class BandwidthReport(NamedTuple):
     minima: list[tuple[float | np.ndarray, float]]
     estimates: list[bool]
     features: list[str]
+    units: list[str]
     bandwidth: np.ndarray
     in_spreads: np.ndarray
     n_neighbors: tuple[float, float, float]
@@ -76,15 +89,15 @@ class BandwidthReport(NamedTuple):
 
     @property
     def smoothed_out(self):
-        """Names of the features that vary, but do not count: those of infinite bandwidth."""
+        """Names of the features that vary, but have an infinite bandwidth."""
         out = np.isinf(self.bandwidth) & ~np.isnan(self.in_spreads)
         return [name for name, is_out in zip(self.features, out, strict=True) if is_out]
 
     def _lines(self):
-        """Pairs of a heading and what stands beside it."""
+        """Yield pairs of a heading and its text."""
         yield "bandwidth", self.choice
         if self.criterion is not None:
-            yield self.criterion, f"{self.value:.6g}; averaging everyone: {self.everyone:.6g}"
+            yield self.criterion, f"{self.value:.6g}; global mean: {self.everyone:.6g}"
         yield "leave-one-out R²", f"{self.loo_r2:.4f}"
         for i, ((h, value), is_estimate) in enumerate(zip(self.minima, self.estimates, strict=True)):
             h = np.diagonal(h) if np.ndim(h) == 2 else np.atleast_1d(h)
@@ -92,8 +105,8 @@ class BandwidthReport(NamedTuple):
             title = "local minima" if self.shrinkage is None else "minima, one factor"
             yield title if i == 0 else "", f"{'about ' if is_estimate else ''}{value:.6g} at {text}"
         low, median, high = self.n_neighbors
-        yield "effective neighbours", f"{median:.1f} (median), {low:.1f} to {high:.1f}, seen from {self.n_rows} rows"
-        yield "empty windows", f"{self.n_empty} rows have nobody else in reach"
+        yield "effective neighbors", f"{median:.1f} (median), {low:.1f} to {high:.1f}, of {self.n_rows} rows"
+        yield "empty neighborhoods", f"{self.n_empty} rows"
         yield "algorithm", self.algorithm
         if self.smoothed_out:
             yield "smoothed out", ", ".join(self.smoothed_out)
@@ -106,15 +119,15 @@ class BandwidthReport(NamedTuple):
             yield "notes" if i == 0 else "", note
 
     def _table(self):
-        """One line per feature: its name, its bandwidth, and that in units of its spread."""
-        for name, h, relative in zip(self.features, self.bandwidth, self.in_spreads, strict=True):
-            yield name, f"{h:.4g}", "constant" if np.isnan(relative) else f"{relative:.4g}"
+        """Yield name, bandwidth, bandwidth relative to the spread, and unit of each feature."""
+        for name, h, relative, unit in zip(self.features, self.bandwidth, self.in_spreads, self.units, strict=True):
+            yield name, f"{h:.4g}", "constant" if np.isnan(relative) else f"{relative:.4g}", unit
 
     def __str__(self) -> str:
         lines = [f"{heading:22}{text}" for heading, text in self._lines()]
         width = max(len("feature"), *map(len, self.features)) + 2
         lines += ["", f"{'feature':{width}}{'bandwidth':>12}{'in spreads':>12}"]
-        lines += [f"{name:{width}}{h:>12}{relative:>12}" for name, h, relative in self._table()]
+        lines += [f"{name:{width}}{h:>12}{relative:>12}  {unit}".rstrip() for name, h, relative, unit in self._table()]
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -125,20 +138,107 @@ class BandwidthReport(NamedTuple):
             return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
         about = "".join(row(line) for line in self._lines())
-        features = row(("feature", "bandwidth", "in spreads"), "th") + "".join(row(line) for line in self._table())
+        head = row(("feature", "bandwidth", "in spreads", "unit" if any(self.units) else ""), "th")
+        features = head + "".join(row(line) for line in self._table())
         return f"<table>{about}</table><table>{features}</table>"
 
 
-def effective_neighbors(attention, rows, own, weight_unit):
-    """How many observations with equal weights would average as well as these, for each query.
+def report_on(estimator, options):
+    """Compute the report of a fitted estimator.
+
+    Parameters
+    ----------
+    estimator : KernelSmoother
+    options : Options
+        How kernel sums are computed.
+
+    Returns
+    -------
+    BandwidthReport
+    """
+    model, choice, d = estimator._model, estimator._choice, estimator.n_features_in_
+    loo_r2, neighbors, n_empty, notes = _leave_one_out(model, options)
+    h = widths(model.bandwidth, model.metric, d)
+    spread = _spreads(estimator)
+    with np.errstate(over="ignore"):
+        in_spreads = np.divide(h, spread, out=np.full(d, np.nan), where=spread > 0)
+    kernel = model.kernel if isinstance(model.kernel, str) else "user's profile"
+    report = BandwidthReport(
+        choice=f"{choice.name}, {choice.bandwidth_type}, {kernel}",
+        criterion=choice.criterion,
+        value=None,
+        everyone=None,
+        loo_r2=loo_r2,
+        minima=[],
+        estimates=[],
+        features=list(getattr(estimator, "feature_names_in_", [f"x{i}" for i in range(d)])),
+        units=[unit_of(estimator._kinds.get(j)) for j in range(d)],
+        bandwidth=h,
+        in_spreads=in_spreads,
+        n_neighbors=tuple(float(q) for q in np.quantile(neighbors, [0, 0.5, 1])),
+        n_rows=len(neighbors),
+        n_empty=n_empty,
+        algorithm=estimator.algorithm_,
+        shrinkage=choice.attributes.get("shrinkage_"),
+        n_iter=choice.attributes["n_iter_"],
+        n_evaluations=0,
+        seconds=choice.seconds,
+        notes=notes,
+    )
+    if choice.selection is None:
+        return report
+    results = choice.attributes["cv_results_"]
+    low = results["local_minimum"]
+    return report._replace(
+        value=-choice.attributes["best_score_"],
+        everyone=float(results["criterion"][-1]),
+        minima=list(zip(results["bandwidth"][low], results["criterion"][low].tolist(), strict=True)),
+        estimates=results["estimate"][low].tolist(),
+        n_evaluations=choice.selection.n_evaluations,
+        notes=(*notes, *choice.selection.notes),
+    )
+
+
+def _leave_one_out(model, options):
+    """Leave-one-out R², effective numbers of neighbors, number of empty neighborhoods, and notes on these."""
+    if not can_leave_out(model.rows):
+        return float("nan"), np.array([np.nan]), 0, ("leave-one-out is undefined for a single observation",)
+    w = model.rows.w
+    errors, is_empty = model.leave_one_out_errors(options)
+    of_mean = w @ model.leave_one_out_errors(options, globally=True)[0]
+    r2 = float(1 - w @ errors / of_mean) if of_mean > 0 else float("nan")
+    return r2, _neighbors_of_some(model, options), int(np.count_nonzero(is_empty)), ()
+
+
+def _neighbors_of_some(model, options):
+    """Effective numbers of neighbors of training rows that are evenly spread over the training set."""
+    n = len(model.rows.w)
+    some = np.unique(np.linspace(0, n - 1, min(n, _ROWS_REPORTED)).astype(np.int64))
+    step, found = max(1, _WEIGHTS_AT_A_TIME // n), []
+    for start in range(0, len(some), step):
+        block = some[start : start + step]
+        attention = model.leave_one_out_weights(block, options)
+        found.append(effective_neighbors(attention, model.rows, block, model.weight_unit))
+    return np.concatenate(found)
+
+
+def _spreads(estimator):
+    """Spread of each feature over the training rows."""
+    X, model = estimator.X_fit_.astype(np.float64, copy=False), estimator._model
+    sample = Sample.of(X, np.zeros((len(X), 1)), model.row_of >= 0)
+    return spreads(sample._replace(w=model.rows.w))
+
+
+def effective_neighbors(attention, rows, which, weight_unit):
+    """Return the number of equally weighted observations whose average has the same variance, for each query.
 
     Parameters
     ----------
     attention : ndarray of shape (m, n)
-        Normalised weights, by leave-one-out.
+        Normalized leave-one-out weights.
     rows : Rows
-    own : ndarray of shape (m,)
-        Which row each query is.
+    which : ndarray of shape (m,)
+        Row of each query.
     weight_unit : float
         Unit of the weights of the rows, which count observations.
 
@@ -147,15 +247,13 @@ def effective_neighbors(attention, rows, own, weight_unit):
     ndarray of shape (m,)
     """
     squares = attention**2 / rows.w
-    here = np.arange(len(own)), own
-    squares[here] = np.divide(
-        attention[here] ** 2, rows.w_rest[own], out=np.zeros(len(own)), where=rows.w_rest[own] > 0
-    )
+    here, loo_weight = (np.arange(len(which)), which), rows.w_rest[which]
+    squares[here] = np.divide(attention[here] ** 2, loo_weight, out=np.zeros(len(which)), where=loo_weight > 0)
     return weight_unit / squares.sum(axis=1)
 
 
 def widths(bandwidth, metric, d):
-    """Bandwidth of each feature alone: how far along it a row may be at scaled distance 1."""
+    """Return the bandwidth along each feature: the distance along it at which the scaled distance is 1."""
     if np.ndim(bandwidth) < 2:
         return np.array(np.broadcast_to(bandwidth, d), dtype=np.float64)
     h = np.full(d, np.inf)
