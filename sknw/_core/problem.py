@@ -335,13 +335,10 @@ class Engine(Protocol):
         What users call it in `algorithm`; engines may share a name.
     exact : bool
         Whether it never leaves a query uncertain.
-    keeps : bool
-        Whether what it prepares serves later calls of any number of queries in a time that does not grow with the rows.
     """
 
     name: str
     exact: bool
-    keeps: bool
 
     def plan(self, problem, below=math.inf) -> Plan | None:
         """What it would cost; None if the engine does not apply, or costs more than `below`."""
@@ -351,6 +348,9 @@ class Engine(Protocol):
 
     def sums(self, prepared, queries, n_threads) -> State:
         """States of some queries, with error bounds."""
+
+    def is_worth_keeping(self, rows, plan) -> bool:
+        """Whether what it prepares is small, and makes later calls quicker, of any number of queries."""
 
 
 def read_only(a, dtype=np.float64):

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._core import Rows
+from .._core.dispatch import choose, in_ascending_order
+from .._core.problem import Problem, Queries, Rows, Setting, Wanted, read_only
 from .._criteria.leave_one_out import left_out
 from .._smoothing import attention, averages
 from .._smoothing.metric import Metric
@@ -66,6 +67,8 @@ class Model(NamedTuple):
         Targets are `center + unit * rows.Y`.
     unit, weight_unit : float
         Units of the scaled targets and of the weights.
+    kept : Kept
+        What predictions have prepared.
     """
 
     kernel: object
@@ -76,6 +79,7 @@ class Model(NamedTuple):
     center: np.ndarray
     unit: float
     weight_unit: float
+    kept: Kept
 
     @classmethod
     def of(cls, sample, bandwidth, kernel, row_of):
@@ -83,7 +87,13 @@ class Model(NamedTuple):
         metric = Metric.of(bandwidth, sample.X)
         with np.errstate(over="ignore"):
             rows = metric.rows(sample)
-        return cls(kernel, bandwidth, metric, rows, row_of, sample.center, sample.unit, sample.weight_unit)
+        # One feature of several may be the only one of finite bandwidth.
+        problem = Problem(Setting(kernel, metric.g), rows, Queries.all(rows))
+        problem, place = in_ascending_order(problem)
+        if place is not None:
+            row_of = np.where(row_of >= 0, place[row_of], -1)
+        units = sample.center, sample.unit, sample.weight_unit
+        return cls(kernel, bandwidth, metric, problem.rows, row_of, *units, Kept())
 
     @property
     def positive(self):
@@ -92,7 +102,7 @@ class Model(NamedTuple):
 
     def average(self, X, options, *, single=False):
         """Average the targets around queries X of shape (m, d); `single` admits float32 arithmetic."""
-        return self._answers(self._average(self.rows, self._coordinates(X), None, options, single=single))
+        return self._answers(self._average(Queries(self._coordinates(X)), options, single=single))
 
     def leave_one_out(self, X, options):
         """Average the targets around each given row X, without one observation of that row.
@@ -148,17 +158,17 @@ class Model(NamedTuple):
         rows = Rows(*(a[..., self.row_of[positive]] for a in self.rows))
         Z = self._coordinates(X)
         if given is None:
-            out, is_empty = self._weights(rows, Z, None, options)
+            out, is_empty = self._weights(rows, Queries(Z), options)
         else:
             options = options.leaving_out
             there = self.row_of[given] >= 0
             own = np.searchsorted(positive, given[there])
             if there.all():
-                out, is_empty = self._weights(rows, Z, own, options)
+                out, is_empty = self._weights(rows, Queries.of_rows(rows, own), options)
             else:
                 out, is_empty = np.empty((len(X), len(positive))), np.empty(len(X), dtype=bool)
-                out[there], is_empty[there] = self._weights(rows, Z[there], own, options)
-                out[~there], is_empty[~there] = self._weights(rows, Z[~there], None, options)
+                out[there], is_empty[there] = self._weights(rows, Queries.of_rows(rows, own), options)
+                out[~there], is_empty[~there] = self._weights(rows, Queries(read_only(Z[~there])), options)
         if len(positive) < len(self.row_of):
             complete = np.zeros((len(X), len(self.row_of)))
             complete[:, positive] = out
@@ -167,25 +177,66 @@ class Model(NamedTuple):
 
     def leave_one_out_weights(self, which, options):
         """Leave-one-out weights of the rows numbered `which` in spatial order, on `rows`."""
-        return self._weights(self.rows, self.rows.Z.T[which], which, options.leaving_out)[0]
+        return self._weights(self.rows, Queries.of_rows(self.rows, which), options.leaving_out)[0]
 
     def _coordinates(self, X):
-        return self.metric.coordinates(X.astype(np.float64, copy=False))
+        return read_only(self.metric.coordinates(X.astype(np.float64, copy=False)))
 
     def _answers(self, averages_):
-        return Answers(self.center + self.unit * averages_.means, averages_.void)
+        return Answers(self.center + self.unit * averages_.means, averages_.is_empty)
 
     def _with_infinite_bandwidth(self):
         rows, metric = self.rows._replace(Z=self.rows.Z[:0]), self.metric._replace(g=self.metric.g[:0])
-        return self._replace(rows=rows, metric=metric)
+        return self._replace(rows=rows, metric=metric, kept=Kept())
 
     def _leave_each_out(self, options):
         """Averages for all rows in spatial order, each without one observation of itself."""
-        return self._average(self.rows, self.rows.Z.T, np.arange(len(self.rows.w)), options)
+        return self._average(Queries.all(self.rows), options)
 
-    def _average(self, rows, Z, own, options, **more):
-        return averages.average(self.kernel, rows, self.metric.g, Z, own, **options._asdict(), **more)
+    def _problem(self, rows, queries, options, single=False):
+        return Problem(Setting(self.kernel, self.metric.g, Wanted.VALUE, options.rtol, single), rows, queries)
 
-    def _weights(self, rows, Z, own, options):
-        how = {"empty": options.empty, "n_threads": options.n_threads}
-        return attention.weights(self.kernel, rows, self.metric.g, Z, own, **how)
+    def _average(self, queries, options, *, single=False):
+        problem = self._problem(self.rows, queries, options, single)
+        prepared = self.kept.prepared(problem, options.algorithm)
+        empty, algorithm, _, n_threads = options
+        known = {"empty": empty, "algorithm": algorithm, "n_threads": n_threads}
+        return averages.average(problem, **known, prepared=prepared)
+
+    def _weights(self, rows, queries, options):
+        problem = self._problem(rows, queries, options)
+        return attention.weights(problem, empty=options.empty, n_threads=options.n_threads)
+
+
+class Kept:
+    """What the last large call has prepared, for the next one; it is not saved with the model."""
+
+    def __init__(self):
+        self._prepared, self._key, self._most = None, None, -1
+
+    def __reduce__(self):
+        return Kept, ()
+
+    def prepared(self, problem, algorithm):
+        """Prepared rows for a problem, or None if these are prepared as quickly.
+
+        Parameters
+        ----------
+        problem : Problem
+            Always with the same rows.
+        algorithm : str
+
+        Notes
+        -----
+        An engine that was chosen for many queries serves fewer ones, too: it takes hardly any time before the first.
+        """
+        key, m = (algorithm, problem.setting.rtol), len(problem.queries.Z)
+        if not len(problem.setting.inv_h) or problem.queries.kind != "new":
+            return None
+        if key != self._key or m > self._most:
+            plan = choose(problem, algorithm)
+            prepared = None
+            if plan.engine.is_worth_keeping(problem.rows, plan):
+                prepared = plan.engine.prepare(problem.rows, plan)
+            self._prepared, self._key, self._most = prepared, key, m
+        return self._prepared

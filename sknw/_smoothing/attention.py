@@ -3,28 +3,60 @@
 import numpy as np
 from scipy import sparse
 
-from .._core import kernel_weights
-from .averages import can_be_empty, check_profile, fill_void, without_overflow
+from .._core.dispatch import kernel_weights
+from .averages import can_be_empty, check_profile, of_nearest, without_overflow
 
 
-def weights(kernel, rows, g, Zq, own=None, *, empty="nearest", n_threads=1):
+def weights(problem, *, empty="nearest", n_threads=1):
     """The weights with which `average` takes its averages.
 
-    Parameters as there.
+    Parameters
+    ----------
+    problem : Problem
+    empty : {"nearest", "mean", "nan"}
+        The answer where no row is within the support.
+    n_threads : int
 
     Returns
     -------
     weights : ndarray of shape (m, n)
-        Each line sums to one; NaN where no row is in reach and `empty` is "nan".
-    void : ndarray of shape (m,), bool
+        Each line sums to one; NaN where no row is within the support and `empty` is "nan".
+    is_empty : ndarray of shape (m,), bool
     """
-    if not len(g):
-        return _weights(None, rows, g, Zq, own, {"n_threads": n_threads}), np.zeros(len(Zq), dtype=bool)
-    out = kernel_weights(kernel, rows, g, Zq, own, n_threads=n_threads)
+    if not len(problem.setting.inv_h):
+        return _equal_weights(problem, n_threads), np.zeros(len(problem.queries.Z), dtype=bool)
+    kernel, out = problem.setting.kernel, kernel_weights(problem, n_threads)
     check_profile(kernel, out)
-    void = ~out.any(axis=1)
-    fill_void(_weights, out, void, kernel, rows, g, Zq, own, empty, {"n_threads": n_threads})
-    return out, void & can_be_empty(kernel)
+    is_empty = ~out.any(axis=1)
+    if is_empty.any():
+        there = problem.at(is_empty)
+        if empty == "nearest" or not can_be_empty(kernel):
+            out[is_empty] = _nearest_weights(there, n_threads)
+        else:
+            out[is_empty] = _equal_weights(there, n_threads) if empty == "mean" else np.nan
+    return out, is_empty & can_be_empty(kernel)
+
+
+def _nearest_weights(problem, n_threads):
+    """Weights for averages over the nearest rows."""
+    problem = of_nearest(problem)
+    out = kernel_weights(problem, n_threads)
+    overflows = ~out.any(axis=1)
+    if overflows.any():
+        out[overflows] = kernel_weights(without_overflow(problem.at(overflows)), n_threads)
+    return out
+
+
+def _equal_weights(problem, n_threads):
+    """Weights for averages over all rows: without coordinates there are no distances."""
+    setting, rows, queries = problem
+    without = setting._replace(kernel="tophat", inv_h=setting.inv_h[:0])
+    return kernel_weights(
+        problem._replace(
+            setting=without, rows=rows._replace(Z=rows.Z[:0]), queries=queries._replace(Z=queries.Z[:, :0])
+        ),
+        n_threads,
+    )
 
 
 def largest(dense, k):
@@ -38,15 +70,3 @@ def largest(dense, k):
     keep = above | (equal & (np.cumsum(equal, axis=1) <= room))
     keep |= np.isnan(dense) & (np.arange(dense.shape[1]) < k)  # a query without an answer stays without one
     return sparse.csr_array(np.where(keep, dense, 0.0))
-
-
-def _weights(kernel, rows, g, Zq, own, how):
-    """Weights for averages over the nearest rows, or over all (`kernel` None)."""
-    if kernel is None:  # no coordinates, hence no distances
-        rows, g, Zq, kernel = rows._replace(Z=rows.Z[:0]), g[:0], Zq[:, :0], "tophat"
-    out = kernel_weights(kernel, rows, g, Zq, own, **how)
-    lost = ~out.any(axis=1)
-    if lost.any():
-        rows, g, Zq = without_overflow(rows, g, Zq[lost])
-        out[lost] = kernel_weights(kernel, rows, g, Zq, None if own is None else own[lost], **how)
-    return out

@@ -1,19 +1,14 @@
-"""From sums to averages: prepared data, the coordinates of a bandwidth, and answers where nobody is in reach."""
+"""From kernel sums to averages, and answers to queries with an empty neighborhood."""
 
 import math
 from typing import NamedTuple
 
 import numpy as np
 
-from .._core import (
-    PROFILES,
-    SMALLEST_MASS,
-    Derivatives,
-    State,
-    in_cache,
-    kernel_sums,
-    run_blocks,
-)
+from .._core.dispatch import kernel_sums
+from .._core.kernels import PROFILES
+from .._core.problem import SMALLEST_MASS, State, Wanted, read_only
+from .._core.runtime.threads import in_cache, run_blocks
 from .sample import power_of_two
 
 
@@ -24,105 +19,119 @@ class Averages(NamedTuple):
     ----------
     means : ndarray of shape (m, p)
         Weighted averages of the targets, in the sample's units.
-    void : ndarray of shape (m,), bool
-        Queries with no row in reach, answered as `empty` says.
+    is_empty : ndarray of shape (m,), bool
+        Queries with no row within the support, answered as `empty` says.
     state : State
-        The sums, with their derivatives if these were asked for.
+        The sums, with their derivatives if these are wanted.
     """
 
     means: np.ndarray
-    void: np.ndarray
+    is_empty: np.ndarray
     state: State
 
 
-def average(kernel, rows, g, Zq, own=None, *, empty="nearest", derivatives=Derivatives.NOTHING, state=None, **how):
+def average(problem, *, empty="nearest", algorithm="auto", n_threads=1, state=None, prepared=None):
     """Weighted averages of the targets for each query.
 
-    Parameters, and how the sums are formed (`algorithm`, `rtol`, `n_threads`), as in `kernel_sums`; `empty` is
-    "nearest", "mean" or "nan"; `state` is what `kernel_sums` would give, if somebody has it already.
+    Parameters
+    ----------
+    problem : Problem
+    empty : {"nearest", "mean", "nan"}
+        The answer where no row is within the support.
+    algorithm, n_threads
+        As in `kernel_sums`.
+    state : State, default=None
+        The sums, if they are known already.
+    prepared : Prepared, default=None
+        Of the same rows and setting.
 
     Returns
     -------
     Averages
     """
-    if not len(g):  # every row has the same weight
-        m, p = len(Zq), len(rows.Y)
-        state = State(np.broadcast_to(np.inf, m), np.broadcast_to(0.0, (m, 1 + p)), np.empty((m, 0, 1 + p)), np.broadcast_to(0.0, (m, 2)))
-        return Averages(_means(None, rows, g, Zq, own, how), np.zeros(len(Zq), dtype=bool), state)
+    m, p = len(problem.queries.Z), len(problem.rows.Y)
+    if not len(problem.setting.inv_h):  # every row has the same weight
+        state = State.empty(m, p)
+        return Averages(global_means(problem, n_threads), np.zeros(m, dtype=bool), state)
     if state is None:
-        state = kernel_sums(kernel, rows, g, Zq, own, derivatives=derivatives, **how)
-    mass = state.sums[:, 0]
-    check_profile(kernel, mass)
-    void, means = np.empty(len(mass), dtype=bool), np.empty((len(rows.Y), len(mass))).T
+        state = kernel_sums(problem, algorithm, n_threads=n_threads, prepared=prepared)
+    kernel, denominator = problem.setting.kernel, state.sums[:, 0]
+    check_profile(kernel, denominator)
+    is_empty, means = np.empty(m, dtype=bool), np.empty((p, m)).T
 
     def divide(start, stop):
         part = slice(start, stop)
-        np.less(mass[part], SMALLEST_MASS, out=void[part])
-        np.divide(state.sums[part, 1:], np.where(void[part], 1, mass[part])[:, None], out=means[part])
+        np.less(denominator[part], SMALLEST_MASS, out=is_empty[part])
+        np.divide(state.sums[part, 1:], np.where(is_empty[part], 1, denominator[part])[:, None], out=means[part])
 
-    run_blocks(divide, in_cache(len(mass)), how.get("n_threads", 1))
-    fill_void(_means, means, void, kernel, rows, g, Zq, own, empty, how)
-    return Averages(means, void & can_be_empty(kernel), state)
+    run_blocks(divide, in_cache(m), n_threads)
+    if is_empty.any():
+        _fill(means, is_empty, problem, empty, n_threads)
+    return Averages(means, is_empty & can_be_empty(kernel), state)
 
 
 def can_be_empty(kernel):
-    """Whether a query may have no row in reach. Of a user's profile nothing is known."""
+    """Whether a query may have no row within the support; that of a user's profile is not known."""
     return callable(kernel) or math.isfinite(PROFILES[kernel].reach)
 
 
-#: So many equal rows, all of which are looked at for one beside them, take no noticeable time.
-_FEW = 64
+#: Rows at one place of which all are compared to find one beside them: so many take no noticeable time.
+_TIED = 64
 
 
-def fill_void(compute, out, void, kernel, rows, g, Zq, own, empty, how):
-    """Answer the queries that no row is in reach of. A kernel that never vanishes has its limit there."""
-    if not void.any():
+def _fill(means, is_empty, problem, empty, n_threads):
+    """Answer the queries without a row within the support. A kernel that never vanishes has its limit there."""
+    if empty != "nearest" and can_be_empty(problem.setting.kernel):
+        means[is_empty] = global_means(problem.at(is_empty), n_threads) if empty == "mean" else np.nan
         return
-    # Where it is next to each, in all rows of one feature, one is looked for in less time than said where.
-    z, in_order = Zq[:, 0], "in_order" in how and own[-1] - own[0] == len(own) - 1
-    if compute is _means and empty == "nearest" and in_order and (z[_FEW:] > z[:-_FEW]).all():
-        out[void] = _means("nearest", rows, g, Zq, own, how)[void]
-        return
-    own = None if own is None else own[void]
-    if empty == "nearest" or not can_be_empty(kernel):
-        out[void] = compute("nearest", rows, g, Zq[void], own, how)
+    # In one feature, the nearest of each of all rows is found in less time than that of some.
+    z, in_order = problem.queries.Z[:, 0], problem.queries.kind in ("all", "run") and len(problem.setting.inv_h) == 1
+    if in_order and (z[_TIED:] > z[:-_TIED]).all():
+        means[is_empty] = nearest_means(problem, n_threads)[is_empty]
     else:
-        out[void] = compute(None, rows, g, Zq[void], own, how) if empty == "mean" else np.nan
+        means[is_empty] = nearest_means(problem.at(is_empty), n_threads)
 
 
-def _means(kernel, rows, g, Zq, own, how):
-    """Averages over the nearest rows, or over all (`kernel` None); O(m + n) for the latter."""
-    if kernel is not None:
-        state = kernel_sums(kernel, rows, g, Zq, own, **how)
-        lost = np.isinf(state.shift)
-        if lost.any():
-            rows, g, Zq = without_overflow(rows, g, Zq[lost])
-            again = kernel_sums(kernel, rows, g, Zq, None if own is None else own[lost], **how)
-            state.sums[lost] = again.sums
-        return state.sums[:, 1:] / state.sums[:, :1]
-    out, everyone = np.empty((len(rows.Y), len(Zq))).T, in_cache(len(rows.w))
-    mass = rows.w.sum()
-    moments = sum((rows.w[start:stop] * rows.Y[:, start:stop]).sum(axis=1) for start, stop in everyone)
-    if own is None:
-        out[:] = moments / mass
+def nearest_means(problem, n_threads=1):
+    """Averages over the nearest rows of each query."""
+    problem = of_nearest(problem)
+    state = kernel_sums(problem, n_threads=n_threads)
+    overflows = np.isinf(state.offset)
+    if overflows.any():
+        state.sums[overflows] = kernel_sums(without_overflow(problem.at(overflows)), n_threads=n_threads).sums
+    return state.sums[:, 1:] / state.sums[:, :1]
+
+
+def of_nearest(problem):
+    """The problem with the limit of small bandwidths for a kernel."""
+    return problem._replace(setting=problem.setting._replace(kernel="nearest", wanted=Wanted.VALUE, single=False))
+
+
+def global_means(problem, n_threads=1):
+    """Averages over all rows, of which one observation is left out for training rows; O(m + n) time."""
+    rows, row, m = problem.rows, problem.queries.row, len(problem.queries.Z)
+    out, blocks, total = np.empty((len(rows.Y), m)).T, in_cache(len(rows.w)), rows.w.sum()
+    numerators = sum((rows.w[start:stop] * rows.Y[:, start:stop]).sum(axis=1) for start, stop in blocks)
+    if row is None:
+        out[:] = numerators / total
         return out
 
     def leave_out(start, stop):
-        part = own[start:stop]
-        mine = as_slice(part)
-        v = np.where(part >= 0, rows.w[mine] - rows.w_rest[mine], 0.0)
+        numbers = row[start:stop]
+        at = as_slice(numbers)
+        v = np.where(numbers >= 0, rows.w[at] - rows.w_rest[at], 0.0)
         # Where no less stays than goes, a difference is as good as a sum, |y| being bounded; at most one is heavier.
-        rest = mass - v
-        heavy = np.flatnonzero(v > rest)
-        rest[heavy] = mass
+        left = total - v
+        heavy = np.flatnonzero(v > left)
+        left[heavy] = total
         for c, y in enumerate(rows.Y):
-            out[start:stop, c] = (moments[c] - v * y[mine]) / rest
+            out[start:stop, c] = (numerators[c] - v * y[at]) / left
         for i in heavy:
             w = rows.w.copy()
-            w[part[i]] = rows.w_rest[part[i]]
+            w[numbers[i]] = rows.w_rest[numbers[i]]
             out[start + i] = (w * rows.Y).sum(axis=1) / w.sum()
 
-    run_blocks(leave_out, in_cache(len(own)), how.get("n_threads", 1))
+    run_blocks(leave_out, in_cache(m), n_threads)
     return out
 
 
@@ -133,10 +142,15 @@ def as_slice(numbers):
     return numbers
 
 
-def without_overflow(rows, g, Zq):
-    """The same rows and queries with distances in another unit, in which none overflows."""
-    unit = power_of_two(max(np.abs(rows.Z).max(), np.abs(Zq).max()))
-    return rows._replace(Z=rows.Z / unit), g / power_of_two(g.max()), Zq / unit
+def without_overflow(problem):
+    """The problem with distances in another unit, in which none overflows."""
+    rows, queries, inv_h = problem.rows, problem.queries, problem.setting.inv_h
+    unit = power_of_two(max(np.abs(rows.Z).max(), np.abs(queries.Z).max()))
+    return problem._replace(
+        setting=problem.setting._replace(inv_h=inv_h / power_of_two(inv_h.max())),
+        rows=rows._replace(Z=read_only(rows.Z / unit)),
+        queries=queries._replace(Z=read_only(queries.Z / unit)),
+    )
 
 
 def check_profile(kernel, values):

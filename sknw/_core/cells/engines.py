@@ -6,11 +6,14 @@ from .. import costs
 from ..problem import LEAST_RTOL, Plan, Prepared
 from .fast_gauss import MOST_FEATURES, Expansions, fast_gauss_sums, lay_out, least_cost
 
+#: So many numbers are kept, however few rows there are: 8 MiB.
+_FEW_NUMBERS = 2**20
+
 
 class FastGauss:
     """The Gaussian in one to three features, by polynomials of cells; queries outside of these are uncertain."""
 
-    name, exact, keeps = "fast_gauss", False, True
+    name, exact = "fast_gauss", False
 
     def plan(self, problem, below=math.inf):
         """To look for cells takes some of the time that they take at least."""
@@ -25,6 +28,10 @@ class FastGauss:
     def prepare(self, rows, plan):
         """Keep the cells; polynomials are computed at the first call."""
         return Prepared(plan, rows, Expansions(rows, plan.setting, plan.layout))
+
+    def is_worth_keeping(self, rows, plan):
+        """Where polynomials are fewer numbers than the rows, or few."""
+        return plan.layout.n_coefficients * (1 + len(rows.Y)) <= max(_FEW_NUMBERS, rows.Z.size + rows.Y.size)
 
     def sums(self, prepared, queries, n_threads):
         """Sums relative to s = 0."""

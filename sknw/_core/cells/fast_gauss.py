@@ -79,6 +79,12 @@ class Layout(NamedTuple):
     near: np.ndarray | None
     cost: float
 
+    @property
+    def n_coefficients(self):
+        """Number of coefficients of all cells."""
+        n_cells = math.prod(axis.length for axis in self.axes)
+        return n_cells * len(terms_of(len(self.axes), self.accuracy.n_terms).powers)
+
 
 def lay_out(rows, setting, m, most=math.inf):
     """Choose cells for some sums; None if these rows are not a case for cells.

@@ -35,11 +35,15 @@ def takes_matrices(setting):
 class _EveryPair:
     """Plan and preparation of engines that need no preparation."""
 
-    name, exact, keeps = "dense", False, False
+    name, exact = "dense", False
 
     def prepare(self, rows, plan):
         """Keep the rows as they are."""
         return Prepared(plan, rows)
+
+    def is_worth_keeping(self, rows, plan):
+        """There is nothing to keep."""
+        return False
 
     def _plan(self, problem, share):
         n, m, d, p = problem.sizes

@@ -10,7 +10,7 @@ from ..problem import Plan, Prepared
 class Sliding:
     """One feature, every kernel but the Gaussian: sums that move along with the query."""
 
-    name, exact, keeps = "sliding", False, False
+    name, exact = "sliding", False
 
     def plan(self, problem, below=math.inf):
         """In proportion to rows, queries and moments."""
@@ -27,6 +27,10 @@ class Sliding:
         from .sums import blocks_of_rows
 
         return Prepared(plan, rows, blocks_of_rows(plan.setting, rows))
+
+    def is_worth_keeping(self, rows, plan):
+        """Each call takes a time in proportion to the rows."""
+        return False
 
     def sums(self, prepared, queries, n_threads):
         """Exact sums; of training rows only at their places."""

@@ -10,7 +10,7 @@ from ..problem import Plan, Prepared
 class _WithinReach:
     """Plan of engines whose cost is that of the pairs within the cutoff, and of finding these."""
 
-    name, exact, keeps = "window", True, True
+    name, exact = "window", True
 
     def _applies(self, problem):
         raise NotImplementedError
@@ -33,6 +33,10 @@ class _WithinReach:
     def prepare(self, rows, plan):
         """Keep the rows as they are."""
         return Prepared(plan, rows)
+
+    def is_worth_keeping(self, rows, plan):
+        """Boxes are few numbers."""
+        return True
 
     def _look_up(self):
         return costs.now.look_up
