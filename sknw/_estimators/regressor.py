@@ -16,8 +16,10 @@ from sklearn.utils import check_random_state
 from .._bandwidth import Adam, Objective, brief, descend, local_minima, rule_of_thumb, search, spreads
 from .._compat import CallbackSupportMixin, Interval, StrOptions, _fit_context, check_is_fitted, validate_data
 from .._core import Rows, check_applies, chosen_algorithm
-from .._criteria.leave_one_out import check_can_leave_out, left_out
+from .._criteria.by_rows import answer_to_empty
+from .._criteria.leave_one_out import check_can_leave_out
 from .._criteria.penalized import in_units
+from .._criteria.problem import Settings
 from .._exceptions import EmptyNeighborhoodError, EmptyNeighborhoodWarning, InconsistentVersionWarning
 from .._inspection.report import BandwidthReport, effective_neighbors, widths
 from .._smoothing.attention import largest, weights
@@ -382,8 +384,8 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
                 stacklevel=5,
             )
         criterion = "loo" if self.bandwidth == "gradient" else self.bandwidth
-        options = {"empty": self.empty, **self._how()}
-        objective = Objective(sample, self.kernel, options, criterion=criterion, log=print if self.verbose else None)
+        settings = Settings(self.kernel, self.empty, **self._how())
+        objective = Objective(sample, settings, criterion=criterion, log=print if self.verbose else None)
 
         def tell(task, h):
             return progress.task(task, h if np.ndim(h) == 2 else in_family(h, self.bandwidth_type, d))
@@ -534,7 +536,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
         """Effective numbers of neighbours of some training rows, evenly spread, each of which is left out."""
         kernel, rows, g, n = self._kernel, self._rows, self._metric.g, len(self._rows.w)
         some = np.unique(np.linspace(0, n - 1, min(n, _ROWS_REPORTED)).astype(np.int64))
-        how = {"empty": left_out(self.empty), "n_threads": self._how()["n_threads"]}
+        how = {"empty": answer_to_empty(self.empty), "n_threads": self._how()["n_threads"]}
         step, found = max(1, _WEIGHTS_AT_A_TIME // n), []
         for start in range(0, len(some), step):
             part = some[start : start + step]
@@ -574,7 +576,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
         check_can_leave_out(self._rows)
         kernel, rows, g = self._kernel, self._rows, self._metric.g
         Z, (n, d) = rows.Z.T, (len(rows.w), self.n_features_in_)
-        own, options = np.arange(n), {"empty": left_out(self.empty), **self._how()}
+        own, options = np.arange(n), {"empty": answer_to_empty(self.empty), **self._how()}
         means, void, _ = average(kernel, rows, g, Z, own, **options)
         errors = np.mean((means - rows.Y.T) ** 2, axis=1)
         means, _, _ = average(kernel, rows._replace(Z=rows.Z[:0]), g[:0], Z[:, :0], own, **options)
@@ -642,7 +644,7 @@ class NadarayaWatsonRegressor(MultiOutputMixin, CallbackSupportMixin, RegressorM
 
     def _empty(self, own):
         """What answers where nobody is in reach, of queries or of rows that are left out."""
-        return self.empty if own is None else left_out(self.empty)
+        return self.empty if own is None else answer_to_empty(self.empty)
 
     def _predict(self, X, own=None):
         """Predictions for validated queries."""

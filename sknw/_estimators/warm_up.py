@@ -26,7 +26,9 @@ from .._core import (
 
 if TYPE_CHECKING:
     from .._typing import KernelName
-from .._criteria.by_segments import segment_errors
+from .._criteria import by_segments
+from .._criteria.problem import ErrorProblem, Settings
+from .._smoothing.metric import Metric
 
 #: As many rows as give every algorithm something to do.
 _ROWS = 4096
@@ -93,8 +95,9 @@ def _compile(d, kernel):
                     kernel_sums(name, rows, g, X[some], own, **how)
         kernel_weights(name, rows, g, X[few])
     if d == 1 and PROFILES[kernel].powers:
-        segment_errors(kernel, rows, g)
-        segment_errors(kernel, rows, g, queries=np.arange(64), weights=np.ones(64))
+        problem = ErrorProblem(rows, Metric(np.arange(1), g), Settings(kernel))
+        by_segments.errors(problem)
+        by_segments.errors(problem.at(np.arange(64)))
     times_matrix(X, np.eye(d))
     everyone = np.arange(_ROWS)
     own = everyone[few]
