@@ -23,6 +23,7 @@ from threadpoolctl import threadpool_limits
 from sknw import NadarayaWatsonRegressor, loo_error
 from sknw._bandwidth.objective import Objective
 from sknw._core import Derivatives, kernel_sums, kernel_sums_of_scales
+from sknw._criteria.problem import Settings
 from sknw._smoothing.metric import Metric
 from sknw._smoothing.sample import Sample
 
@@ -228,9 +229,7 @@ def metric_learning(report):
         H = np.linalg.inv(np.sqrt(2) * A + 1e-3)  # exp(-|A x|²), and not quite the identity
         H = 0.5 * (H + H.T)
         metric = Metric.of(H, sample.X)
-        objective = Objective(
-            sample, "gaussian", {"empty": "nearest", "algorithm": "dense", "rtol": 1e-10, "n_threads": report.n_threads}
-        )
+        objective = Objective(sample, Settings("gaussian", "nearest", "dense", 1e-10, report.n_threads))
         peer = MLKR()
         peer.n_iter_ = 0
         root = np.linalg.inv(H) / np.sqrt(2)

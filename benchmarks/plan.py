@@ -28,7 +28,8 @@ import numpy as np
 from sknw._core import ALGORITHMS, Derivatives, Rows, check_applies, kernel_sums, read_only, spatial_order
 from sknw._core.costs import plan, takes_segments
 from sknw._core.within_reach.reach import expected_pairs
-from sknw._criteria.leave_one_out import leave_one_out, squared_errors
+from sknw._criteria.leave_one_out import leave_one_out
+from sknw._criteria.problem import Settings
 from sknw._smoothing.metric import Metric
 from sknw._smoothing.sample import Sample
 
@@ -110,13 +111,13 @@ def solver(way, task, kernel, d, n, h):
         Zq, how = make_queries(task, d), {**options(task), "algorithm": way}
         return lambda few=QUERIES[task]: kernel_sums(kernel, rows, np.full(d, 1 / h), Zq[:few], **how)
     # What slides is not summed up by segments if it is to be exact.
-    how = {**OPTIONS, "algorithm": "sliding" if way == "segments" else way, "empty": "nearest"}
-    how["rtol"] = 0.0 if way == "sliding" else how["rtol"]
+    rtol = 0.0 if way == "sliding" else OPTIONS["rtol"]
+    settings = Settings(kernel, algorithm="sliding" if way == "segments" else way, rtol=rtol)
     sample = Sample.of(X, rows.Y.T, rows.w)
-    args, some = (sample, Metric.of(h, sample.X), kernel), some_of(n)
+    args, wanted = (sample, [Metric.of(h, sample.X)], settings), OPTIONS["derivatives"]
     if task == "some errors":
-        return lambda few=n: squared_errors(*args, some[:few], np.ones(len(some[:few])), **how)
-    return lambda few=None: leave_one_out(*args, queries=own[:few] if few else None, **how)
+        return lambda few=n: leave_one_out(*args, wanted=wanted, queries=some_of(n)[:few], each=True)
+    return lambda few=None: leave_one_out(*args, wanted=wanted, queries=own[:few] if few else None)
 
 
 def seconds(expected, kernel, rows, g, Zq):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 
 from ._compat import Interval, RealInterval, StrOptions, validate_params
-from ._core import PROFILES, canonical_factor
+from ._core import KERNELS, canonical_factor
 from ._core.kernels import radial_moment
 from ._estimators.inputs import check_mask
 from ._estimators.validation import to_floats
@@ -28,7 +28,7 @@ def _standard_deviation(kernel):
 
 # Per source and kernel, the bandwidth in this package for the value 1 in the source, or a function of the value where
 # it is inversely related to the bandwidth.
-_SAME = dict.fromkeys(PROFILES, 1.0)
+_SAME = dict.fromkeys(KERNELS, 1.0)
 _FACTORS = {
     "sknw": _SAME,
     "KernelDensity": _SAME,
@@ -36,7 +36,7 @@ _FACTORS = {
     "np": {"gaussian": 1.0, "epanechnikov": math.sqrt(5), "tophat": 1.0},
     "ksmooth": {"gaussian": 0.25 / _QUARTILE, "tophat": 0.5},
     "KernSmooth": {"gaussian": 1.0},
-    "KDEpy": {name: 1 / _standard_deviation(name) for name in PROFILES},
+    "KDEpy": {name: 1 / _standard_deviation(name) for name in KERNELS},
 }
 _INVERSE = {
     "gamma": {"gaussian": lambda gamma: 1 / np.sqrt(2 * gamma), "exponential": lambda gamma: 1 / gamma},
@@ -66,8 +66,8 @@ def convert_bandwidth(
     {
         "bandwidth": [RealInterval(Real, 0, None, closed="both"), "array-like"],
         "source": [StrOptions(set(_FACTORS) | set(_INVERSE))],
-        "kernel": [StrOptions(set(PROFILES))],
-        "to": [StrOptions(set(PROFILES)), None],
+        "kernel": [StrOptions(set(KERNELS))],
+        "to": [StrOptions(set(KERNELS)), None],
         "n_features": [Interval(Integral, 1, None, closed="left"), None],
     },
     prefer_skip_nested_validation=True,

@@ -16,6 +16,7 @@ from sknw._bandwidth import local_minima, spreads
 from sknw._bandwidth.objective import Objective
 from sknw._core import PROFILES, canonical_factor
 from sknw._criteria.penalized import in_units, penalized_fit
+from sknw._criteria.problem import Settings
 from sknw._smoothing.metric import Metric
 from sknw._smoothing.sample import Sample
 
@@ -190,7 +191,7 @@ def test_no_grid_finds_a_smaller_penalized_fit(rng, criterion, kernel, curve):
     sample = Sample.of(x[:, None], y[:, None], np.ones(40))
 
     def value(h):
-        found = penalized_fit(sample, Metric.of(h, sample.X), kernel, criterion)[0]
+        found = penalized_fit(sample, Metric.of(h, sample.X), Settings(kernel), criterion)[0]
         return in_units(criterion, sample, found)
 
     best = min(value(h) for h in np.geomspace(1e-3, 1e2, 600))
@@ -598,17 +599,18 @@ def test_local_minima_of_estimates(criterion, estimates, places):
 
 
 @pytest.mark.parametrize("kernel", ["gaussian", "exponential", "biweight", "tricube", "tophat"])
-def test_search_by_series_is_that_by_single_evaluations(rng, kernel, monkeypatch):
+def test_search_by_ladders_equals_search_by_single_evaluations(rng, kernel, monkeypatch):
     X = rng.uniform(size=(300, 3))
     y = np.sin(5 * X[:, 0]) + rng.normal(scale=0.3, size=300)
-    found, of_scales = [], Objective.of_scales
-    monkeypatch.setattr(Objective, "of_scales", lambda *args: found.append(of_scales(*args)) or found[-1])
-    series = NadarayaWatsonRegressor("loo", kernel=kernel, algorithm="dense").fit(X, y)
-    assert max(map(len, found)) > 3
-    monkeypatch.setattr(Objective, "of_scales", lambda *args: [])
-    single = NadarayaWatsonRegressor("loo", kernel=kernel, algorithm="dense").fit(X, y)
+    objective = Objective(Sample.of(X, y[:, None], np.ones(300)), Settings(kernel, algorithm="dense"))
+    groups = [numbers for numbers, _ in objective.evaluate([0.5 * 2 ** (-k / 2) for k in range(6)], digits="rough")]
+    assert groups == [list(range(6))]
+    ladders, single = (NadarayaWatsonRegressor("loo", kernel=kernel, algorithm="dense") for _ in range(2))
+    ladders.fit(X, y)
+    monkeypatch.setattr("sknw._criteria.leave_one_out._FEWEST_FOR_LADDER", 301)
+    single.fit(X, y)
     # The root of the slope is found to 1e-9 in the logarithm from either bracket.
-    assert_allclose(series.bandwidth_, single.bandwidth_, rtol=4e-9)
+    assert_allclose(ladders.bandwidth_, single.bandwidth_, rtol=4e-9)
 
 
 @pytest.mark.parametrize("far", [1e153, 1e170, 1e-200])

@@ -8,10 +8,9 @@ from numpy.testing import assert_allclose
 import naive
 from sknw import NadarayaWatsonRegressor, loo_error
 from sknw._core import PROFILES, Derivatives
-from sknw._criteria import leave_one_out as criterion_module
-from sknw._criteria.leave_one_out import leave_one_out, leave_one_out_of_scales
+from sknw._criteria.leave_one_out import engine_of, leave_one_out
 from sknw._criteria.penalized import penalized_fit
-from sknw._smoothing import averages as pooling
+from sknw._criteria.problem import Settings
 from sknw._smoothing.metric import Metric
 from sknw._smoothing.sample import Sample
 
@@ -57,22 +56,17 @@ def test_value(rng, kernel, weights, empty):
     ],
 )
 @pytest.mark.parametrize("shape", ["number", "vector", "matrix"])
-def test_every_algorithm(rng, algorithm, kernel, d, shape, monkeypatch):
+def test_every_algorithm(rng, algorithm, kernel, d, shape):
     X, rtol = rng.uniform(size=(1500, d)), 1e-11
     y = 0.7 * np.sin(6 * X[:, 0]) + rng.uniform(-0.3, 0.3, size=1500)
     bandwidth = {"number": 0.2, "vector": np.linspace(0.15, 0.25, d), "matrix": 0.2 * np.eye(d)}[shape]
     if shape == "matrix" and d > 1:
         bandwidth[0, 1] = bandwidth[1, 0] = 0.05
-    asked = []
-    sums = pooling.kernel_sums
-    monkeypatch.setattr(pooling, "kernel_sums", lambda *a, **how: (asked.append(how["algorithm"]), sums(*a, **how))[1])
-    at_once = criterion_module.segment_errors
-    monkeypatch.setattr(
-        criterion_module, "segment_errors", lambda *a, **k: (asked.append(algorithm), at_once(*a, **k))[1]
-    )
     options = {"kernel": kernel, "return_gradient": True}
     value, gradient = loo_error(X, y, bandwidth, algorithm=algorithm, rtol=rtol, **options)
-    assert set(asked) == {algorithm} or (algorithm, *asked) == ("auto", "dense")  # and back, by reverse mode
+    sample = Sample.of(X, y[:, None], np.ones(1500))
+    engine = engine_of(sample, Metric.of(bandwidth, sample.X), Settings(kernel, algorithm=algorithm, rtol=rtol))
+    assert algorithm == "auto" or engine == ("segments" if kernel == "tricube" else algorithm)
     exact, slope = loo_error(X, y, bandwidth, algorithm="dense", **options)
     # The error of a row is below R = 2, and its prediction is off by rtol R, and some rounding; the square by twice
     # the product.
@@ -174,7 +168,7 @@ def test_gradient_is_zero_where_the_bandwidth_is_infinite(rng):
 def test_gradient_does_not_depend_on_how_many_rows_are_held(rng, monkeypatch):
     X, y, w = make(rng, n=300, d=3)
     expected = loo_error(X, y, [0.7, 1.0, 1.0], sample_weight=w, return_gradient=True)
-    monkeypatch.setattr("sknw._criteria.leave_one_out.SUMS_AT_A_TIME", 1)
+    monkeypatch.setattr("sknw._criteria.by_rows.SUMS_AT_A_TIME", 1)
     got = loo_error(X, y, [0.7, 1.0, 1.0], sample_weight=w, return_gradient=True)
     assert_allclose(got[0], expected[0], rtol=1e-14)
     assert_allclose(got[1], expected[1], rtol=1e-12)
@@ -215,7 +209,7 @@ def test_criterion_is_that_of_the_predictions(rng):
 def penalized(X, y, h, w, kernel, criterion, derivatives=Derivatives.NOTHING):
     """Value and gradient in the units of y."""
     sample = Sample.of(X, y, w)
-    value, gradient = penalized_fit(sample, Metric.of(h, sample.X), kernel, criterion, derivatives=derivatives)
+    value, gradient = penalized_fit(sample, Metric.of(h, sample.X), Settings(kernel), criterion, wanted=derivatives)
     return sample.squared(value), sample.squared(gradient)
 
 
@@ -265,7 +259,7 @@ def test_penalized_fit_with_a_profile_that_is_not_one_at_zero(rng, criterion):
 def test_penalized_fit_does_not_depend_on_how_many_rows_are_held(rng, criterion, monkeypatch):
     X, y, w = make(rng, n=300, d=3)
     expected = penalized(X, y, [0.7, 1.0, 1.0], w, "gaussian", criterion, Derivatives.FEATURES)
-    monkeypatch.setattr("sknw._criteria.leave_one_out.SUMS_AT_A_TIME", 1)
+    monkeypatch.setattr("sknw._criteria.by_rows.SUMS_AT_A_TIME", 1)
     got = penalized(X, y, [0.7, 1.0, 1.0], w, "gaussian", criterion, Derivatives.FEATURES)
     assert_allclose(got[0], expected[0], rtol=1e-14)
     assert_allclose(got[1], expected[1], rtol=1e-12)
@@ -274,15 +268,19 @@ def test_penalized_fit_does_not_depend_on_how_many_rows_are_held(rng, criterion,
 @pytest.mark.parametrize("kernel", PROFILES)
 @pytest.mark.parametrize("weights", ["none", "mixed"])
 @pytest.mark.parametrize("empty", ["nearest", "mean"])
-def test_series_of_bandwidths(rng, kernel, weights, empty):
+def test_ladder_equals_single_bandwidths(rng, kernel, weights, empty, monkeypatch):
+    monkeypatch.setattr("sknw._criteria.leave_one_out._FEWEST_FOR_LADDER", 1)
     X, y, w = make(rng, n=60, p=2, weights=weights)
     sample = Sample.of(X, y, w)
     derivatives = Derivatives.SCALE if kernel in DIFFERENTIABLE else Derivatives.NOTHING
-    options = {"empty": empty, "derivatives": derivatives}
-    found = leave_one_out_of_scales(sample, Metric.of(2.0, sample.X), kernel, range(8), **options)
-    assert len(found) == 8
-    for k, (value, gradient) in enumerate(found):
-        one, slope = leave_one_out(sample, Metric.of(2.0 * 2 ** (-k / 2), sample.X), kernel, **options)
+    settings, numbers = Settings(kernel, empty), rng.permutation(8)
+    metrics = [Metric.of(2.0 * 2 ** (-k / 2), sample.X) for k in numbers]
+    ladder = leave_one_out(sample, metrics, settings, wanted=derivatives)
+    assert {errors.engine for errors in ladder} == {"ladder"}
+    for metric, errors in zip(metrics, ladder, strict=True):
+        [single] = leave_one_out(sample, [metric], settings, wanted=derivatives)
+        assert single.engine == "rows"
+        one, slope, value, gradient = single.mean, single.gradient, errors.mean, errors.gradient
         # As in `test_value`; a derivative is a sum of such differences, each up to the range of y times s, s <= 100.
         assert_allclose(value, one, rtol=1e-11)
         assert_allclose(gradient, slope, rtol=0, atol=1e-9 * one)

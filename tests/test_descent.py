@@ -16,13 +16,21 @@ from sknw import NadarayaWatsonRegressor, loo_error
 from sknw._bandwidth import Objective
 from sknw._bandwidth.descent.families import Diagonal, Full, _symmetric_factor
 from sknw._bandwidth.descent.lbfgs import Limits, lbfgs
-from sknw._bandwidth.descent.shrinkage import mean_and_standard_error, most_cautious, part, ranks, row_errors
-from sknw._core import PROFILES
+from sknw._bandwidth.descent.shrinkage import mean_and_standard_error, most_cautious, ranks, subset
+from sknw._core import PROFILES, Derivatives
+from sknw._criteria.by_rows import squared_errors_of
 from sknw._criteria.leave_one_out import leave_one_out
+from sknw._criteria.problem import Settings
 from sknw._smoothing.metric import Metric
 from sknw._smoothing.sample import Sample
 
 DIFFERENTIABLE = [name for name, profile in PROFILES.items() if profile.differentiable]
+
+
+def loo(sample, metric, kernel="gaussian", wanted=Derivatives.NOTHING):
+    """Value and gradient of the leave-one-out error."""
+    [errors] = leave_one_out(sample, [metric], Settings(kernel), wanted=wanted)
+    return errors.mean, errors.gradient
 
 
 def sample_of(X, y, w=None):
@@ -51,8 +59,7 @@ def test_slope(rng, family, kernel, weights, p):
     h = np.array([0.8, 1.2, 1.0]) * (2.5 if PROFILES[kernel].reach == 1 else 1)
     here = family(sample_of(X, y, w), h)
     theta = 0.4 * rng.normal(size=here.size)
-    options = {"empty": "nearest", "derivatives": here.derivatives}
-    value, gradient = leave_one_out(here.sample, here.metric(theta), kernel, **options)
+    value, gradient = loo(here.sample, here.metric(theta), kernel, here.derivatives)
 
     def reference(theta):
         if family is Diagonal:
@@ -95,9 +102,7 @@ def test_bandwidth_and_coordinates_of_a_family_are_the_same(rng, family):
     theta = 0.5 * rng.normal(size=here.size)
     H = here.bandwidth(theta)
     assert_array_equal(here.bandwidth(np.zeros(here.size)), h if family is Diagonal else np.diag(h))
-    values = [
-        leave_one_out(here.sample, m, "gaussian", empty="nearest")[0] for m in (here.metric(theta), Metric.of(H, X))
-    ]
+    values = [loo(here.sample, metric)[0] for metric in (here.metric(theta), Metric.of(H, X))]
     assert_allclose(values[1], values[0], rtol=1e-12)
     # Without a feature: as if the rest of the metric stayed.
     smaller, rest = here.without(theta, 1)
@@ -117,9 +122,7 @@ def test_matrices_far_out_have_an_inverse(rng):
     here = Full(sample_of(X, X[:, 0]), np.ones(4))
     for theta in (np.full(10, 9.0), np.full(10, -9.0), 20 * rng.normal(size=10)):
         assert np.isfinite(np.linalg.inv(here.bandwidth(theta))).all()
-        _, gradient = leave_one_out(
-            here.sample, here.metric(theta), "gaussian", empty="nearest", derivatives=here.derivatives
-        )
+        _, gradient = loo(here.sample, here.metric(theta), wanted=here.derivatives)
         assert np.isfinite(here.slope(theta, gradient)).all()
 
 
@@ -183,9 +186,7 @@ def test_descent_from_one_start_would_miss_the_best():
         family = Diagonal(sample, h)
 
         def criterion(theta, family=family):
-            return leave_one_out(
-                family.sample, family.metric(theta), "gaussian", empty="nearest", derivatives=family.derivatives
-            )
+            return loo(family.sample, family.metric(theta), wanted=family.derivatives)
 
         bounds = [(-5, 6)] * 4
         ends = [
@@ -227,7 +228,7 @@ def test_features_that_do_not_matter_do_not_prolong_a_descent():
 def test_a_descent_that_leads_nowhere_lower_gives_up(rng):
     X, y = make(rng, n=100)
     sample = sample_of(X, y)
-    objective = Objective(sample, "gaussian", {"empty": "nearest", "n_threads": 1})
+    objective = Objective(sample, Settings("gaussian"))
     family = Diagonal(sample, np.full(3, 0.3))
     scale = objective(family.h)[0]
     limits = Limits(max_iter=100, tol=1e-8, low=-5.0, high=5.0)
@@ -245,7 +246,7 @@ def test_a_descent_that_comes_near_the_end_of_another_stops_there(rng):
     """Unless it is lower already, on its way to somewhere else."""
     X, y = make(rng, n=60)
     sample = sample_of(X, y)
-    objective, family = Objective(sample, "gaussian", {"empty": "nearest"}), Diagonal(sample, np.full(3, 0.3))
+    objective, family = Objective(sample, Settings("gaussian")), Diagonal(sample, np.full(3, 0.3))
     limits, start = Limits(max_iter=100, tol=1e-8, low=-5.0, high=5.0), np.array([1.0, -1.0, 1.0])
     first, second = (lbfgs(objective, family, theta, 1.0, 0.1, limits) for theta in (np.zeros(3), start))
     assert_allclose(first.theta, second.theta, atol=1e-4)
@@ -270,7 +271,7 @@ def test_a_descent_wakes_no_threads_of_blas(rng):
             self.threads |= {library["num_threads"] for library in info if library["user_api"] == "blas"}
             return super().__call__(*args, **options)
 
-    objective = Asking(sample, "gaussian", {"empty": "nearest", "n_threads": 1})
+    objective = Asking(sample, Settings("gaussian"))
     with threadpoolctl.threadpool_limits(2, user_api="blas"):
         lbfgs(objective, Diagonal(sample, np.ones(3)), np.zeros(3), 1.0, 0.0, Limits(5, 1e-3, -5.0, 5.0))
     assert objective.threads == {1}
@@ -308,7 +309,7 @@ def test_time_may_run_out_anywhere(rng, monkeypatch, family, solver):
     X = rng.uniform(size=(60, 3))
     y = np.sin(9 * X[:, 0]) + 0.1 * rng.normal(size=60)
     clock = itertools.count()
-    for module in ("_descent", "_selection"):
+    for module in ("descent.descent", "objective"):
         monkeypatch.setattr(f"sknw._bandwidth.{module}.time", SimpleNamespace(monotonic=lambda: next(clock)))
     options = {"bandwidth_type": family, "solver": solver, "drop_irrelevant": True, "random_state": 0, "max_iter": 30}
     everyone, loo = loo_error(X, y, np.inf), NadarayaWatsonRegressor().fit(X, y)
@@ -361,9 +362,11 @@ def test_held_out_rows_are_not_keys(rng, empty):
     w = rng.uniform(0.5, 1, size=30)
     sample = sample_of(X, y, w)
     held_out = np.arange(30) % 5 == 0
-    objective = Objective(part(sample, ~held_out), "epanechnikov", {"empty": empty, "n_threads": 1})
+    objective = Objective(subset(sample, ~held_out), Settings("epanechnikov", empty))
     metric = Metric.of(np.full(3, 0.2), sample.X)
-    errors = sample.squared(row_errors(objective, metric, part(sample, held_out)))
+    errors = sample.squared(
+        squared_errors_of(subset(sample, held_out), objective.sample, metric, objective.settings["given"])
+    )
     expected = naive.predict(
         X[held_out].tolist(),
         X[~held_out].tolist(),
@@ -543,7 +546,7 @@ def test_batches_add_up_to_the_whole(rng, family):
     X, y = make(rng, n=50)
     w = rng.uniform(0.2, 3, size=50)
     here = family(sample_of(X, y, w), np.array([0.2, 0.3, 0.5]))
-    objective = Objective(here.sample, "gaussian", {"empty": "nearest", "n_threads": 1})
+    objective = Objective(here.sample, Settings("gaussian"))
     metric = here.metric(0.1 * rng.normal(size=here.size))
     whole = objective(None, here.derivatives, metric=metric)
     parts = np.array_split(rng.permutation(50), 7)

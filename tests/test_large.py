@@ -154,7 +154,7 @@ def test_grid_is_fine_where_windows_hold_some_rows(rng, d, kernel, monkeypatch):
     monkeypatch.setattr(grid_module, "ENOUGH", 400)
     sample = Sample.of(*make_data(rng, 900, d)[:1], rng.normal(size=(900, 1)), np.ones(900))
     shape = reference(sample, "diag")
-    grid = grid_module.grid(sample, shape, kernel, kernel == "gaussian", {"empty": "nearest"})
+    grid = grid_module.grid(sample, shape, kernel, kernel == "gaussian")
     main = [t for t in grid if math.log(0.3) < t < math.log(4)]
     assert max(np.diff(main)) <= math.log(2) + 1e-9
     assert len(main) >= 3
@@ -166,8 +166,8 @@ def test_grid_of_very_many_rows(rng, d, monkeypatch):
     monkeypatch.setattr(grid_module, "ENOUGH", 1000)
     n = 2500
     sample = Sample.of(*make_data(rng, n, d)[:1], rng.normal(size=(n, 1)), np.ones(n))
-    shape, how, middle = reference(sample, "diag"), {"empty": "mean"}, -math.log(n) / (4 + d)
-    grid = grid_module.grid(sample, shape, "epanechnikov", True, how)
+    shape, middle = reference(sample, "diag"), -math.log(n) / (4 + d)
+    grid = grid_module.grid(sample, shape, "epanechnikov", True)
     wide = np.diff([t for t in grid[:-1] if t > middle])  # the last is apart
     narrow = np.diff([t for t in grid if middle - 4 < t < middle])
     assert len(wide) > 2
@@ -175,7 +175,7 @@ def test_grid_of_very_many_rows(rng, d, monkeypatch):
     assert len(narrow) > 1
     assert_allclose(narrow, math.log(4 if d == 1 else 2), rtol=1e-9)
     if d == 1:  # that of a kernel whose criterion has steps is left as it is
-        steps = np.diff(grid_module.grid(sample, shape, "tophat", False, how))
+        steps = np.diff(grid_module.grid(sample, shape, "tophat", False))
         assert_allclose(steps[(steps < 0.5)], math.log(2) / 8, rtol=1e-9)
 
 
@@ -239,7 +239,7 @@ def test_grid_covers_a_minority_that_is_much_denser(rng, monkeypatch):
     x = np.concatenate([rng.uniform(size=2800), 2 + 2.0**-30 * rng.uniform(size=200)])
     sample = Sample.of(x[:, None], rng.normal(size=(3000, 1)), np.ones(3000))
     for kernel in ("gaussian", "biweight"):
-        grid = grid_module.grid(sample, np.ones(1), kernel, True, {"empty": "mean"})
+        grid = grid_module.grid(sample, np.ones(1), kernel, True)
         # The nearest of 200 others is about so near.
         narrow = [t for t in grid[:-1] if math.log(2.0**-30 / 200 / 4) < t]
         assert narrow[0] < math.log(2.0**-30 / 200)

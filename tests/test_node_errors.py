@@ -10,13 +10,41 @@ from sknw import NadarayaWatsonRegressor, loo_error
 from sknw._core import N_NODES, Derivatives, Nodes, by_cell, last_coefficients
 from sknw._core.cells.chebyshev import NODES
 from sknw._criteria import by_nodes as node_errors
-from sknw._criteria import leave_one_out as criterion
-from sknw._criteria.by_nodes import errors_of_cells, nodes_of
-from sknw._criteria.leave_one_out import leave_one_out
+from sknw._criteria.by_nodes import Prepared
+from sknw._criteria.leave_one_out import engine_of, leave_one_out, problems_of
+from sknw._criteria.problem import Settings
 from sknw._smoothing.metric import Metric
 from sknw._smoothing.sample import Sample
 
-HOW = {"empty": "nearest", "algorithm": "dense", "n_threads": 2}
+EXACT = Settings("gaussian", algorithm="dense", n_threads=2)
+
+
+def fast(rtol):
+    """Settings for which moments apply."""
+    return Settings("gaussian", rtol=rtol, n_threads=2)
+
+
+class Moments:
+    """Moments that are there whatever the settings."""
+
+    def __init__(self, nodes):
+        self._nodes = nodes
+
+    def nodes(self, metric, rtol):
+        return self._nodes
+
+
+def loo(sample, metric, settings, nodes=None, wanted=Derivatives.NOTHING):
+    """Value and gradient of the leave-one-out error."""
+    prepared = None if nodes is None else Moments(nodes)
+    [errors] = leave_one_out(sample, [metric], settings, wanted=wanted, prepared=prepared)
+    return errors.mean, errors.gradient
+
+
+def problem_at(sample, metric, rtol, nodes, wanted=Derivatives.NOTHING):
+    """The problem of all rows."""
+    [problem] = problems_of(sample, [metric], fast(rtol), wanted=wanted, prepared=Moments(nodes))
+    return problem
 
 
 @pytest.fixture(autouse=True)
@@ -50,13 +78,15 @@ def test_agrees_with_all_rows(rng, d, name):
         metric = Metric.of(share * np.linspace(0.8, 1.2, d), sample.X)
         nodes = Nodes.of(metric.rows(sample), n_threads=2)
         for derivatives in (Derivatives.NOTHING, Derivatives.SCALE, Derivatives.FEATURES):
-            how = HOW | {"derivatives": derivatives}
-            known = [errors_of_cells(nodes, metric.g, derivatives=derivatives, rtol=rtol) is not None for rtol in rtols]
+            problems = [problem_at(sample, metric, rtol, nodes, derivatives) for rtol in rtols]
+            known = [
+                node_errors.plan(problem) is not None and node_errors.errors(problem).weight > 0 for problem in problems
+            ]
             if not any(known):
                 continue
-            exact, exact_slope = leave_one_out(sample, metric, "gaussian", **how)
+            exact, exact_slope = loo(sample, metric, EXACT, wanted=derivatives)
             for rtol in (rtol for rtol, is_known in zip(rtols, known, strict=True) if is_known):
-                value, slope = leave_one_out(sample, metric, "gaussian", **how, nodes=nodes, rtol=rtol)
+                value, slope = loo(sample, metric, fast(rtol), nodes, derivatives)
                 # Predictions may be wrong by rtol R, R < 2 in these units, and errors are the root of the criterion in
                 # mean; derivatives a hundred times as much. Sums of n terms have some hundred eps.
                 atol = 4 * rtol * np.sqrt(exact) + 1e-13 * exact
@@ -74,8 +104,8 @@ def test_values_are_those_of_this_row_and_no_other(rng):
         for h in (0.02, 0.1, 1.0):
             metric = Metric.of(h, sample.X)
             nodes = Nodes.of(metric.rows(sample))
-            value = leave_one_out(sample, metric, "gaussian", **HOW, rtol=1e-10, nodes=nodes)[0]
-            exact = leave_one_out(sample, metric, "gaussian", **HOW)[0]
+            value = loo(sample, metric, fast(1e-10), nodes)[0]
+            exact = loo(sample, metric, EXACT)[0]
             assert abs(value - exact) <= 4e-10 * np.sqrt(exact) + 1e-13 * exact
             assert exact > 0
 
@@ -88,8 +118,8 @@ def test_hardly_any_noise(rng):
         metric = Metric.of(0.02, sample.X)
         nodes = Nodes.of(metric.rows(sample))
         for rtol in (1e-6, 1e-12):
-            value = leave_one_out(sample, metric, "gaussian", **HOW, rtol=rtol, nodes=nodes)[0]
-            exact = leave_one_out(sample, metric, "gaussian", **HOW)[0]
+            value = loo(sample, metric, fast(rtol), nodes)[0]
+            exact = loo(sample, metric, EXACT)[0]
             assert abs(value - exact) <= 4 * rtol * np.sqrt(exact) + 1e-13 * exact
 
 
@@ -122,7 +152,7 @@ def test_a_cell_that_is_not_known_does_not_excuse_others(rng, monkeypatch):
     for factor, is_left in ((0.99, False), (1.01, True)):
         wrong[5] = factor * rtol * np.sqrt(total * known) * weight[5] / total
         monkeypatch.setattr(node_errors, "_value", lambda *args: (value, wrong))
-        rest = node_errors._errors_at(nodes, metric.g, [0], Derivatives.NOTHING, rtol).rest
+        rest = node_errors._errors_at(nodes, metric.g, [0], Derivatives.NOTHING, rtol).uncertain
         cells = set(((sample.X[rest, 0] - nodes.grid.low[0]) // nodes.grid.sizes[0]).astype(int).tolist())
         assert cells == ({2, 5} if is_left else {2})
 
@@ -148,11 +178,12 @@ def test_what_cells_cannot_tell_is_not_asked_of_ever_narrower_ones(rng, monkeypa
             nodes = Nodes.of(metric.rows(sample))
             asked.clear()
             tracemalloc.start()
-            found = errors_of_cells(nodes, metric.g, derivatives=Derivatives.SCALE, rtol=rtol)
+            problem = problem_at(sample, metric, rtol, nodes, Derivatives.SCALE)
+            errors = node_errors.errors(problem) if node_errors.plan(problem) else None
             peak = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
             assert len(asked) <= (2 if rtol >= 1e-13 else 0)
-            assert found is None or asked
+            assert errors is None or asked
             assert peak < 1000 * 50_000  # bytes: some hundred numbers for each row
 
 
@@ -162,7 +193,7 @@ def test_cells_whose_sums_may_be_wrong_are_left_to_others(rng, monkeypatch):
     metric = Metric.of(0.1, sample.X)
     nodes = Nodes.of(metric.rows(sample), sizes=np.array([0.1]))
     args, inner = (nodes, metric.g, [0], Derivatives.NOTHING, rtol), nodes.sums
-    assert len(node_errors._errors_at(*args).rest) == 0
+    assert len(node_errors._errors_at(*args).uncertain) == 0
     for factor, is_left in ((0.99, False), (1.01, True), (np.nan, True)):
 
         def sums(*args, factor=factor, **how):
@@ -172,35 +203,47 @@ def test_cells_whose_sums_may_be_wrong_are_left_to_others(rng, monkeypatch):
             return S, dS, error
 
         monkeypatch.setattr(nodes, "sums", sums)
-        rest = node_errors._errors_at(*args).rest
+        rest = node_errors._errors_at(*args).uncertain
         expected = np.flatnonzero((sample.X[:, 0] - nodes.grid.low[0]) // nodes.grid.sizes[0] == 3)
         assert_array_equal(rest, expected if is_left else [])
 
 
-def test_no_row_is_looked_at(rng, monkeypatch):
-    """Where windows are wide, whatever their width."""
+def test_wide_bandwidths_need_no_sums_of_rows(rng, monkeypatch):
     sample = make_sample(rng, rng.uniform(size=(20_000, 2)))
     metric = Metric.of(0.1, sample.X)
-    nodes = nodes_of(sample, metric, "gaussian", algorithm="auto", rtol=1e-10, n_threads=1)
-    exact = leave_one_out(sample, metric, "gaussian", **HOW)[0]
-    monkeypatch.setattr(criterion, "average", None)
-    monkeypatch.setattr(nodes, "rows_of", lambda mask, levels: np.flatnonzero(mask))
-    value = leave_one_out(sample, metric, "gaussian", empty="nearest", algorithm="auto", rtol=1e-10, nodes=nodes)[0]
-    assert_allclose(value, exact, rtol=1e-10)
+    prepared = Prepared(sample, fast(1e-10))
+    exact = loo(sample, metric, EXACT)[0]
+    assert engine_of(sample, metric, fast(1e-10), prepared) == "nodes"
+    monkeypatch.setattr("sknw._criteria.by_rows.errors", None)
+    [errors] = leave_one_out(sample, [metric], fast(1e-10), prepared=prepared)
+    assert errors.engine == "nodes"
+    assert_allclose(errors.mean, exact, rtol=1e-10)
 
 
-def test_who_has_nodes(rng):
-    """The Gaussian along the features, where the same is left out of each row, and approximations are welcome."""
+def test_where_moments_apply(rng):
+    """The Gaussian along the features, with equal weights left out of the rows, and with a tolerance."""
     X = rng.uniform(size=(3000, 2))
-    how = {"algorithm": "auto", "rtol": 1e-10, "n_threads": 1}
-    sample, metric = make_sample(rng, X), Metric.of(0.1, X)
-    assert nodes_of(sample, metric, "gaussian", **how) is not None
-    assert nodes_of(make_sample(rng, X, w=rng.integers(1, 5, size=3000).astype(float)), metric, "gaussian", **how)
-    assert nodes_of(make_sample(rng, X, w=rng.uniform(size=3000)), metric, "gaussian", **how) is None
-    assert nodes_of(sample, metric, "epanechnikov", **how) is None
-    assert nodes_of(sample, Metric.of(np.array([[0.2, 0.1], [0.1, 0.2]]), X), "gaussian", **how) is None
-    for other in ({"algorithm": "dense"}, {"algorithm": "window"}, {"rtol": 0.0}):
-        assert nodes_of(sample, metric, "gaussian", **how | other) is None
+    sample, metric, settings = make_sample(rng, X), Metric.of(0.1, X), fast(1e-10)
+
+    def has_nodes(sample, metric, settings):
+        return Prepared(sample, settings).nodes(metric, settings.rtol) is not None
+
+    assert has_nodes(sample, metric, settings)
+    assert has_nodes(make_sample(rng, X, w=rng.integers(1, 5, size=3000).astype(float)), metric, settings)
+    assert not has_nodes(make_sample(rng, X, w=rng.uniform(size=3000)), metric, settings)
+    assert not has_nodes(sample, Metric.of(np.array([[0.2, 0.1], [0.1, 0.2]]), X), settings)
+    for other in ({"algorithm": "dense"}, {"algorithm": "window"}, {"rtol": 0.0}, {"kernel": "epanechnikov"}):
+        assert not has_nodes(sample, metric, settings._replace(**other))
+
+
+def test_moments_are_computed_once_for_all_bandwidths_of_the_same_features(rng):
+    X = rng.uniform(size=(3000, 2))
+    sample, settings = make_sample(rng, X), fast(1e-10)
+    prepared = Prepared(sample, settings)
+    first = prepared.nodes(Metric.of(0.1, X), 1e-10)
+    assert prepared.nodes(Metric.of(np.array([0.3, 0.2]), X), 1e-10) is first
+    assert prepared.nodes(Metric.of(np.array([0.3, np.inf]), X), 1e-10) is not first
+    assert Prepared(sample, settings, once=True).nodes(Metric.of(np.array([0.3, np.inf]), X), 1e-10) is None
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])

@@ -14,24 +14,36 @@ from sknw._bandwidth.screen import Screen
 from sknw._bandwidth.search import curve as curve_module
 from sknw._bandwidth.search import grid as grid_module
 from sknw._core import Derivatives
-from sknw._criteria.leave_one_out import leave_one_out, squared_errors
+from sknw._criteria.leave_one_out import leave_one_out
+from sknw._criteria.problem import Settings
 from sknw._smoothing.metric import Metric
 from sknw._smoothing.sample import Sample
 
-HOW = {"empty": "nearest", "algorithm": "auto", "rtol": 1e-10}
 WIDTHS = np.geomspace(1e-4, 3, 25)
 
 
 def make_screen(X, y, kernel, h, n_rows, w=None):
     sample = Sample.of(X, y[:, None], np.ones(len(y)) if w is None else w)
-    return sample, Screen(sample, kernel, HOW, Metric.of(h, sample.X), n_rows)
+    objective = selection_module.Objective(sample, Settings(kernel, rtol=1e-10))
+    return sample, Screen(objective, h, n_rows)
 
 
-def compare(sample, kernel, screen, metric, derivatives=Derivatives.NOTHING):
-    """Difference, deviation and slope, by all rows that a screen has drawn."""
-    draw = screen.draws[-1]
-    squares, slope = squared_errors(sample, metric, kernel, draw.rows, draw.weights, derivatives=derivatives, **HOW)
-    return *screen.compare(draw, squares), slope / sample.w.sum()
+def compare(sample, kernel, screen, h, wanted=Derivatives.NOTHING, draw=-1):
+    """Difference, deviation and slope, by the whole subsample of a screen or its first share."""
+    draw, settings = screen.draws[draw], Settings(kernel, rtol=1e-10)
+    options = {"wanted": wanted, "queries": draw.rows, "weights": draw.weights, "each": True}
+    [errors] = leave_one_out(sample, [Metric.of(h, sample.X)], settings, **options)
+    return *screen.difference(draw, errors.squares), errors.slope / sample.w.sum()
+
+
+def loo(sample, kernel, h, wanted=Derivatives.NOTHING):
+    """The leave-one-out error with its slope."""
+    [errors] = leave_one_out(sample, [Metric.of(h, sample.X)], Settings(kernel, rtol=1e-10), wanted=wanted)
+    return errors.mean, errors.gradient
+
+
+def is_ruled_out(screen, h):
+    return screen.rule_out([h], Derivatives.NOTHING) != [None]
 
 
 def wave(rng, n):
@@ -63,9 +75,8 @@ def test_all_rows_tell_all(rng, kernel):
     w = rng.integers(1, 4, size=400).astype(float)
     sample, screen = make_screen(x[:, None], y, kernel, np.array([0.05]), 10**6, w)
     for h in WIDTHS:
-        metric = Metric.of(np.array([h]), sample.X)
-        value, slope = leave_one_out(sample, metric, kernel, derivatives=Derivatives.SCALE, **HOW)
-        difference, deviation, found = compare(sample, kernel, screen, metric, Derivatives.SCALE)
+        value, slope = loo(sample, kernel, np.array([h]), Derivatives.SCALE)
+        difference, deviation, found = compare(sample, kernel, screen, np.array([h]), Derivatives.SCALE)
         assert deviation == 0
         assert_allclose(screen.value + difference, value, rtol=1e-9)
         assert_allclose(found, slope, rtol=1e-9, atol=1e-9 * value)
@@ -89,9 +100,8 @@ def test_deviations_are_what_is_told(rng):
         x, y = wave(rng, 1500)
         sample, screen = make_screen(x[:, None], y, "epanechnikov", np.array([0.05]), 300)
         for h in (0.002, 0.02, 0.3):
-            metric = Metric.of(np.array([h]), sample.X)
-            difference, deviation, _ = compare(sample, "epanechnikov", screen, metric)
-            truth = leave_one_out(sample, metric, "epanechnikov", **HOW)[0] - screen.value
+            difference, deviation, _ = compare(sample, "epanechnikov", screen, np.array([h]))
+            truth = loo(sample, "epanechnikov", np.array([h]))[0] - screen.value
             scores.append((difference - truth) / deviation)
     # 180 scores, of which three belong to each data set: deviations of mean and variance are below these, times four.
     assert abs(np.mean(scores)) < 4 / math.sqrt(60)
@@ -109,9 +119,8 @@ def test_better_ones_are_called_worse_as_seldom_as_is_promised(rng, kernel, desi
         for h0 in (0.003, 0.03, 0.3):
             sample, screen = make_screen(x[:, None], y, kernel, np.array([h0]), 1000)
             for h in WIDTHS:
-                metric = Metric.of(np.array([h]), sample.X)
-                is_called = screen.certainly_worse(metric, Derivatives.NOTHING) is not None
-                is_better = leave_one_out(sample, metric, kernel, **HOW)[0] <= screen.value
+                is_called = is_ruled_out(screen, np.array([h]))
+                is_better = loo(sample, kernel, np.array([h]))[0] <= screen.value
                 called, better, wrong = called + is_called, better + is_better, wrong + (is_called and is_better)
     assert wrong <= math.exp(-logarithm) * better
     # Or else the test could not fail; where few rows have most of the error, little is certain.
@@ -127,12 +136,11 @@ def test_as_good_a_bandwidth_on_the_other_side_of_the_minimum(rng, monkeypatch):
         sample, screen = make_screen(x[:, None], y, "epanechnikov", np.array([0.004]), 1000)
 
         def excess(h, sample=sample, screen=screen):
-            metric = Metric.of(np.array([h]), sample.X)
-            return leave_one_out(sample, metric, "epanechnikov", **HOW)[0] - screen.value * (1 - 1e-6)
+            return loo(sample, "epanechnikov", np.array([h]))[0] - screen.value * (1 - 1e-6)
 
-        metric = Metric.of(np.array([brentq(excess, 0.05, 1.0) - 1e-9]), sample.X)
-        called += screen.certainly_worse(metric, Derivatives.NOTHING) is not None
-        larger += compare(sample, "epanechnikov", screen, metric)[0] > screen.draws[-1].margin
+        h = np.array([brentq(excess, 0.05, 1.0) - 1e-9])
+        called += is_ruled_out(screen, h)
+        larger += compare(sample, "epanechnikov", screen, h)[0] > screen.margin
     assert called <= 4  # 0.7 on average at the most, with a deviation of 0.9
     assert larger > 4  # or else the deviations would not matter
 
@@ -143,9 +151,8 @@ def test_rows_with_large_errors_are_drawn(rng):
     x[:5], y[:5] = 0.5 + 1e-9 * np.arange(5), 1000.0
     sample, screen = make_screen(x[:, None], y, "epanechnikov", np.array([0.05]), 100)
     assert np.isin(np.flatnonzero(sample.Y[0] > 0.5 * sample.Y[0].max()), screen.draws[-1].rows).all()
-    narrow = Metric.of(np.array([1e-6]), sample.X)
-    assert leave_one_out(sample, narrow, "epanechnikov", **HOW)[0] < screen.value
-    assert screen.certainly_worse(narrow, Derivatives.NOTHING) is None
+    assert loo(sample, "epanechnikov", np.array([1e-6]))[0] < screen.value
+    assert not is_ruled_out(screen, np.array([1e-6]))
 
 
 @pytest.mark.parametrize("kernel", ["gaussian", "epanechnikov", "linear", "exponential"])
@@ -155,6 +162,7 @@ def test_search_looks_at_all_rows_near_the_minimum_only(rng, kernel, monkeypatch
     X = x[:, None]
     monkeypatch.setattr(grid_module, "ENOUGH", 3000)
     monkeypatch.setattr(selection_module, "ENOUGH", 3000)
+    monkeypatch.setattr(screen_module, "ENOUGH", 3000)
     model = NadarayaWatsonRegressor(kernel=kernel).fit(X, y)
     estimate, criterion = model.cv_results_["estimate"], model.cv_results_["criterion"]
     assert 3 < estimate.sum() < len(estimate) - 5
@@ -162,7 +170,7 @@ def test_search_looks_at_all_rows_near_the_minimum_only(rng, kernel, monkeypatch
     assert "there may be a lower minimum" not in str(model.bandwidth_report())
     assert not (model.cv_results_["local_minimum"] & estimate).any()
     assert not model.cv_results_["local_minimum"][-1]  # averaging everyone, beside an estimate that may be higher
-    monkeypatch.setattr(curve_module.Curve, "_certainly_worse", lambda *args: None)
+    monkeypatch.setattr(curve_module.Curve, "_may_be_ruled_out", lambda *args: False)
     everywhere = NadarayaWatsonRegressor(kernel=kernel).fit(X, y)
     assert not everywhere.cv_results_["estimate"].any()
     gain = loo_error(X, y, math.inf) + everywhere.best_score_
@@ -176,18 +184,19 @@ def test_beside_a_bandwidth_that_is_hardly_worse_some_rows_are_not_asked(rng, mo
     y += np.sin(6 * X[:, 0])
     monkeypatch.setattr(grid_module, "ENOUGH", 15_000)
     monkeypatch.setattr(selection_module, "ENOUGH", 15_000)
-    certain, ask = [], selection_module.Objective.certainly_worse
+    monkeypatch.setattr(screen_module, "ENOUGH", 15_000)
+    certain, rule_out = [], Screen.rule_out
 
-    def count(self, screen, h, derivatives):
-        found = ask(self, screen, h, derivatives)
-        certain.append(found is not None)
-        return found
+    def count(self, bandwidths, wanted):
+        results = rule_out(self, bandwidths, wanted)
+        certain.extend(result is not None for result in results)
+        return results
 
-    monkeypatch.setattr(selection_module.Objective, "certainly_worse", count)
+    monkeypatch.setattr(Screen, "rule_out", count)
     model = NadarayaWatsonRegressor(kernel="epanechnikov").fit(X, y)
     assert sum(certain) > 10
     assert certain.count(False) <= 2
-    monkeypatch.setattr(selection_module.Objective, "margin", lambda self, value: 0.0)
+    monkeypatch.setattr(curve_module, "least_difference", lambda value, m: 0.0)
     certain.clear()
     other = NadarayaWatsonRegressor(kernel="epanechnikov").fit(X, y)
     assert certain.count(False) > 2
@@ -197,20 +206,22 @@ def test_beside_a_bandwidth_that_is_hardly_worse_some_rows_are_not_asked(rng, mo
 
 @pytest.mark.parametrize("kernel", ["gaussian", "epanechnikov", "linear"])
 @pytest.mark.parametrize("d", [1, 2])
-def test_series_are_compared_as_single_bandwidths_are(rng, kernel, d):
+def test_ladders_are_screened_as_single_bandwidths_are(rng, kernel, d, monkeypatch):
     x, y = wave(rng, 900)
     X = np.column_stack([x, rng.uniform(size=(900, d - 1))])
+    # All draws hold the whole subsample, so that each bandwidth is compared once.
+    monkeypatch.setattr(screen_module, "_SHARES", (1.0,))
     sample, screen = make_screen(X, y, kernel, np.full(d, 0.05), 300)
-    places, widest = [0, 1, 2, 4, 7, 9], np.full(d, 1.5)
-    found = screen.compare_scales(Metric.of(widest, sample.X), places, Derivatives.SCALE)
-    for k, (value, slope, is_worse) in zip(places, found, strict=True):
-        metric = Metric.of(widest * 2 ** (-k / 2), sample.X)
-        difference, deviation, expected = compare(sample, kernel, screen, metric, Derivatives.SCALE)
-        assert_allclose(value, screen.value + difference, rtol=1e-8)
-        assert_allclose(slope, expected, rtol=1e-7, atol=1e-8 * value)
-        margin = screen.draws[-1].margin + math.sqrt(2 * screen_module._LAMBDA) * deviation
-        assert is_worse == (difference > margin)
-    assert {is_worse for *_, is_worse in found} == {False, True}
+    ladder = [np.full(d, 1.5) * 2 ** (-k / 2) for k in (0, 1, 2, 4, 6, 7, 9)]
+    results = screen.rule_out(ladder, Derivatives.SCALE)
+    for h, result in zip(ladder, results, strict=True):
+        difference, deviation, expected = compare(sample, kernel, screen, h, Derivatives.SCALE)
+        assert (result is not None) == (difference > screen.margin + math.sqrt(2 * screen_module._LAMBDA) * deviation)
+        if result is not None:
+            assert_allclose(result[0], screen.value + difference, rtol=1e-8)
+            assert_allclose(result[1], expected, rtol=1e-7, atol=1e-8 * result[0])
+    assert None in results
+    assert results != [None] * len(ladder)
 
 
 @pytest.mark.parametrize(("algorithm", "d"), [("dense", 1), ("dense", 2), ("auto", 9)])
@@ -219,14 +230,14 @@ def test_search_over_all_pairs_rules_out_by_some_rows(rng, kernel, algorithm, d,
     """Much of the grid is told by some rows to be worse; the bandwidth is that of a search by all rows everywhere."""
     x, y = wave(rng, 3000)
     X = x[:, None] + 0.02 * rng.normal(size=(3000, d))
-    monkeypatch.setattr(selection_module, "_FEWEST_SCREENED", 3000)
+    monkeypatch.setattr(screen_module, "_FEWEST_ROWS", 3000)
     model = NadarayaWatsonRegressor(kernel=kernel, algorithm=algorithm).fit(X, y)
     estimate, criterion = model.cv_results_["estimate"], model.cv_results_["criterion"]
     assert estimate.sum() > 10
     assert criterion[estimate].min() > -model.best_score_
     assert not (model.cv_results_["local_minimum"] & estimate).any()
     assert "there may be a lower minimum" not in str(model.bandwidth_report())
-    monkeypatch.setattr(selection_module.Objective, "scales_may_be_screened", lambda self: False)
+    monkeypatch.setattr(curve_module, "applies_to_grid", lambda objective: False)
     everywhere = NadarayaWatsonRegressor(kernel=kernel, algorithm=algorithm).fit(X, y)
     assert not everywhere.cv_results_["estimate"].any()
     assert_allclose(model.bandwidth_, everywhere.bandwidth_, rtol=1e-7)
@@ -238,7 +249,9 @@ def test_few_rows_windows_and_penalties_are_not_screened_in_series(rng):
     asked = []
     for n, criterion, algorithm in ((3999, "loo", "dense"), (5000, "gcv", "dense"), (5000, "loo", "auto")):
         sample = Sample.of(x[:n, None], y[:n, None], np.ones(n))
-        objective = selection_module.Objective(sample, "gaussian", HOW | {"algorithm": algorithm}, criterion=criterion)
-        asked.append(objective.scales_may_be_screened())
+        settings = Settings("gaussian", algorithm=algorithm, rtol=1e-10)
+        objective = selection_module.Objective(sample, settings, criterion=criterion)
+        asked.append(screen_module.applies_to_grid(objective))
     assert asked == [False] * 3
-    assert selection_module.Objective(sample, "gaussian", HOW | {"algorithm": "dense"}).scales_may_be_screened()
+    settings = Settings("gaussian", algorithm="dense", rtol=1e-10)
+    assert screen_module.applies_to_grid(selection_module.Objective(sample, settings))

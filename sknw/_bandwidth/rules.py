@@ -7,12 +7,12 @@ import numpy as np
 from .._core import canonical_factor
 from .selection import Selection
 
-#: A spread below this share of the standard deviation says that half of the values are nearly the same, and no more.
+#: An interquartile range below this share of the standard deviation only says that half of the values nearly agree.
 _LEAST_IQR = 0.01
 
 
 def spreads(sample):
-    """Spread of each feature: its weighted standard deviation, or its interquartile range over 1.349 if smaller.
+    """Return the spread of each feature: weighted standard deviation, or IQR / 1.349 if smaller.
 
     Returns
     -------
@@ -35,15 +35,15 @@ def spreads(sample):
 
 
 def _between_quartiles(z, w):
-    """Range between weighted quartiles, by the inverse of the distribution function: the mean of z's and of -z's.
+    """Return the range between weighted quartiles, by the inverse distribution function.
 
-    One alone would lean to one side.
+    It is the mean of the ranges of z and of -z, since either is biased to one side.
     """
     if (z[1:] < z[:-1]).any():
         order = np.argsort(z, kind="stable")
         z, w = z[order], w[order]
     below = np.cumsum(w)
-    # Sums of n weights are exact to n eps: a share that is met but for that is met.
+    # Sums of n weights are exact to n eps, by which a share may be missed.
     rounding = len(w) * np.finfo(np.float64).eps
     quarters = np.array([0.25, 0.75]) * below[-1]
     low, high = z[np.searchsorted(below, quarters * (1 - rounding))]
@@ -52,7 +52,7 @@ def _between_quartiles(z, w):
 
 
 def reference(sample, bandwidth_type):
-    """The shape that a search multiplies by one factor: a number (spherical) or one per feature, `inf` if constant."""
+    """Return the reference shape: a number (spherical), or one per feature, `inf` for constant ones."""
     spread = spreads(sample)
     varies = spread > 0
     if not varies.any():
@@ -64,7 +64,7 @@ def reference(sample, bandwidth_type):
 
 
 def rule_of_thumb(sample, bandwidth_type, kernel, rule):
-    """Scott's or Silverman's bandwidth.
+    """Return the bandwidth of Scott's or Silverman's rule.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""What a choice of the bandwidth comes to."""
+"""The result of a choice of the bandwidth."""
 
 from typing import NamedTuple
 
@@ -6,28 +6,28 @@ import numpy as np
 
 
 class Selection(NamedTuple):
-    """A chosen bandwidth and how it was found.
+    """A chosen bandwidth, with the course of the choice.
 
     Attributes
     ----------
     h : float, ndarray of shape (d,) or ndarray of shape (d, d)
         Bandwidth: one number, one per feature, or a matrix.
     criterion : float or None
-        The criterion there, in the sample's units; None if nobody computed it.
+        The criterion there, in the sample's units; None if it was not computed.
     searched : tuple of three ndarrays, or None
-        Bandwidths of the global search, by width, their criterion, and whether that is an estimate from some rows.
+        Bandwidths of the global search, the narrowest first, their criterion, and whether that is an estimate.
     worse : ndarray of bool, or None
-        Which of these are certainly worse than another, as an estimate tells.
+        Which of these were ruled out by a subsample.
     losses : list of float, or None
         Criterion of the global search, then per iteration of a descent.
     n_iter : int
         Iterations of a descent, or evaluations that refined the search; at least 1.
     n_evaluations : int
-        How often the criterion was computed, on all rows or some.
+        Number of evaluations of the criterion, by all rows or a subsample.
     shrinkage : float or None
         The weight of the penalty in a descent, infinite for none but the global search.
     notes : tuple of str
-        What a reader of a report should know.
+        Remarks for the report.
     """
 
     h: float | np.ndarray
@@ -42,16 +42,15 @@ class Selection(NamedTuple):
 
 
 def brief(bandwidth):
-    """A bandwidth in a few characters."""
+    """Return a bandwidth in a few characters."""
     return np.array2string(np.asarray(bandwidth), precision=4, threshold=6, separator=", ").replace("\n", "")
 
 
 def local_minima(criterion, estimates, worse=None):
-    """Which of some values, by bandwidth, are local minima; the last of equal ones, and the ends as well.
+    """Find the local minima of a criterion, by bandwidth: the last of equal values, and the ends as well.
 
-    Between two of them the criterion rises by more than it may be wrong by, 1e-9 of its range. Estimates are compared
-    among themselves, and what is known of all rows stands for those beside it. Of what is certainly worse than another
-    one it is not asked whether it is a minimum.
+    Between two minima the criterion rises by more than its error, 1e-9 of its range. Estimates are compared with each
+    other, and an estimate beside an exact value is no minimum. Bandwidths that were ruled out are ignored.
     """
     criterion = np.asarray(criterion, dtype=np.float64)
     if worse is not None and worse.any():
@@ -62,7 +61,7 @@ def local_minima(criterion, estimates, worse=None):
         return _lowest_of_neighbors(criterion)
     low = np.zeros(len(criterion), dtype=bool)
     for these in (~estimates, estimates):
-        these = np.append(these[:-1], True)  # the last averages everyone, and stands beside either
+        these = np.append(these[:-1], True)  # the last is the global mean, which is compared with both
         low[these] = _lowest_of_neighbors(criterion[these])
     exact, beside = ~estimates[:-1], np.zeros_like(low)
     beside[1:-1] |= exact[:-1]

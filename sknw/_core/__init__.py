@@ -12,62 +12,36 @@ Nothing here knows a parameter of the estimator, a warning, or scikit-learn, and
     runtime/        compilation, its cache on disk, threads, the processor
 """
 
-from .adapter import (
-    chosen_algorithm,
-    goes_backward,
-    kernel_sums,
-    kernel_sums_of_scales,
-    kernel_weights,
-    nearest_squares,
-    neighbours_of,
-    pull_back,
-    takes_linear_time,
-    takes_segments,
-    times_matrix,
-)
-from .cells.chebyshev import N_NODES, Nodes, by_cell, last_coefficients, least_of_cell, widest
 from .costs import LAST_PLACE
-from .dispatch import ALGORITHMS, check_applies
-from .kernels import PROFILES, canonical_factor
+from .dispatch import ALGORITHMS, check_applies, choose, kernel_sums, kernel_weights
+from .kernels import KERNELS, canonical_factor
 from .order import MOST_FEATURES_IN_ORDER, spatial_order
-from .problem import LEAST_RTOL, SMALLEST_MASS, Derivatives, ErrorsOfMost, Rows, State, read_only
+from .problem import LEAST_RTOL, SMALLEST_MASS, Problem, Queries, Rows, Setting, State, Wanted, read_only
 from .runtime.blas import one_thread_for_blas
 from .runtime.threads import available_threads, in_cache, run_blocks
 
 __all__ = [
     "ALGORITHMS",
+    "KERNELS",
     "LAST_PLACE",
     "LEAST_RTOL",
     "MOST_FEATURES_IN_ORDER",
-    "N_NODES",
-    "PROFILES",
     "SMALLEST_MASS",
-    "Derivatives",
-    "ErrorsOfMost",
-    "Nodes",
+    "Problem",
+    "Queries",
     "Rows",
+    "Setting",
     "State",
+    "Wanted",
     "available_threads",
-    "by_cell",
     "canonical_factor",
     "check_applies",
-    "chosen_algorithm",
-    "goes_backward",
+    "choose",
     "in_cache",
     "kernel_sums",
-    "kernel_sums_of_scales",
     "kernel_weights",
-    "last_coefficients",
-    "least_of_cell",
-    "nearest_squares",
-    "neighbours_of",
     "one_thread_for_blas",
-    "pull_back",
     "read_only",
     "run_blocks",
     "spatial_order",
-    "takes_linear_time",
-    "takes_segments",
-    "times_matrix",
-    "widest",
 ]

@@ -13,12 +13,14 @@ algorithm       applies to                                             time, wit
 
 import numpy as np
 
+from . import costs
 from .cells.engines import FastGauss
 from .cells.fast_gauss import MOST_FEATURES
 from .cells.grid import is_sorted
 from .every_pair.engines import FewRows, Gaussian, Symmetric, Tiles
+from .every_pair.few_rows import few_sums
 from .order import MOST_FEATURES_IN_ORDER, spatial_order
-from .problem import Queries, State, read_only, uncertain
+from .problem import Problem, Queries, Rows, Setting, State, Wanted, read_only, uncertain
 from .sliding.engines import Sliding
 from .within_reach.engines import BoundingBoxes, LeaveOneOut, SortedRows
 
@@ -169,3 +171,47 @@ def kernel_weights(problem, n_threads=1):
     from .every_pair.weights import weights
 
     return weights(problem, n_threads)
+
+
+def ladder_sums(problem, rungs, n_threads=1):
+    """Sums over every pair at bandwidths in geometric progression; see `every_pair.ladder`."""
+    from .every_pair.ladder import ladder_sums
+
+    return ladder_sums(problem, rungs, n_threads)
+
+
+def gradient(problem, offset, adjoints, n_threads=1):
+    """Gradient of a function of sums over every pair by reverse mode; see `every_pair.adjoint`."""
+    from .every_pair.adjoint import gradient
+
+    return gradient(problem, offset, adjoints, n_threads)
+
+
+def nearest_squares(Z, n_threads=1):
+    """Squared distances of points, of shape (n, d), to the nearest other one.
+
+    Notes
+    -----
+    O(n² d) time for few points, else that of looking for neighbors.
+    """
+    n, d = Z.shape
+    rows = Rows(*map(read_only, (Z.T, np.zeros((1, n)), np.ones(n), np.zeros(n))))
+    problem = Problem(Setting("nearest", np.ones(d)), rows, Queries.all(rows))
+    if n * n <= costs.now.few_pairs:
+        return few_sums(rows, problem.setting.inv_h, problem.queries.Z, problem.queries.row, wanted=Wanted.VALUE).offset
+    if n > _QUICK_PAIRS:
+        return kernel_sums(problem, n_threads=n_threads).offset
+    from .every_pair.tiles import nearest_squares
+
+    return nearest_squares(problem.queries.Z, n_threads=n_threads)
+
+
+#: Up to so many points every pair is visited in less time than neighbors are found.
+_QUICK_PAIRS = 5000
+
+
+def times_matrix(Z, G):
+    """The product of two matrices, each line of which is rounded in the same way; see `every_pair.coordinates`."""
+    from .every_pair.coordinates import times_matrix
+
+    return times_matrix(Z, G)

@@ -196,7 +196,6 @@ KERNELS = {
     "tophat": Tophat(),
     "cosine": Cosine(),
 }
-PROFILES = KERNELS
 
 
 def for_loops(kernel):
@@ -212,7 +211,7 @@ def radial_moment(name, power, *, squared=False):
     Parameters
     ----------
     name : str
-        Kernel, a key of `PROFILES`.
+        Kernel, a key of `KERNELS`.
     power : float
         The exponent p >= 0.
     squared : bool, default=False
@@ -250,7 +249,7 @@ def canonical_factor(name, d):
     Parameters
     ----------
     name : str
-        Kernel, a key of `PROFILES`.
+        Kernel, a key of `KERNELS`.
     d : int
         Number of features.
 

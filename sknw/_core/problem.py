@@ -25,7 +25,6 @@ class Wanted(enum.IntEnum):
     """Which sums are wanted: those of the weights k, and of -2 k' times products of scaled differences t."""
 
     VALUE = 0
-    NOTHING = 0
     SCALE = 1  # besides, s: the derivative in the logarithm of one factor of all bandwidths
     FEATURES = 2  # besides, t_a**2: the derivatives in the logarithm of each feature's bandwidth
     PAIRS = 3  # besides, t_a t_b for a <= b, of which the derivative in a bandwidth matrix is made
@@ -122,7 +121,7 @@ class Setting(NamedTuple):
     Attributes
     ----------
     kernel : str or jitted function
-        A key of `PROFILES`, "nearest" for the limit of small bandwidths, or a user's profile.
+        A key of `KERNELS`, "nearest" for the limit of small bandwidths, or a user's profile.
     inv_h : ndarray of shape (d,)
         One over the bandwidth of each feature.
     wanted : Wanted
@@ -177,7 +176,7 @@ class State(NamedTuple):
     sums : ndarray of shape (m, 1 + p)
         Denominator and numerators.
     derivatives : ndarray of shape (m, q, 1 + p)
-        Derivatives of `sums`, at constant offset.
+        Wanted of `sums`, at constant offset.
     error : ndarray of shape (m, 2)
         Bounds of the absolute errors of the denominator, and of each numerator over the largest absolute target, in
         units of `sums`; `inf` where an engine did not compute a query. Relative errors of single weights of up to
@@ -193,14 +192,6 @@ class State(NamedTuple):
     def empty(cls, m, p, q=0):
         """The state of a sum over no rows."""
         return cls(np.full(m, math.inf), np.zeros((m, 1 + p)), np.zeros((m, q, 1 + p)), np.zeros((m, 2)))
-
-    @property
-    def shift(self):
-        return self.offset
-
-    @property
-    def dsums(self):
-        return self.derivatives
 
     def part(self, queries):
         """The states of a slice of the queries, as views."""
@@ -362,30 +353,3 @@ def read_only(a, dtype=np.float64):
     a = np.ascontiguousarray(a, dtype=dtype).view(np.ndarray)
     a.flags.writeable = False
     return a
-
-
-Derivatives = Wanted
-
-
-class ErrorsOfMost(NamedTuple):
-    """Squared errors of most rows, added up.
-
-    Attributes
-    ----------
-    weight, error : float
-        Sum of the weights, and of weights times squared errors, the mean over outputs.
-    slope : ndarray of shape (q,)
-        Derivatives of the latter.
-    rest : ndarray of int64
-        Numbers of the rows that are not in it.
-    """
-
-    weight: float
-    error: float
-    slope: np.ndarray
-    rest: np.ndarray
-
-
-def are_all(own, n):
-    """Whether the queries are all rows, each of which is left out in turn."""
-    return len(own) == n and np.array_equal(own, np.arange(n))

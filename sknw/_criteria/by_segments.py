@@ -2,34 +2,65 @@
 
 import numpy as np
 
-from .._core.kernels import PROFILES
-from .._core.problem import Derivatives, ErrorsOfMost, Rows, read_only
+from .._core import costs
+from .._core.dispatch import choose
+from .._core.kernels import KERNELS
+from .._core.problem import Rows, read_only
 from .._core.runtime.threads import run_blocks
+from .._core.sliding.engines import moments_of
+from .by_rows import sums_of
+from .problem import PartialErrors
+
+#: Name of the error engine.
+NAME = "segments"
+
 
 #: Rows that one call takes: some tenths of a millisecond of work.
 _CALL = 2**14
 
 
-def segment_errors(
-    kernel, rows, g, *, derivatives=Derivatives.NOTHING, queries=None, weights=None, squares=None, n_threads=1
-):
-    """Squared leave-one-out errors of rows of one feature, all or some, of which their sums can be certain.
+def plan(problem):
+    """Return the name of the engine, or None if it does not apply or takes longer than sums of each row."""
+    if not problem.is_sorted:
+        return None
+    (kernel, _, algorithm, rtol, _), rows, c = problem.settings, problem.rows, costs.now
+    n, p = len(rows.w), len(rows.Y)
+    if rtol <= 0 or algorithm not in ("auto", "sliding") or callable(kernel) or n >= 2**31:
+        return None
+    if len(problem.metric.g) != 1 or KERNELS[kernel].powers is None:
+        return None
+    if algorithm == "sliding":
+        return NAME
+    other = choose(sums_of(problem, problem.queries)).cost
+    if other < c.choosing:
+        return None
+    k = moments_of(kernel)
+    if problem.queries is None:
+        from .._core.within_reach.reach import rows_in_reach
+
+        # The shorter segments are, the more of them there are, and the fewer rows are certain.
+        in_reach = rows_in_reach(kernel, rows, problem.metric.g, rows.Z.T, rtol=rtol)
+        sides = 1 + KERNELS[kernel].powers[0] % 2
+        per_row = c.sliding_row + p * (c.segment_moment * sides * k + c.segment * (1 / in_reach).mean())
+        cost = c.call + n * per_row
+    else:
+        cost = 2 * c.call + p * k * (n + c.window_of_row * len(problem.queries))
+    return NAME if cost < other else None
+
+
+def errors(problem, squares=None):
+    """Compute the squared errors of rows of one feature, as far as the bounds of their sums certify these.
 
     Parameters
     ----------
-    kernel, rows, g, n_threads
-        As in `kernel_sums`; of fewer than 2^31 rows, in ascending order, and a kernel that has `powers`.
-    derivatives : {Derivatives.NOTHING, Derivatives.SCALE, Derivatives.FEATURES, Derivatives.PAIRS}
-        All but the first are the same in one feature.
-    queries, weights : ndarray of shape (m,), default=None
-        Numbers of rows, in ascending order, and what their errors count instead of their weights; None for all.
-    squares : ndarray of shape (n,) or (m,), default=None
-        The errors of single rows, times what they count, are written to it; 0 for those that are not certain.
+    problem : ErrorProblem
+        Of fewer than 2^31 sorted rows, and a kernel that has `powers`.
+    squares : ndarray of shape (m,), default=None
+        Overwritten with weights times squared errors; 0 for uncertain queries.
 
     Returns
     -------
-    ErrorsOfMost
-        `rest` are places in `queries`.
+    PartialErrors
 
     Notes
     -----
@@ -46,7 +77,9 @@ def segment_errors(
     )
     from .._core.within_reach.bounds import find_edges, find_edges_of_some
 
-    rows, compiled, g = Rows(*map(read_only, rows)), PROFILES[kernel], float(g[0])
+    rows, g, queries = Rows(*map(read_only, problem.rows)), float(problem.metric.g[0]), problem.queries
+    compiled, n_threads = KERNELS[problem.settings.kernel], problem.settings.n_threads
+    weights = rows.w[queries] if problem.weights is None and queries is not None else problem.weights
     left_out = LeftOut.of(rows, queries, weights)
     (p, m), n, n_sums = left_out.Y.shape, len(rows.w), 2 * count_moments(type(compiled))
     edges, certain, calls = np.empty(2 * m, dtype=np.int32), np.empty(m, dtype=bool), _calls(m, _CALL)
@@ -78,18 +111,18 @@ def segment_errors(
         run_blocks(add, calls, n_threads)
     weight, error, slope = sums.sum(axis=0) / p
     squares /= p
-    return ErrorsOfMost(weight, error, np.full(derivatives.count(1), slope), np.flatnonzero(~certain))
+    return PartialErrors(weight, error, np.full(problem.n_derivatives, slope), np.flatnonzero(~certain))
 
 
 def roundings_in_core(n):
-    """How many roundings a term of a core goes through: among single rows at both ends, or in runs on all levels."""
+    """Return how many roundings a term of a core undergoes, among single rows or in runs of all levels."""
     from .._core.sliding.segment_loops import ROUNDINGS_OF_LEVEL, RUN
 
     return float(max(2 * RUN, RUN + ROUNDINGS_OF_LEVEL * len(_sizes(n))))
 
 
 def _sizes(n):
-    """Rows of the runs of each level, as long as there are any."""
+    """Return the number of rows of a run, for each level that has runs."""
     from .._core.sliding.segment_loops import RUN, RUNS
 
     sizes = []
@@ -99,5 +132,5 @@ def _sizes(n):
 
 
 def _calls(stop, step):
-    """Parts of a range."""
+    """Split a range into blocks."""
     return [(start, min(start + step, stop)) for start in range(0, stop, step)]

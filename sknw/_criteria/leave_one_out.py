@@ -1,216 +1,231 @@
-"""The criteria that choose bandwidths, the leave-one-out error first of all, and their derivatives."""
+r"""The leave-one-out error: choose an error engine, and complete what it cannot certify.
+
+.. math:: C = \frac{1}{\sum_i w_i} \sum_i w_i \frac{1}{p} \sum_c (m_{-i,c}(x_i) - y_{ic})^2
+
+Three engines compute the sum of squared errors, or part of it::
+
+    by_nodes        the Gaussian, of all rows: whole cells of rows at a time
+    by_segments     polynomial kernels of one feature: runs of rows with overlapping windows at a time
+    by_rows         every kernel: from the sums of each row, at many bandwidths of a ladder in one pass
+
+An engine has two functions. ``plan(problem)`` returns None where the engine does not apply or takes longer than
+`by_rows`. ``errors(problem)`` returns `PartialErrors`: sums over the rows that its bounds certify, and the numbers of
+all others, which `by_rows` computes.
+"""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from .._core import (
-    PROFILES,
-    Derivatives,
-    chosen_algorithm,
-    goes_backward,
-    kernel_sums_of_scales,
-    neighbours_of,
-    pull_back,
-    run_blocks,
-    takes_segments,
-)
-from .._smoothing.averages import as_slice, average
+from .._core import KERNELS, LAST_PLACE, Wanted
 from .._smoothing.sample import can_leave_out
-from .by_nodes import errors_of_cells
-from .by_segments import segment_errors
-from .residuals import squared_residuals
+from . import by_nodes, by_rows, by_segments
+from .problem import ErrorProblem, Errors
 
-
-def left_out(empty):
-    """What answers for a row that nobody but itself is in reach of: leave-one-out always has an answer."""
-    return "nearest" if empty == "nearest" else "mean"
-
-
-#: Derivatives of this many sums are held at a time (128 MiB).
-SUMS_AT_A_TIME = 2**24
-
-
-#: Rows whose sums, and all that is done to these, stay in the second-level cache.
-_ROWS_AT_A_TIME = 2**16
-
-
-#: Pairs for which no other loops are compiled: some milliseconds of work.
+#: Up to so many pairs, some milliseconds of work, no further loops are compiled.
 _NOT_WORTH_COMPILING = 2**22
+
+
+#: With fewer rows an evaluation takes less than a millisecond, and a first fit should not wait for the compilation of
+#: another loop.
+_FEWEST_FOR_LADDER = 256
+
+
+#: Up to so many rows, a bandwidth in a ladder of the Gaussian takes less time than with any other algorithm.
+_QUICK_LADDER = 1000
+
+
+#: Logarithm of the ratio of two neighboring rungs; bandwidths of a ladder are at most so many rungs apart.
+HALF_OCTAVE = 0.5 * math.log(2)
+
+
+_WIDEST_GAP = 2
 
 
 def leave_one_out(
     sample,
-    metric,
-    kernel,
+    metrics,
+    settings,
     *,
-    empty,
-    derivatives=Derivatives.NOTHING,
+    wanted=Wanted.VALUE,
     queries=None,
-    nodes=None,
-    squares=None,
-    **how,
+    weights=None,
+    prepared=None,
+    each=False,
 ):
-    r"""Mean squared leave-one-out error, in the sample's units, with derivatives.
+    """Compute the summed squared leave-one-out errors for each of some bandwidths.
 
-    .. math:: C = \frac{1}{\sum_i w_i} \sum_i w_i \frac{1}{p} \sum_c (m_{-i,c}(x_i) - y_{ic})^2
+    Parameters
+    ----------
+    sample, metrics, settings, wanted, queries, weights, prepared
+        As in `problems_of`.
+    each : bool, default=False
+        Return the squared errors of single rows, too.
 
-    With :math:`m = N / M`, a derivative is :math:`m' = (N' - m M') / M`; where no row is in reach, `empty` decides, and
-    the derivatives are 0.
+    Returns
+    -------
+    list of Errors
+        For each bandwidth, in the sample's units; `mean` is the leave-one-out error.
+    """
+    options = {"wanted": wanted, "queries": queries, "weights": weights, "prepared": prepared}
+    results = {}
+    for numbers, errors in solve(problems_of(sample, metrics, settings, **options), each=each):
+        results |= zip(numbers, errors, strict=True)
+    return [results[i] for i in range(len(metrics))]
+
+
+def problems_of(sample, metrics, settings, *, wanted=Wanted.VALUE, queries=None, weights=None, prepared=None):
+    """Return the problems of some bandwidths.
 
     Parameters
     ----------
     sample : Sample
-    metric : Metric
-    kernel : str or jitted function
-    empty : str
-        A row whose window is empty without it counts with the answer that `empty` gives, or with the mean where `empty`
-        gives none: it is never left out of the criterion.
-    derivatives : Derivatives
-        Which ones.
-    queries : ndarray, default=None
-        Numbers of the rows whose errors count; None for all. All rows predict.
-    nodes : Nodes, default=None
-        Of all rows, by which the errors of most may be had at once.
-    squares : ndarray of shape (n,), default=None
-        The terms of all rows are written to it: weights times squared errors. Not with nodes, which do not tell them.
-    **how
-        How the sums are formed: `algorithm`, `rtol` and `n_threads` of `kernel_sums`.
+    metrics : list of Metric
+        Bandwidths.
+    settings : Settings
+        A row with an empty neighborhood is predicted as `empty` says, by the mean if that is "nan" or "raise": no row
+        is left out of the criterion. Its derivatives are 0.
+    wanted : Wanted, default=Wanted.VALUE
+    queries : ndarray of shape (m,), default=None
+        Numbers of the rows whose errors are summed, in ascending order for one feature; None for all rows. All rows
+        predict.
+    weights : ndarray of shape (m,), default=None
+        Factors of the squared errors; None for the weights of the rows.
+    prepared : Prepared, default=None
+        Moments that are shared by all bandwidths.
 
     Returns
     -------
-    value : float
-    gradient : ndarray of shape (q,)
+    list of ErrorProblem
+    """
+    is_sorted, problems = sample.X.shape[1] == 1, []
+    for metric in metrics:
+        has_nodes = prepared is not None and queries is None and wanted != Wanted.PAIRS
+        nodes = prepared.nodes(metric, settings.rtol) if has_nodes else None
+        args = metric.rows(sample), metric, settings, wanted, queries, weights, is_sorted, nodes
+        problems.append(ErrorProblem(*args))
+    return problems
+
+
+def solve(problems, *, each=False):
+    """Compute the errors of problems that differ in their bandwidths only.
+
+    Parameters
+    ----------
+    problems : list of ErrorProblem
+        Bandwidths of a ladder are evaluated in one pass where every pair is visited anyway.
+    each : bool, default=False
+        Compute the squared errors of single rows, too.
+
+    Yields
+    ------
+    numbers : list of int
+        Problems that were solved together.
+    errors : list of Errors
 
     Notes
     -----
-    With the dense algorithm O(n² (d + p)) time, with derivatives too where they are had by reverse mode; in a few
-    features O(n² q p) more. O(n (d + p)) memory.
+    For every pair O(n² (d + p)) time, gradients by reverse mode included; in a few features O(n² q p) more.
+    O(n (d + p)) memory.
     """
-    how |= {"derivatives": derivatives, "in_order": sample.X.shape[1] == 1}
-    weight, error, slope, rows = 0.0, 0.0, np.zeros(derivatives.count(len(metric.g))), metric.rows(sample)
-    if queries is None:
-        found = _errors_of_most(rows, metric.g, kernel, nodes, squares, **how)
-        if found is not None:
-            weight, error, slope, queries = found
-            if how["in_order"] and len(queries) * len(sample.w) <= _NOT_WORTH_COMPILING:
-                how["algorithm"] = "window"  # which narrow bandwidths need anyway
-    if queries is None or len(queries):
-        parts = _errors_by_part(rows, metric.g, kernel, queries, empty=empty, **how)
-        for part in parts:
-            weight, error, slope = weight + part.weight, error + part.error, slope + part.slope
+    single = set(range(len(problems)))
+    for numbers, rungs in _ladders(problems):
+        single -= set(numbers)
+        yield numbers, by_rows.errors_of_ladder([problems[i] for i in numbers], rungs)
+    for i in sorted(single):
+        yield [i], [_errors(problems[i], each)]
+
+
+def engine_of(sample, metric, settings, prepared=None):
+    """Return "nodes", "segments" or the name of the algorithm that computes the sums of each row."""
+    [problem] = problems_of(sample, [metric], settings, prepared=prepared)
+    return by_nodes.plan(problem) or by_segments.plan(problem) or by_rows.plan(problem)
+
+
+def _errors(problem, each):
+    """Compute the errors at one bandwidth."""
+    squares = np.zeros(problem.size) if each else None
+    if not each and by_nodes.plan(problem):
+        name, known = by_nodes.NAME, by_nodes.errors(problem)
+    elif by_segments.plan(problem):
+        name, known = by_segments.NAME, by_segments.errors(problem, squares)
+    else:
+        known = by_rows.errors(problem, squares)
+        return Errors(known.weight, known.error, known.slope, squares)
+    weight, error, slope, uncertain = known
+    if len(uncertain):
+        if len(uncertain) == problem.size:
+            name = by_rows.NAME
+        elif problem.is_sorted and len(uncertain) * len(problem.rows.w) <= _NOT_WORTH_COMPILING:
+            # Narrow bandwidths need its loops anyway.
+            problem = problem._replace(settings=problem.settings._replace(algorithm="window"))
+        values = None if squares is None else np.empty(len(uncertain))
+        others = by_rows.errors(problem.at(uncertain), values)
+        weight, error, slope = weight + others.weight, error + others.error, slope + others.slope
         if squares is not None:
-            squares[... if queries is None else queries] = np.concatenate([part.squares for part in parts])
-    return error / weight, slope / weight
+            squares[uncertain] = values
+    return Errors(weight, error, slope, squares, name)
 
 
-def _errors_of_most(rows, g, kernel, nodes, squares, queries=None, *, weights=None, derivatives, in_order, **how):
-    """Squared errors of most rows, which is less than those of each of them; None where there is no such way."""
-    if nodes is not None and derivatives != Derivatives.PAIRS:
-        return errors_of_cells(nodes, g, derivatives=derivatives, rtol=how["rtol"])
-    n_threads = how.pop("n_threads", 1)
-    Zq = None if queries is None else rows.Z.T[queries]
-    if in_order and takes_segments(kernel, rows, g, Zq, derivatives=derivatives, **how):
-        some = {"queries": queries, "weights": weights}
-        return segment_errors(kernel, rows, g, derivatives=derivatives, squares=squares, n_threads=n_threads, **some)
-    return None
+def _ladders(problems):
+    """Yield numbers and rungs of the problems that are to be solved in one pass, those of a ladder at a time."""
+    if len(problems) < 2 or not _may_be_ladder(problems[0]):
+        return
+    widest_first = sorted(
+        range(len(problems)), key=lambda i: problems[i].metric.g[0] if problems[i].metric.g.size else 0
+    )
+    visit_pairs = []
+    for i in widest_first:
+        problem = problems[i]
+        if not len(problem.metric.g) or by_nodes.is_covered(problem.nodes, problem.metric):
+            continue
+        if not _visits_every_pair(problem):
+            if visit_pairs:  # nor do narrower ones
+                break
+            continue
+        visit_pairs.append(i)
+    while visit_pairs:
+        numbers, rungs = _ladder(problems, visit_pairs)
+        if len(numbers) > 1:
+            yield numbers, rungs
+        visit_pairs = [i for i in visit_pairs if i not in numbers]
 
 
-def squared_errors(sample, metric, kernel, queries, weights, *, empty, derivatives, **how):
-    """The terms of `leave_one_out`, of some rows with weights of their own instead of those that the sample has.
-
-    Parameters as there, `queries`, in ascending order, and `weights` of shape (m,).
-
-    Returns
-    -------
-    squares : ndarray of shape (m,)
-        Weights times squared errors.
-    slope : ndarray of shape (q,)
-        Derivatives of their sum.
-    """
-    how |= {"derivatives": derivatives, "in_order": sample.X.shape[1] == 1}
-    rows, squares, slope = metric.rows(sample), np.zeros(len(queries)), np.zeros(derivatives.count(len(metric.g)))
-    found = _errors_of_most(rows, metric.g, kernel, None, squares, queries, weights=weights, **how)
-    rest = np.arange(len(queries))
-    if found is not None:
-        slope, rest = found.slope, found.rest
-    if len(rest):
-        parts = _errors_by_part(rows, metric.g, kernel, queries[rest], weights[rest], empty=empty, **how)
-        squares[rest] = np.concatenate([part.squares for part in parts])
-        slope = slope + sum(part.slope for part in parts)
-    return squares, slope
+def _may_be_ladder(problem):
+    """Return whether a ladder may take less time than one bandwidth after the other."""
+    is_known = not callable(problem.settings.kernel)
+    return is_known and problem.wanted <= Wanted.SCALE and len(problem.rows.w) >= _FEWEST_FOR_LADDER
 
 
-def _errors_by_part(rows, g, kernel, queries, weights=None, *, empty, derivatives, n_threads=1, **how):
-    """Squared errors of the rows, all or some, by parts whose sums fit into memory, or into the cache."""
-    p, q = len(rows.Y), derivatives.count(len(g))
-    backward = goes_backward(kernel, rows, g, derivatives=derivatives, **how)
-    forward = {"derivatives": Derivatives.NOTHING, "algorithm": "dense"} if backward else {"derivatives": derivatives}
-    step = max(64, SUMS_AT_A_TIME // ((1 if backward else 1 + q) * (1 + p)))
-    neighbours, at_a_time = None, 1
-    all_in_order = how["in_order"] and queries is None
-    if all_in_order and chosen_algorithm(kernel, rows, g, derivatives=derivatives, **how) == "window":
-        neighbours = neighbours_of(kernel, rows, g, derivatives=derivatives, rtol=how.get("rtol", 0.0))
-        step, at_a_time, n_threads = _ROWS_AT_A_TIME, n_threads, 1  # each row is summed up by itself
-    own, found = np.arange(len(rows.w)) if queries is None else queries, {}
-
-    def add_up(start, stop):
-        part, options = own[start:stop], how | {"n_threads": n_threads}
-        Z = rows.Z.T[as_slice(part)]
-        state = neighbours.sums(start, min(stop, len(own))) if neighbours else None
-        averages = average(kernel, rows, g, Z, part, empty=left_out(empty), state=state, **options | forward)
-        w = None if weights is None else weights[start:stop]
-        errors = squared_residuals(rows, part, averages, derivatives, n_threads, weights=w, backward=backward)
-        if backward:
-            exact = {"rtol": how.get("rtol", 0.0), "n_threads": n_threads}
-            args = Z, part, averages.state.shift, errors.adjoints
-            slope = pull_back(kernel, rows, g, *args, derivatives=derivatives, **exact)
-            errors = errors._replace(slope=errors.slope + slope, adjoints=None)
-        found[start] = errors
-
-    run_blocks(add_up, [(start, start + step) for start in range(0, len(own), step)], at_a_time)
-    return [found[start] for start in sorted(found)]
+def _visits_every_pair(problem):
+    settings = problem.settings
+    if settings.kernel == "gaussian" and len(problem.rows.w) <= _QUICK_LADDER and settings.algorithm == "auto":
+        return True
+    return by_rows.plan(problem) == "dense"
 
 
-def leave_one_out_of_scales(sample, metric, kernel, places, *, empty, derivatives, rtol=0.0, n_threads=1):
-    """`leave_one_out` of bandwidths from a series, each narrower by the root of two, in one pass over all pairs.
-
-    Parameters as there, `metric` that of the widest bandwidth; `places` as in `kernel_sums_of_scales`; `derivatives` is
-    NOTHING or SCALE.
-
-    Returns
-    -------
-    list of tuples
-        Value and gradient of each.
-    """
-    how = {"empty": empty, "derivatives": derivatives, "rtol": rtol, "n_threads": n_threads}
-    found = _errors_of_scales(sample, metric, kernel, places, np.arange(len(sample.w)), None, **how)
-    return [(errors.error / errors.weight, errors.slope / errors.weight) for errors in found]
-
-
-def squared_errors_of_scales(
-    sample, metric, kernel, places, queries, weights, *, empty, derivatives, rtol=0.0, n_threads=1, **_
-):
-    """`squared_errors` of the bandwidths of `leave_one_out_of_scales`, over all pairs: a list of squares and slopes."""
-    how = {"empty": empty, "derivatives": derivatives, "rtol": rtol, "n_threads": n_threads}
-    found = _errors_of_scales(sample, metric, kernel, places, queries, weights, **how)
-    return [(errors.squares, errors.slope) for errors in found]
-
-
-def _errors_of_scales(sample, metric, kernel, places, queries, weights, *, empty, **how):
-    """Yield the `_Errors` of some rows for each bandwidth of a series."""
-    rows = metric.rows(sample)
-    Z = rows.Z.T[as_slice(queries)]
-    states = kernel_sums_of_scales(kernel, rows, metric.g, Z, queries, places=places, **how)
-    for k, state in zip(places, states, strict=True):
-        args = kernel, rows, metric.g * 2 ** (k / 2), Z, queries
-        averages = average(*args, empty=left_out(empty), state=state, algorithm="auto", **how)
-        yield squared_residuals(rows, queries, averages, how["derivatives"], how["n_threads"], weights=weights)
+def _ladder(problems, numbers):
+    """Return the problems on a ladder with the first one, and their rungs."""
+    first, *others = numbers
+    ladder, rungs = [first], [0]
+    top = problems[first].metric
+    for i in others:
+        metric = problems[i].metric
+        if not (metric.is_plain and top.is_plain and np.array_equal(metric.features, top.features)):
+            continue
+        steps = np.log(metric.g / top.g) / HALF_OCTAVE
+        rung = round(steps[0])
+        if np.abs(steps - rung).max() < 1e-9 and 0 < rung - rungs[-1] <= _WIDEST_GAP and rung <= LAST_PLACE:
+            ladder.append(i)
+            rungs.append(rung)
+    return ladder, rungs
 
 
 def check_differentiable(kernel):
-    """Raise if the leave-one-out error has no derivative that is of use with this kernel."""
-    if callable(kernel) or not PROFILES[kernel].differentiable:
+    """Raise an error if the leave-one-out error has no useful derivative with this kernel."""
+    if callable(kernel) or not KERNELS[kernel].differentiable:
         raise ValueError(
             f"The leave-one-out error has no gradient for kernel={kernel!r}: that of 'tophat' is zero wherever it "
             "exists, and that of a user's profile is not known. Use bandwidth='loo', or another kernel."
@@ -218,6 +233,6 @@ def check_differentiable(kernel):
 
 
 def check_can_leave_out(rows):
-    """Raise if nothing is left when one observation is left out of a `Sample` or `Rows`."""
+    """Raise an error if no observation remains of a `Sample` or `Rows` when one is left out."""
     if not can_leave_out(rows):
         raise ValueError("Leave-one-out needs at least two observations, but there is only one of positive weight.")

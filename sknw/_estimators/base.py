@@ -14,8 +14,9 @@ from sklearn.base import BaseEstimator
 
 from .._bandwidth import brief
 from .._compat import CallbackSupportMixin, Interval, StrOptions, check_is_fitted, validate_parameter_constraints
-from .._core import check_applies, chosen_algorithm
-from .._criteria.leave_one_out import check_can_leave_out, left_out
+from .._core.dispatch import check_applies
+from .._criteria.leave_one_out import check_can_leave_out, engine_of
+from .._criteria.problem import Settings
 from .._exceptions import (
     EmptyNeighborhoodError,
     EmptyNeighborhoodWarning,
@@ -184,8 +185,8 @@ class KernelSmoother(CallbackSupportMixin, BaseEstimator):
         with np.errstate(over="ignore"):  # a bandwidth beyond the largest number is infinite
             self._choice = choose(self, sample, options._asdict(), progress)
             vars(self).update(self._choice.attributes | fitted(self._choice.bandwidth))
-        rows, g = self._model.rows, self._model.metric.g
-        self.algorithm_ = chosen_algorithm(self.kernel, rows, g, algorithm=self.algorithm, rtol=self.rtol)
+        if "algorithm_" not in self._choice.attributes:
+            self.algorithm_ = engine_of(sample, self._model.metric, Settings(self.kernel, **options._asdict()))
         progress.end()
         return self
 
@@ -277,7 +278,7 @@ class KernelSmoother(CallbackSupportMixin, BaseEstimator):
         options, given = self._options(), None
         if X is None:
             check_can_leave_out(self._model.rows)
-            X, given, empty = self.X_fit_, np.arange(len(self.X_fit_)), left_out(self.empty)
+            X, given, empty = self.X_fit_, np.arange(len(self.X_fit_)), options.leaving_out.empty
         else:
             X, empty = self._queries(X), self.empty
         if top_k is None:

@@ -11,8 +11,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from .._bandwidth import Adam, Objective, Selection, brief, descend, local_minima, rule_of_thumb, search
+from .._criteria.leave_one_out import engine_of
 from .._criteria.penalized import in_units
+from .._criteria.problem import Settings
 from .._exceptions import warn
+from .._smoothing.metric import Metric
 from .validation import check_bandwidth, in_family
 
 
@@ -76,7 +79,7 @@ def choose(estimator, sample, options, progress):
     _check_that_weights_count(sample)
     begin, criterion = time.perf_counter(), "loo" if bandwidth == "gradient" else bandwidth
     log = print if estimator.verbose else None
-    objective = Objective(sample, estimator.kernel, options, criterion=criterion, log=log)
+    objective = Objective(sample, Settings(estimator.kernel, **options), criterion=criterion, log=log)
 
     def tell(task, h):
         return progress.task(task, h if np.ndim(h) == 2 else in_family(h, family, d))
@@ -87,6 +90,9 @@ def choose(estimator, sample, options, progress):
         found = _search(objective, family, estimator.max_time)
         tell("search", found.h)
     attributes = _attributes(found, criterion, sample, family, is_descent=bandwidth == "gradient")
+    if criterion == "loo":
+        metric = Metric.of(found.h, sample.X)
+        attributes["algorithm_"] = engine_of(sample, metric, objective.settings["fine"], objective.prepared)
     if estimator.verbose:
         name = error_name if criterion == "loo" else criterion
         print(f"chosen: {name} {-attributes['best_score_']:.6g} at bandwidth {brief(found.h)}")

@@ -9,15 +9,16 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 
 from .._compat import validate_params
 from .._core import (
-    Derivatives,
+    Wanted,
     check_applies,
 )
-from .._criteria.by_nodes import nodes_of
+from .._criteria.by_nodes import Prepared
 from .._criteria.leave_one_out import (
     check_can_leave_out,
     check_differentiable,
     leave_one_out,
 )
+from .._criteria.problem import Settings
 from .._smoothing.metric import Metric
 from .._smoothing.sample import Sample
 from .validation import (
@@ -175,15 +176,16 @@ def loo_error(
     sample = Sample.of(X, y.reshape(len(y), -1), sample_weight)
     check_can_leave_out(sample)
     metric = Metric.of(bandwidth, sample.X)
-    options = {"empty": empty, "algorithm": algorithm, "rtol": rtol, "n_threads": check_n_jobs(n_jobs)}
-    if not return_gradient or ndim < 2:
-        options["nodes"] = nodes_of(sample, metric, kernel, at_once=True, **options)
+    settings = Settings(kernel, empty, algorithm, rtol, check_n_jobs(n_jobs))
+    wanted = Wanted.VALUE
+    if return_gradient:
+        check_differentiable(kernel)
+        wanted = (Wanted.SCALE, Wanted.FEATURES, Wanted.PAIRS)[ndim]
+    prepared = Prepared(sample, settings, once=True)
+    [errors] = leave_one_out(sample, [metric], settings, wanted=wanted, prepared=prepared)
+    value, gradient = float(sample.squared(errors.mean)), sample.squared(errors.gradient)
     if not return_gradient:
-        return float(sample.squared(leave_one_out(sample, metric, kernel, **options)[0]))
-    check_differentiable(kernel)
-    derivatives = (Derivatives.SCALE, Derivatives.FEATURES, Derivatives.PAIRS)[ndim]
-    value, gradient = leave_one_out(sample, metric, kernel, derivatives=derivatives, **options)
-    value, gradient = float(sample.squared(value)), sample.squared(gradient)
+        return value
     if ndim == 0:
         return value, float(gradient[0])
     if ndim == 1:

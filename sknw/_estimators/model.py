@@ -8,7 +8,7 @@ import numpy as np
 
 from .._core.dispatch import choose, in_ascending_order
 from .._core.problem import Problem, Queries, Rows, Setting, Wanted, read_only
-from .._criteria.leave_one_out import left_out
+from .._criteria.by_rows import answer_to_empty
 from .._smoothing import attention, averages
 from .._smoothing.metric import Metric
 
@@ -32,7 +32,7 @@ class Options(NamedTuple):
     @property
     def leaving_out(self):
         """The same options for leave-one-out, where `empty` always has an answer."""
-        return self._replace(empty=left_out(self.empty))
+        return self._replace(empty=answer_to_empty(self.empty))
 
 
 class Answers(NamedTuple):

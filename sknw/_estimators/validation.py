@@ -8,7 +8,7 @@ from scipy import sparse
 from sklearn.utils import assert_all_finite
 
 from .._compat import Interval, RealInterval, StrOptions, _check_sample_weight, joblib_n_jobs, validate_data
-from .._core import ALGORITHMS, PROFILES, available_threads
+from .._core import ALGORITHMS, KERNELS, available_threads
 from .inputs import check_mask, to_numbers, to_numpy
 
 #: Types of X that are kept; all others are converted to float64.
@@ -16,7 +16,7 @@ _FLOATS = [np.float64, np.float32]
 
 # Constraints of parameters, in scikit-learn's form. An unbounded interval that is closed on the right includes inf.
 BANDWIDTH = [RealInterval(Real, 0, None, closed="right"), "array-like"]
-KERNEL = [StrOptions(set(PROFILES)), callable]
+KERNEL = [StrOptions(set(KERNELS)), callable]
 EMPTY = [StrOptions({"nearest", "mean", "nan", "raise"})]
 ALGORITHM = [StrOptions({"auto", *ALGORITHMS})]
 RTOL = [Interval(Real, 0, 1, closed="left")]

@@ -8,22 +8,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._compat import Interval, StrOptions, validate_params
-from .._core import (
+from .._core.cells.chebyshev import Nodes
+from .._core.dispatch import (
     ALGORITHMS,
-    MOST_FEATURES_IN_ORDER,
-    PROFILES,
-    Derivatives,
-    Nodes,
-    Rows,
     check_applies,
+    gradient,
     kernel_sums,
-    kernel_sums_of_scales,
     kernel_weights,
+    ladder_sums,
     nearest_squares,
-    pull_back,
     times_matrix,
 )
-from .._criteria.by_segments import segment_errors
+from .._core.kernels import KERNELS
+from .._core.order import MOST_FEATURES_IN_ORDER
+from .._core.problem import Problem, Queries, Rows, Setting, Wanted, read_only
+from .._criteria import by_segments
+from .._criteria.problem import ErrorProblem, Settings
+from .._smoothing.metric import Metric
 
 if TYPE_CHECKING:
     from .._typing import KernelName
@@ -33,7 +34,7 @@ _ROWS = 4096
 
 
 @validate_params(
-    {"n_features": [Interval(Integral, 1, None, closed="left")], "kernel": [StrOptions(set(PROFILES))]},
+    {"n_features": [Interval(Integral, 1, None, closed="left")], "kernel": [StrOptions(set(KERNELS))]},
     prefer_skip_nested_validation=True,
 )
 def warm_up(n_features: int, kernel: KernelName = "gaussian") -> None:
@@ -73,55 +74,57 @@ def _compile(d, kernel):
     X = np.random.default_rng(0).uniform(size=(_ROWS, d))
     if d == 1:
         X.sort(axis=0)
-    rows, g, few = Rows(X.T, X.T[:1], np.ones(_ROWS), np.zeros(_ROWS)), np.full(d, 10.0), slice(0, 64)
-    every = [Derivatives.SCALE]
-    if PROFILES[kernel].differentiable:
-        every += [Derivatives.FEATURES, Derivatives.PAIRS] if d > 1 else [Derivatives.FEATURES]
+    rows = Rows(*map(read_only, (X.T, X.T[:1], np.ones(_ROWS), np.zeros(_ROWS))))
+    inv_h = read_only(np.full(d, 10.0))
+    every = [Wanted.SCALE]
+    if KERNELS[kernel].differentiable:
+        every += [Wanted.FEATURES, Wanted.PAIRS] if d > 1 else [Wanted.FEATURES]
     # "nearest" answers empty neighborhoods and finds the range of the search.
-    for name, wanted in ((kernel, every), ("nearest", every[:1])):
+    for name, kinds in ((kernel, every), ("nearest", every[:1])):
         for algorithm in ALGORITHMS:
             try:
                 check_applies(algorithm, kernel, d)
             except ValueError:
                 continue
             # The near-linear algorithms are used for many queries only.
-            some = few if algorithm == "dense" else slice(None)
-            for derivatives in wanted:
-                how = {"algorithm": algorithm, "rtol": 1e-10, "derivatives": derivatives}
-                for own in (None, np.arange(_ROWS)[some]):
-                    kernel_sums(name, rows, g, X[some], own, **how)
-        kernel_weights(name, rows, g, X[few])
-    if d == 1 and PROFILES[kernel].powers:
-        segment_errors(kernel, rows, g)
-        segment_errors(kernel, rows, g, queries=np.arange(64), weights=np.ones(64))
-    times_matrix(X, np.eye(d))
-    everyone = np.arange(_ROWS)
-    own = everyone[few]
+            numbers = np.arange(64 if algorithm == "dense" else _ROWS)
+            for wanted in kinds:
+                for queries in (Queries(rows.Z.T[numbers]), Queries.of_rows(rows, numbers)):
+                    kernel_sums(_problem(name, rows, inv_h, queries, wanted), algorithm)
+        kernel_weights(_problem(name, rows, inv_h, Queries(rows.Z.T[:64])))
+    if d == 1 and KERNELS[kernel].powers:
+        problem = ErrorProblem(rows, Metric(np.arange(1), inv_h), Settings(kernel))
+        by_segments.errors(problem)
+        by_segments.errors(problem.at(np.arange(64)))
+    times_matrix(rows.Z.T, np.eye(d))
+    some = Queries.of_rows(rows, np.arange(64))
     if kernel == "gaussian":
-        _compile_gaussian(X, rows, g)
-    kernel_sums_of_scales(kernel, rows, g, X[few], own, places=[0, 1])
-    for derivatives in (derivatives for derivatives in every if derivatives.by_coordinate):
-        pull_back(kernel, rows, g, X[few], own, np.zeros(64), np.ones((64, 2)), derivatives=derivatives, rtol=1e-10)
+        _compile_gaussian(rows, inv_h)
+    ladder_sums(_problem(kernel, rows, inv_h, some, rtol=0.0), [0, 1])
+    for wanted in (wanted for wanted in every if wanted.by_coordinate):
+        gradient(_problem(kernel, rows, inv_h, some, wanted), np.zeros(64), np.ones((64, 2)))
 
 
-def _compile_gaussian(X, rows, g):
+def _problem(kernel, rows, inv_h, queries, wanted=Wanted.VALUE, *, rtol=1e-10, single=False):
+    return Problem(Setting(kernel, inv_h, wanted, rtol, single), rows, queries)
+
+
+def _compile_gaussian(rows, inv_h):
     """Compile the loops of the Gaussian, for one output and for several."""
-    n, d = X.shape
-    everyone, few = np.arange(n), slice(0, 64)
+    d, n = rows.Z.shape
     Nodes.of(rows)
-    nearest_squares(X)
-    # In many features g gives empty neighborhoods. At the narrow bandwidth inner products lack digits, so that queries
-    # are completed by other loops.
-    wide, narrow = g / d, np.full(d, 2e3)
-    scale = (Derivatives.NOTHING, Derivatives.SCALE)
-    for some in (rows, rows._replace(Y=np.repeat(rows.Y, 2, axis=0))):
+    nearest_squares(rows.Z.T)
+    # In many features inv_h gives empty neighborhoods. At the narrow bandwidth inner products lack digits, so that
+    # queries are completed by other loops.
+    wide, narrow = inv_h / d, np.full(d, 2e3)
+    new, some, every = Queries(rows.Z.T[:64]), Queries.of_rows(rows, np.arange(64)), Queries.all(rows)
+    for each in (rows, rows._replace(Y=read_only(np.repeat(rows.Y, 2, axis=0)))):
         for factors in (wide, narrow):
-            for own in (None, everyone[few], everyone):
-                Zq = X[few] if own is None else X[own]
-                for derivatives in (*scale, Derivatives.FEATURES):
-                    kernel_sums("gaussian", some, factors, Zq, own, derivatives=derivatives, rtol=1e-10)
-        for factors in (wide, g, narrow / 100):
-            kernel_sums("gaussian", some, factors, X[few], rtol=1e-10, single=True)
+            for queries in (new, some, every):
+                for wanted in (Wanted.VALUE, Wanted.SCALE, Wanted.FEATURES):
+                    kernel_sums(_problem("gaussian", each, factors, queries, wanted), "dense")
+        for factors in (wide, inv_h, narrow / 100):
+            kernel_sums(_problem("gaussian", each, factors, new, single=True), "dense")
         for factors in (wide, np.full(d, 100 / np.sqrt(d))):  # with and without inner products
-            args = "gaussian", some, factors, X, everyone, np.zeros(n), np.ones((n, 1 + len(some.Y)))
-            pull_back(*args, derivatives=Derivatives.FEATURES, rtol=1e-12)
+            problem = _problem("gaussian", each, factors, every, Wanted.FEATURES, rtol=1e-12)
+            gradient(problem, np.zeros(n), np.ones((n, 1 + len(each.Y))))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._core.dispatch import kernel_sums
-from .._core.kernels import PROFILES
+from .._core.kernels import KERNELS
 from .._core.problem import SMALLEST_MASS, State, Wanted, read_only
 from .._core.runtime.threads import in_cache, run_blocks
 from .sample import power_of_two
@@ -72,7 +72,7 @@ def average(problem, *, empty="nearest", algorithm="auto", n_threads=1, state=No
 
 def can_be_empty(kernel):
     """Whether a query may have no row within the support; that of a user's profile is not known."""
-    return callable(kernel) or math.isfinite(PROFILES[kernel].reach)
+    return callable(kernel) or math.isfinite(KERNELS[kernel].reach)
 
 
 #: Rows at one place of which all are compared to find one beside them: so many take no noticeable time.

@@ -7,8 +7,8 @@ import numpy as np
 from .._core import (
     Rows,
     read_only,
-    times_matrix,
 )
+from .._core.dispatch import times_matrix
 
 #: Of bandwidths beyond two to this power, either way, squares and products of these might leave the range of numbers.
 _LARGEST_EXPONENT = 256

@@ -10,7 +10,8 @@ from calls import kernel_sums
 from sknw._core import PROFILES, Derivatives, Rows, read_only, takes_segments
 from sknw._core.within_reach.bounds import find_edges, find_edges_of_some
 from sknw._criteria import by_segments
-from sknw._criteria.by_segments import segment_errors
+from sknw._criteria.problem import ErrorProblem, Settings
+from sknw._smoothing.metric import Metric
 
 KERNELS = [name for name, profile in PROFILES.items() if profile.powers]
 
@@ -60,17 +61,28 @@ def dense_errors(kernel, rows, g):
     return (residuals**2).mean(axis=1), (2 * residuals * slope).mean(axis=1), mass
 
 
+def make_problem(kernel, rows, g, *, wanted=Derivatives.NOTHING, queries=None, weights=None, n_threads=1):
+    """The problem of sorted rows."""
+    settings = Settings(kernel, n_threads=n_threads)
+    return ErrorProblem(rows, Metric(np.arange(1), g), settings, wanted, queries, weights, is_sorted=True)
+
+
+def segment_errors(kernel, rows, g, **options):
+    """Errors of sorted rows."""
+    return by_segments.errors(make_problem(kernel, rows, g, **options))
+
+
 def check(kernel, rows, g, n_threads=1, some=None, v=None):
     """All that is certain is right; returns the numbers of the rows that are not, and masses."""
     m = len(rows.w if some is None else some)
-    squares, how = np.empty(m), {"derivatives": Derivatives.SCALE, "n_threads": n_threads}
-    found = segment_errors(kernel, rows, g, queries=some, weights=v, squares=squares, **how)
+    squares, options = np.empty(m), {"wanted": Derivatives.SCALE, "n_threads": n_threads}
+    found = by_segments.errors(make_problem(kernel, rows, g, queries=some, weights=v, **options), squares)
     expected, slopes, mass = dense_errors(kernel, rows, g)
     if some is not None:
         expected, slopes, mass = expected[some], slopes[some], mass[some]
     certain = np.ones(m, dtype=bool)
-    certain[found.rest] = False
-    assert not squares[found.rest].any()
+    certain[found.uncertain] = False
+    assert not squares[found.uncertain].any()
     w, n = (rows.w if some is None else v)[certain], len(rows.w)
     wrong = np.abs(squares[certain] - w * expected[certain])
     # That of the square is twice the error, at most 2, times what the prediction is wrong by.
@@ -84,7 +96,7 @@ def check(kernel, rows, g, n_threads=1, some=None, v=None):
         # and twice as many products.
         scale = np.abs(w * slopes[certain]).sum() + w.sum()
         assert_allclose(found.slope, [w @ slopes[certain]], rtol=0, atol=100 * USUAL * scale)
-    return found.rest, mass
+    return found.uncertain, mass
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -169,7 +181,7 @@ def test_masses_that_have_lost_their_digits_are_not_certain(rng, kernel):
     z = np.append(rng.uniform(size=400), 5 + rng.uniform(size=400))
     rows = make_rows(rng, z)
     rows = rows._replace(w=read_only(np.repeat([1.0, 1e-313], 400)))
-    assert_array_equal(segment_errors(kernel, rows, np.array([2.0])).rest, np.arange(400, 800))
+    assert_array_equal(segment_errors(kernel, rows, np.array([2.0])).uncertain, np.arange(400, 800))
 
 
 @pytest.mark.parametrize("kernel", ["epanechnikov", "biweight"])
@@ -192,7 +204,7 @@ def test_the_bound(rng, kernel, below, above, farthest):
         u = np.sqrt(1 - rest)
         z = read_only(np.concatenate([np.full(below, -u), [0.0], np.full(above, u)])[None])
         found = segment_errors(kernel, Rows(z, y, read_only(np.ones(n)), read_only(np.zeros(n))), np.array([1.0]))
-        few, many = (few, rest) if below not in found.rest else (rest, many)
+        few, many = (few, rest) if below not in found.uncertain else (rest, many)
     # n terms of at most (1 + distance^2)^degree, each rounded so many times, over a mass of (n - 1) (1 - u^2)^degree.
     terms, roundings = (1 + max(1, farthest * u) ** 2) ** degree, 54 + 1 + (256 if farthest else n)
     assert_allclose((n - 1) * many**degree * 1e-11, n * terms * roundings * 2**-53, rtol=0.01)
@@ -217,7 +229,7 @@ def test_the_bound_of_sides(rng, kernel, a, b, n_lone, is_below):
         w = np.where(np.abs(z) < 0.1, light, 1.0)
         rows = Rows(*map(read_only, (z[None], y, w, np.zeros(n))))
         found = segment_errors(kernel, rows, np.array([1.0]))
-        few, many = (few, rest) if not np.isin(np.flatnonzero(z == 0), found.rest).any() else (rest, many)
+        few, many = (few, rest) if not np.isin(np.flatnonzero(z == 0), found.uncertain).any() else (rest, many)
     terms, roundings, heavy = (1 + (2 * u) ** b) ** a, 54 + n_lone + 256, w[w == 1].sum()
     assert_allclose(heavy * many**a * 1e-11, heavy * terms * roundings * 2**-53, rtol=0.01)
 
@@ -252,7 +264,7 @@ def test_any_number_of_threads_gives_the_same_bits(rng):
         one, two, three = (segment_errors(kernel, rows, np.array([20.0]), n_threads=k) for k in (1, 2, 3))
         for other in (two, three):
             assert (one.weight, one.error) == (other.weight, other.error)
-            assert_array_equal(one.rest, other.rest)
+            assert_array_equal(one.uncertain, other.uncertain)
 
 
 def test_memory(rng):

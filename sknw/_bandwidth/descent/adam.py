@@ -12,19 +12,19 @@ _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8
 _DIVISOR = 5
 
 
-#: How many epochs may pass without a lower loss before the learning rate falls, and how often it does.
+#: Number of epochs without a lower loss before the learning rate falls, and how often it does.
 _PATIENCE = 2
 
 
 _FALLS = 2
 
 
-#: A loss is lower if it is so by this share; that of an epoch is the mean over its batches.
+#: Share by which a loss must be lower; that of an epoch is the mean over its batches.
 _LEAST = 1e-3
 
 
 class Adam:
-    """Descends as `lbfgs` does, for many rows, where a pass over all pairs is dear.
+    """Descends as `lbfgs` does, for many rows, where a pass over all pairs is expensive.
 
     The gradient of a batch is that of the whole criterion on average, since every row predicts. The learning rate falls
     when the loss of an epoch no longer does; the end is the mean of the last epoch.
@@ -72,7 +72,7 @@ class Adam:
         return End(value / scale + shrinkage * course @ course, course, value, losses, why)
 
     def _epoch(self, objective, family, walk, scale, shrinkage, rate):
-        """Go through all rows once; returns the mean of the loss and of the places."""
+        """Go through all rows once; return the mean of the loss and of theta."""
         w = objective.sample.w
         size = min(200 if self.batch_size == "auto" else self.batch_size, len(w))
         batches = np.array_split(self.random_state.permutation(len(w)), -(-len(w) // size))
@@ -88,7 +88,7 @@ class Adam:
 
 
 class _Walk:
-    """A place within bounds, and the means of slopes and of their squares that decide where it goes next."""
+    """The parameters, within bounds, with the means of slopes and of their squares that set the next step."""
 
     def __init__(self, theta, bounds):
         self.low, self.high = bounds.T

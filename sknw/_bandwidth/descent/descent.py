@@ -14,33 +14,33 @@ from ..selection import local_minima
 from .elimination import eliminate, widen
 from .families import Diagonal, Full
 from .lbfgs import End, Limits, lbfgs
-from .shrinkage import cross_validate, in_folds, part, ranks
+from .shrinkage import cross_validate, in_folds, ranks, subset
 
 #: Starts are compared on about this many rows.
 _ROWS_TO_COMPARE = 300
 
 
-#: By descents of so many iterations, or to such a gradient.
+#: Iterations, and tolerance of the gradient, of the descents that compare starts.
 _ITERATIONS_TO_COMPARE, _TOL_TO_COMPARE = 8, 3e-3
 
 
-#: Up to so many rows a descent is quick enough for a start that some of them spoke against.
+#: Up to so many rows a descent on all rows is quick, also from a start that a subsample ranks lower.
 _ROWS_TO_DESCEND_AGAIN = 5000
 
 
-#: Where a pass over all pairs is dear, the global search goes by the errors of about this many rows.
+#: Where a pass over all pairs is expensive, the global search uses the errors of about this many rows.
 _ROWS_TO_SEARCH = 2000
 
 
-#: Of starts by shape, one for a feature, there are no more than this.
-_MOST_SHAPES = 12
+#: Maximum number of starts by shape, one for a feature.
+_MAX_SHAPES = 12
 
 
-#: Local minima whose logarithms are that close to the best are that one itself.
+#: Local minima whose logarithms are this close to the best one are the same.
 _APART = 1e-3
 
 
-#: A start that is within this share of the best goes on to all rows, one beside the best at the most.
+#: A start within this share of the best one is also used on all rows, at most one.
 _NEARLY_AS_GOOD = 0.02
 
 
@@ -56,13 +56,13 @@ def descend(
     solver=lbfgs,
     tell=None,
 ):
-    """The bandwidths of a family with the smallest leave-one-out error that descents from several starts meet.
+    """Minimize the leave-one-out error within a family, by descents from several starts.
 
     L-BFGS-B in the logarithms of the bandwidths (or nearly, see `Diagonal.fold`), or in the logarithm of a matrix, with
     the exact gradient, on the error divided by its value at the best of the global search, plus
     ``shrinkage * sum(theta**2)`` for the logarithms theta of the ratio to that. Starts are the best of the global
-    search, its other minima, and each feature narrow beside wide ones, with few rows also wide beside others; with many
-    rows they are compared on some of them, and the most promising of the latter goes on beside the best of these.
+    search, its other minima, and shapes in which one feature is narrow beside wide ones, with few rows also wide beside
+    narrow ones. With many rows starts are compared on a subsample, and the best shape is used besides the best start.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def descend(
     max_time : float
         In seconds; the global search is cut short by it, too.
     solver : callable
-        `lbfgs`, or an `Adam`, which descends on all rows, while all that is done on some of them is left to L-BFGS.
+        `lbfgs`, or an `Adam` for the descents on all rows; those on a subsample use L-BFGS.
     tell : callable, default=None
         Called with "search" and its bandwidth, then with "iteration" and the best bandwidth so far after each iteration
         on all rows; ends the descents by returning True.
@@ -97,7 +97,7 @@ def descend(
         return stay._replace(notes=(*start.notes, "a callback asked to stop after the global search"))
     family = (Full if bandwidth_type == "full" else Diagonal)(objective.sample, start.h)
     factors = start.searched[0][:, family.features[0]] / start.h[family.features[0]]
-    # Beyond these, windows hold nobody or everyone.
+    # Beyond these, neighborhoods are empty or hold all rows.
     limits = Limits(max_iter, tol, *np.log([max(factors[0], np.finfo(np.float64).tiny), min(64 * factors[-2], 1e99)]))
 
     notes, phase = start.notes, "in the descent"
@@ -142,24 +142,24 @@ def _cut_short(limit, value, phase):
 
 
 def _search_by_some(objective, bandwidth_type):
-    """The global search, by the errors of some rows if there are many; the criterion at its end is that of all."""
+    """Search by the errors of a subsample if there are many rows; the final criterion is that of all rows."""
     rank = ranks(objective.sample)
     every = (rank.max() + 1) // _ROWS_TO_SEARCH
     if every < 2:
         return search(objective, bandwidth_type)
     queries = np.flatnonzero(rank % every == 0)
-    some = objective.estimate(queries)
-    start = search(some, bandwidth_type)
-    objective.n_evaluations += some.n_evaluations
+    estimate = objective.estimate(queries)
+    start = search(estimate, bandwidth_type)
+    objective.n_evaluations += estimate.n_evaluations
     h, values, _ = start.searched
-    with objective.overtime():  # at the end averages over everyone stand, which no estimate is beside
-        criterion, everyone = objective(start.h)[0], objective(h[-1])[0]
-    searched = h, np.append(values[:-1], everyone), np.arange(len(h)) < len(h) - 1
+    with objective.overtime():  # the last bandwidth is the global mean, whose criterion is exact
+        criterion, of_mean = objective(start.h)[0], objective(h[-1])[0]
+    searched = h, np.append(values[:-1], of_mean), np.arange(len(h)) < len(h) - 1
     return start._replace(criterion=criterion, searched=searched, worse=None, n_evaluations=objective.n_evaluations)
 
 
 def _best_of(objective, family, start, shrinkage, limits, solver, tell):
-    """The lowest end of descents from several starts; the global search's own if none is lower."""
+    """Return the lowest end of descents from several starts, or the global search if none is lower."""
     ends = [End(1.0, np.zeros(family.size), start.criterion, [])]
     if math.isinf(shrinkage):
         return ends[0]
@@ -183,16 +183,16 @@ def _best_of(objective, family, start, shrinkage, limits, solver, tell):
 
 
 def _compare(objective, family, start, shrinkage, limits):
-    """The most promising starts, by short descents, on some of the rows if there are many."""
+    """Return the best starts, by short descents, on a subsample if there are many rows."""
     sample = objective.sample
     rank = ranks(sample)
     every = max(1, math.ceil((rank.max() + 1) / _ROWS_TO_COMPARE))
-    some = part(sample, rank % every == 0)
-    # Fewer rows ask for wider windows.
-    wider = (sample.n_observations / some.n_observations) ** (1 / (len(family.features) + 4))
-    here, learn = type(family)(some, wider * family.h), objective.on(some)
+    small = subset(sample, rank % every == 0)
+    # Fewer rows require wider bandwidths.
+    wider = (sample.n_observations / small.n_observations) ** (1 / (len(family.features) + 4))
+    here, learn = type(family)(small, wider * family.h), objective.on(small)
     scale, gradient = learn(here.bandwidth(np.zeros(here.size)), here.derivatives)
-    narrow = np.argsort(-gradient, kind="stable")[:_MOST_SHAPES]  # those first that gain most by it
+    narrow = np.argsort(-gradient, kind="stable")[:_MAX_SHAPES]  # those first that gain most by it
     factors = start.searched[0][:, family.features[0]] / start.h[family.features[0]]
     low = local_minima(*start.searched[1:]) & np.isfinite(factors) & (np.abs(np.log(factors)) > _APART)
     shapes = np.eye(len(family.features))[narrow]
@@ -212,7 +212,7 @@ def _compare(objective, family, start, shrinkage, limits):
         if end.penalized <= best.penalized + _NEARLY_AS_GOOD and np.abs(end.theta - best.theta).max() > 0.5
     ]
     starts = [end.theta for end in [best, *others[:1]]]
-    # Two minima of all rows may be one of some of them.
+    # Two minima of all rows may be a single one of the subsample.
     if 1 < every and len(rank) <= _ROWS_TO_DESCEND_AGAIN:
         starts.append(family.around(logs[-len(narrow)]))
     return starts

@@ -1,27 +1,28 @@
-"""Features that do not matter: those whose infinite bandwidth costs nothing, or less than the noise."""
+"""Irrelevant features: those whose infinite bandwidth costs nothing, or less than the noise."""
 
 import numpy as np
 
+from ..._criteria.by_rows import squared_errors_of
 from ..objective import OutOfTime
 from .lbfgs import lbfgs
-from .shrinkage import mean_and_standard_error, row_errors
+from .shrinkage import mean_and_standard_error
 
-#: A smaller model may be worse than the full one by so many standard errors of the difference.
+#: Standard errors of the difference by which a smaller model may be worse than the full one.
 _IN_ALL = 2
 
 
-#: And by so many than the one before. A parameter that fits noise alone lowers the mean squared error by z² σ²/n, z
-#: standard normal, and the standard error of that is 2|z| σ²/n: |z|/2 of these are what |z| is elsewhere, so that these
-#: are three of the usual ones.
+#: The same beside the model before. A parameter that fits only noise lowers the mean squared error by z² σ²/n, with z
+#: standard normal, and the standard error of that is 2|z| σ²/n. So |z|/2 of these correspond to |z| elsewhere, and this
+#: number to three usual standard errors.
 _PER_STEP = 1.5
 
 
-#: Of the features whose absence costs least, so many are tried before the elimination ends.
+#: Number of features, those whose absence costs least, that are tried before the elimination ends.
 _ATTEMPTS = 2
 
 
 def widen(objective, family, end, tol):
-    """Give an infinite bandwidth to each feature that it costs nothing, the widest first, but never to the last.
+    """Give an infinite bandwidth to each feature that costs nothing, the widest first, never the last.
 
     Returns
     -------
@@ -32,17 +33,17 @@ def widen(objective, family, end, tol):
 
     def step(family, end):
         for j in np.argsort(_relevance(family, end.theta), kind="stable"):
-            rest, theta = family.without(end.theta, j)
-            value = objective(rest.bandwidth(theta), metric=rest.metric(theta))[0]
+            smaller, theta = family.without(end.theta, j)
+            value = objective(smaller.bandwidth(theta), metric=smaller.metric(theta))[0]
             if value <= limit:
-                return rest, end._replace(theta=theta, criterion=value)
+                return smaller, end._replace(theta=theta, criterion=value)
         return None
 
     return _repeat(step, family, end)
 
 
 def eliminate(objective, family, end, scale, shrinkage, limits):
-    """Drop features one at a time, the rest optimised again, while the error rises by less than its noise.
+    """Drop features one at a time, the others optimized again, while the error rises by less than its noise.
 
     The noise is that of a difference of two models, row by row: a smaller model stays if its error is within one and a
     half standard errors of that of the model before, and within two of that of the full one, so that many small steps
@@ -56,7 +57,8 @@ def eliminate(objective, family, end, scale, shrinkage, limits):
     sample = objective.sample
 
     def errors(family, theta):
-        return row_errors(objective, family.metric(theta), sample, np.arange(len(sample.w)))
+        settings, numbers = objective.settings["given"], np.arange(len(sample.w))
+        return squared_errors_of(sample, sample, family.metric(theta), settings, numbers)
 
     def is_noise(rise, standard_errors):
         mean, noise = mean_and_standard_error(rise, sample)
@@ -67,33 +69,33 @@ def eliminate(objective, family, end, scale, shrinkage, limits):
     def step(family, end):
         nonlocal before
         trials = [family.without(end.theta, j) for j in range(len(family.features))]
-        costs = [objective(rest.bandwidth(theta), metric=rest.metric(theta))[0] for rest, theta in trials]
+        costs = [objective(smaller.bandwidth(theta), metric=smaller.metric(theta))[0] for smaller, theta in trials]
         for j in np.argsort(costs, kind="stable")[:_ATTEMPTS]:
-            rest, theta = trials[j]
-            again = lbfgs(objective, rest, theta, scale, shrinkage, limits)
+            smaller, theta = trials[j]
+            again = lbfgs(objective, smaller, theta, scale, shrinkage, limits)
             if again.why == "max_time":
                 raise OutOfTime
-            after = errors(rest, again.theta)
+            after = errors(smaller, again.theta)
             if is_noise(after - before, _PER_STEP) and is_noise(after - full, _IN_ALL):
                 before = after
-                return rest, again._replace(losses=end.losses, why=end.why)
+                return smaller, again._replace(losses=end.losses, why=end.why)
         return None
 
     return _repeat(step, family, end)
 
 
 def _repeat(step, family, end):
-    """Take steps to fewer features as long as there is one, a feature would be left, and there is time."""
+    """Take steps to fewer features while one exists, a feature remains, and there is time."""
     try:
-        while len(family.features) > 1 and (smaller := step(family, end)) is not None:
-            family, end = smaller
+        while len(family.features) > 1 and (result := step(family, end)) is not None:
+            family, end = result
     except OutOfTime:
         end = end._replace(why="max_time")
     return family, end
 
 
 def _relevance(family, theta):
-    """One over the bandwidth of each feature, in units of that in the middle, as far as other features allow."""
+    """Return the inverse bandwidth of each feature, in units of that in the middle of the family."""
     h = family.bandwidth(theta)
     h = h if h.ndim == 1 else h.diagonal()
     return family.h[family.features] / h[family.features]

@@ -4,11 +4,10 @@ import math
 
 import numpy as np
 
-from ..._core import Derivatives
+from ..._core import Wanted
 from ..._smoothing.metric import Metric
 
-#: Bandwidths wider than so many times those in the middle are told apart by the squares of their inverses, narrower
-#: ones by their logarithms.
+#: Beyond so many times the bandwidth in the middle, the descent uses the square of the inverse, below it the logarithm.
 _KNEE = 3
 
 
@@ -27,11 +26,11 @@ class Diagonal:
         Those of finite bandwidth.
     size : int
         Number of parameters.
-    derivatives : Derivatives
+    derivatives : Wanted
         Which ones `slope` is made of.
     """
 
-    derivatives = Derivatives.FEATURES
+    derivatives = Wanted.FEATURES
 
     def __init__(self, sample, h):
         self.sample, self.h = sample, h
@@ -39,42 +38,42 @@ class Diagonal:
         self.size = len(self.features)
 
     def bandwidth(self, theta):
-        """The bandwidths, infinite for features that are out."""
+        """Return the bandwidths, infinite for features that are out."""
         h = np.full_like(self.h, math.inf)
         h[self.features] = np.minimum(self.h[self.features] * np.exp(theta), np.finfo(np.float64).max)
         return h
 
     def metric(self, theta):
-        """The coordinates that they give."""
+        """Return the coordinates of these bandwidths."""
         return Metric.of(self.bandwidth(theta), self.sample.X)
 
     def slope(self, theta, gradient):
-        """The derivative in theta, from that of the criterion."""
+        """Return the derivative in theta, from that of the criterion."""
         return gradient
 
     def fold(self, theta):
-        """Numbers that stand for theta in a descent, of wide and of infinite bandwidths next to each other.
+        """Return the parameters of a descent, in which wide bandwidths are near infinite ones.
 
-        The criterion of a feature that hardly counts is nearly linear in the square of its relevance, so that a descent
-        in that ends at the bound at once, where the logarithm of its bandwidth would go on for ever.
+        The criterion is nearly linear in the squared inverse bandwidth of a feature of little relevance. A descent in
+        that parameter ends at its bound at once, where the logarithm of the bandwidth would grow for ever.
         """
         return np.logaddexp(0, 2 * (math.log(_KNEE) - theta))
 
     def unfold(self, x):
-        """The theta that such numbers stand for, and its derivative in them."""
+        """Return the theta of such parameters, and its derivative in them."""
         share = -np.expm1(-x)  # near one for narrow bandwidths, and near zero for wide ones
         return math.log(_KNEE) - 0.5 * (x + np.log(share)), -0.5 / share
 
     def around(self, logs):
-        """The theta whose bandwidths differ from those in the middle by these logarithms, one per feature."""
+        """Return the theta whose bandwidths differ from those in the middle by these logarithms."""
         return np.array(np.broadcast_to(logs, len(self.features)), dtype=np.float64)
 
     def bounds(self, low, high):
-        """The ranges of theta if no logarithm is to leave [low, high]."""
+        """Return the ranges of theta that keep all logarithms in [low, high]."""
         return np.tile([low, high], (self.size, 1))
 
     def without(self, theta, j):
-        """The family without the j-th of its features, and what is left of theta."""
+        """Return the family without its j-th feature, and theta without it."""
         h = self.h.copy()
         h[self.features[j]] = math.inf
         return type(self)(self.sample, h), np.delete(theta, j)
@@ -89,7 +88,7 @@ class Full(Diagonal):
     means the same as in `Diagonal`. Off-diagonal entries stand once, times the root of two.
     """
 
-    derivatives = Derivatives.PAIRS
+    derivatives = Wanted.PAIRS
 
     def __init__(self, sample, h):
         super().__init__(sample, h)
@@ -114,7 +113,7 @@ class Full(Diagonal):
         return np.clip(beta, -16, 16), V
 
     def bandwidth(self, theta):
-        """The matrix, symmetric and positive definite; infinite on the diagonal for features that are out."""
+        """Return the symmetric positive definite matrix, infinite on the diagonal for features that are out."""
         beta, V = self._eigen(theta)
         D = self.h[self.features]
         H = np.diag(np.full(len(self.h), math.inf))
@@ -122,14 +121,14 @@ class Full(Diagonal):
         return H
 
     def metric(self, theta):
-        """The coordinates along the axes of B, those of every other root of the metric up to a rotation."""
+        """Return coordinates along the axes of B, which are those of any root of the metric up to a rotation."""
         beta, V = self._eigen(theta)
         with np.errstate(over="ignore"):
             G = (V * np.exp(-beta)).T / self.h[self.features]
         return Metric(self.features, np.ones(len(beta)), G, self.origin)
 
     def slope(self, theta, gradient):
-        """The derivative in theta: in the axes of B that of its entries is the criterion's times sinh(x) / x."""
+        """Return the derivative in theta: in the axes of B, that of the criterion times sinh(x) / x."""
         beta, V = self._eigen(theta)
         S = np.zeros((len(beta),) * 2)
         S[self.upper] = gradient
@@ -156,9 +155,9 @@ class Full(Diagonal):
         metric = np.delete(np.delete(V * np.exp(-2 * beta) @ V.T, j, axis=0), j, axis=1)
         h = self.h.copy()
         h[self.features[j]] = math.inf
-        rest = type(self)(self.sample, h)
+        family = type(self)(self.sample, h)
         squares, V = np.linalg.eigh(metric)
-        return rest, rest._vector(V * (-0.5 * np.log(squares)) @ V.T)
+        return family, family._vector(V * (-0.5 * np.log(squares)) @ V.T)
 
 
 def _symmetric_factor(D, E):

@@ -1,4 +1,4 @@
-"""One descent in the parameters of a family, and what it is told to keep to."""
+"""One descent in the parameters of a family, and its limits."""
 
 import math
 from typing import NamedTuple
@@ -11,12 +11,12 @@ from ..objective import OutOfTime
 
 
 class End(NamedTuple):
-    """Where a descent ended: the best point that it met.
+    """The best point of a descent.
 
     Attributes
     ----------
     penalized : float
-        What was minimised.
+        The minimized value.
     theta : ndarray
     criterion : float
         The leave-one-out error there, without the penalty.
@@ -34,7 +34,7 @@ class End(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What a descent keeps to.
+    """The limits of a descent.
 
     Attributes
     ----------
@@ -44,9 +44,9 @@ class Limits(NamedTuple):
     low, high : float
         Bounds of the logarithms of the bandwidths, relative to those in the middle of the family.
     below : float
-        A descent that has no prospect of an end below this gives up.
+        A descent that is unlikely to end below this value stops.
     known : tuple of End
-        Where others have ended: a descent that comes near one of these, but not below it, would end there, too.
+        End points of earlier descents; a descent that approaches one without improving on it stops.
     """
 
     max_iter: int
@@ -57,16 +57,16 @@ class Limits(NamedTuple):
     known: tuple[End, ...] = ()
 
 
-#: The least curvature that is counted on where a descent might give up: along a slope g it falls by g² / (2 curvature).
+#: Lower bound of the curvature, to predict the end of a descent: along a slope g it falls by g² / (2 curvature).
 _CURVATURE = 5e-4
 
 
-#: Minima are further apart than that, in one theta at least.
+#: Different minima are further apart than this in at least one theta.
 _NEAR = 0.1
 
 
 class _Stopped(Exception):
-    """Ends a descent from within; says why."""
+    """Raised within a descent to end it, with the reason."""
 
 
 def lbfgs(objective, family, theta, scale, shrinkage, limits, tell=None):
@@ -121,7 +121,7 @@ def lbfgs(objective, family, theta, scale, shrinkage, limits, tell=None):
             if best.penalized >= end.penalized and np.abs(best.theta - end.theta).max() < _NEAR:
                 raise _Stopped("converged")
 
-    # The derivative in the logarithm of a bandwidth is at most twice that in what stands for it.
+    # The derivative in the logarithm of a bandwidth is at most twice that in its parameter.
     options = {
         "maxiter": limits.max_iter,
         "gtol": limits.tol / 2,
@@ -129,7 +129,7 @@ def lbfgs(objective, family, theta, scale, shrinkage, limits, tell=None):
         "maxfun": 100 * limits.max_iter,
     }
     try:
-        with one_thread_for_blas():  # whose threads would wake, and spin, for the few numbers of each step
+        with one_thread_for_blas():  # its threads would wake, and spin, for the few numbers of each step
             result = minimize(
                 penalized,
                 family.fold(np.clip(theta, low, high)),

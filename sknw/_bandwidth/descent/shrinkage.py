@@ -1,18 +1,17 @@
-"""How far a descent may go from the bandwidth of the global search: cross-validation of its penalty."""
+"""Cross-validation of the penalty on the distance of a descent from the global search."""
 
 import math
 
 import numpy as np
 
-from ..._criteria.leave_one_out import left_out
-from ..._smoothing.averages import average
+from ..._criteria.by_rows import squared_errors_of
 from .lbfgs import lbfgs
 
-#: Weights of the penalty that are tried, in this order; the first stands for the bandwidth of the global search.
+#: Weights of the penalty that are tried, in this order; the first one keeps the bandwidth of the global search.
 SHRINKAGES = (math.inf, 1.0, 0.3, 0.1, 0.03, 0.01, 0.001, 0.0)
 
 
-#: With so many observations per parameter there is nothing to shrink; with so few rows, nothing to choose by.
+#: With so many observations per parameter nothing is shrunk; with fewer rows, there is no cross-validation.
 ENOUGH_PER_PARAMETER = 200
 
 
@@ -22,26 +21,26 @@ FEWEST_ROWS = 10
 _FOLDS = 5
 
 
-#: Once held-out rows are predicted so many times worse than at best, smaller weights are not tried.
+#: Once the error of held-out rows is so many times the smallest one, smaller weights are not tried.
 _HOPELESS = 1.1
 
 
-_MOST_ITERATIONS = 30
+_MAX_ITERATIONS = 30
 
 
 _TOL = 1e-3
 
 
 def ranks(sample):
-    """The rank of each row among the distinct ones, in lexicographic order: the same however rows are sorted.
+    """Return the rank of each row among the distinct rows, in lexicographic order, whatever their order.
 
-    Targets come first, so that the order of the features matters only where they are the same.
+    Targets come first, so that the order of the features matters only for equal targets.
     """
     return np.unique(np.column_stack([sample.Y.T, sample.X]), axis=0, return_inverse=True)[1].reshape(-1)
 
 
-def part(sample, rows):
-    """Some rows of a sample, in the same units."""
+def subset(sample, rows):
+    """Return some rows of a sample, in the same units."""
     return sample._replace(
         X=sample.X[rows],
         Y=np.ascontiguousarray(sample.Y[:, rows]),
@@ -50,29 +49,21 @@ def part(sample, rows):
     )
 
 
-def row_errors(objective, metric, sample, own=None):
-    """Mean over the outputs of the squared error of each row of a sample, predicted from the objective's rows."""
-    rows = metric.rows(objective.sample)
-    options = objective.options | {"empty": left_out(objective.options["empty"])}
-    means = average(objective.kernel, rows, metric.g, metric.coordinates(sample.X), own, **options).means
-    return np.mean((means - sample.Y.T) ** 2, axis=1)
-
-
 def mean_and_standard_error(values, sample):
-    """Weighted mean over the rows of a sample, and its standard error."""
+    """Return the weighted mean over the rows of a sample, and its standard error."""
     share = sample.w / sample.w.sum()
     mean = share @ values
     return mean, math.sqrt(share @ (values - mean) ** 2 / sample.n_observations)
 
 
 def cross_validate(objective, family, limits):
-    """Choose the weight of the penalty by predicting rows that a descent has not seen.
+    """Choose the weight of the penalty by the error of held-out rows.
 
-    It is the largest whose error is within one standard error of the smallest, that of the difference row by row: the
-    smallest of several estimates is too good to be true, and what moves less has less to lose.
+    It is the largest weight whose error is within one standard error of the smallest one. That is the standard error of
+    the difference, row by row: the smallest of several estimates is biased, and a larger weight is the safer choice.
 
-    Held-out rows are neither among the rows whose error is minimised nor among those that predict. Repeated rows are
-    held out together, and the folds do not depend on the order of the rows.
+    The error of held-out rows is not minimized, and they predict no other row. Repeated rows are held out together, and
+    the folds do not depend on the order of the rows.
 
     Parameters
     ----------
@@ -84,7 +75,7 @@ def cross_validate(objective, family, limits):
     -------
     shrinkage : float
     note : str
-        What to say about it in a report.
+        A remark for the report.
     """
     sample = objective.sample
     n = sample.n_observations
@@ -114,7 +105,7 @@ def cross_validate(objective, family, limits):
 
 
 def most_cautious(errors, sample):
-    """The first of some models whose mean error is within one standard error of the smallest.
+    """Return the first model whose mean error is within one standard error of the smallest.
 
     Parameters
     ----------
@@ -137,25 +128,26 @@ def most_cautious(errors, sample):
 
 
 class _Fold:
-    """Rows that are held out, and the descent on the others, which goes on from one weight to the next."""
+    """Held-out rows, and the descent on all others, which continues from one weight to the next."""
 
     def __init__(self, objective, family, held_out):
         sample, self.held_out = objective.sample, held_out
-        train, self.test = part(sample, ~held_out), part(sample, held_out)
+        train, self.test = subset(sample, ~held_out), subset(sample, held_out)
         self.objective = objective.on(train)
-        # Fewer rows ask for wider windows.
+        # Fewer rows require wider bandwidths.
         wider = (sample.n_observations / train.n_observations) ** (1 / (len(family.features) + 4))
         self.family = type(family)(train, wider * family.h)
         self.theta = np.zeros(family.size)
         self.scale = self.objective(self.family.bandwidth(self.theta))[0]
 
     def errors(self, shrinkage, limits):
-        """The squared error of each row that is held out."""
+        """Return the squared error of each held-out row."""
         if math.isfinite(shrinkage) and self.scale > 0:
             self.theta = lbfgs(self.objective, self.family, self.theta, self.scale, shrinkage, limits).theta
-        return row_errors(self.objective, self.family.metric(self.theta), self.test)
+        objective, metric = self.objective, self.family.metric(self.theta)
+        return squared_errors_of(self.test, objective.sample, metric, objective.settings["given"])
 
 
 def in_folds(limits):
-    """The limits of descents that only have to tell penalties apart."""
-    return limits._replace(max_iter=min(limits.max_iter, _MOST_ITERATIONS), tol=max(limits.tol, _TOL))
+    """Return the limits of descents that only compare penalties."""
+    return limits._replace(max_iter=min(limits.max_iter, _MAX_ITERATIONS), tol=max(limits.tol, _TOL))

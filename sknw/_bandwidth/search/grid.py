@@ -4,19 +4,22 @@ import math
 
 import numpy as np
 
-from ..._core import MOST_FEATURES_IN_ORDER, PROFILES, Rows, kernel_sums, nearest_squares, spatial_order
+from ..._core.dispatch import nearest_squares
+from ..._core.kernels import KERNELS
+from ..._core.order import MOST_FEATURES_IN_ORDER, spatial_order
+from ..._criteria.leave_one_out import HALF_OCTAVE
 from ..._smoothing.metric import Metric
 from ..objective import ENOUGH
 
 
-def grid(sample, shape, kernel, smooth, how):
-    """Values of log c: fine where windows hold a few rows to all of them, coarse on both sides of that."""
-    Z, to_neighbor = _neighbors(Metric.of(shape, sample.X), sample, how)
+def grid(sample, shape, kernel, smooth, n_threads=1):
+    """Return values of log c: fine where neighborhoods hold a few rows up to all, coarse on both sides."""
+    Z, to_neighbor = _neighbors(Metric.of(shape, sample.X), sample, n_threads)
     n = len(Z)
     # No two rows are further apart than this. The center is that of the data, whatever their axes.
     diameter = 2 * np.sqrt(np.max(np.sum((Z - Z.mean(axis=0)) ** 2, axis=1)))
-    # Narrower than the smallest gap a window holds nobody; a softmax has become the nearest neighbor at exp(-40).
-    compact = not callable(kernel) and math.isfinite(PROFILES[kernel].reach)
+    # Below the smallest gap all neighborhoods are empty; a softmax is the nearest neighbor where weights are exp(-40).
+    compact = not callable(kernel) and math.isfinite(KERNELS[kernel].reach)
     lowest = (0.9 if compact else 1 / 40 if kernel == "exponential" else 0.1) * to_neighbor.min()
     # Where rows enter a window one by one, the error has a kink each time; with few rows these are far apart.
     octave = 2 * HALF_OCTAVE
@@ -28,12 +31,12 @@ def grid(sample, shape, kernel, smooth, how):
     narrow, start, stop, wide = np.log([lowest, start, 2 * diameter, 32 * diameter]).tolist()
     main = start + octave / per_octave * np.arange(1 + math.ceil((stop - start) * per_octave / octave - 1e-9))
     if smooth and n >= 2 * ENOUGH and lies_unevenly(sample):
-        # Windows that are much narrower than the data, and so many, leave no corners that `_subdivide` would not see
-        # from every second one.
-        main = main[(main > thumb(n, 1)) | (np.arange(len(main)) % 2 == 0)]
-    # Narrower than that, fewer and fewer rows see anybody; of many rows, the more of them the steps may cover.
+        # So many neighborhoods, much narrower than the data, leave no corners that `_subdivide` would miss on half of
+        # the grid.
+        main = main[(main > rule_of_thumb_log(n, 1)) | (np.arange(len(main)) % 2 == 0)]
+    # With smaller bandwidths, fewer rows have a neighbor; of many rows, larger steps cover them.
     narrower, step = [start], octave
-    rare = math.log(max(np.quantile(to_neighbor[:: 1 + n // _FEW], 0.01), lowest))
+    rare = math.log(max(np.quantile(to_neighbor[:: 1 + n // _QUICK_PAIRS], 0.01), lowest))
     while narrower[-1] > narrow:
         narrower.append(narrower[-1] - step)
         step = octave if n <= ENOUGH else 2 * octave if narrower[-1] > rare else 2 * step
@@ -41,9 +44,9 @@ def grid(sample, shape, kernel, smooth, how):
 
 
 def lies_unevenly(sample):
-    """Whether hardly any two rows are as far apart as two others: windows have no corners at the same bandwidth then.
+    """Return whether gaps between rows differ, so that few neighborhoods change at the same bandwidth.
 
-    In one feature, of many rows. Not on a lattice, nor where rows are rounded: a thousand gaps tell.
+    For many rows of one feature, by a thousand gaps. False on a lattice, and where coordinates are rounded.
     """
     if sample.X.shape[1] > 1:
         return False
@@ -53,13 +56,13 @@ def lies_unevenly(sample):
     return len(np.unique(np.round(1000 * np.log(gaps[gaps > 0])))) > 700
 
 
-def thumb(n, d):
-    """Log c of a rule of thumb, about."""
+def rule_of_thumb_log(n, d):
+    """Return log c of a rule of thumb, about."""
     return -math.log(n) / (4 + d)
 
 
-def _neighbors(metric, sample, how):
-    """The places that hold rows, in units of the reference shape, and how far each is from the nearest other one."""
+def _neighbors(metric, sample, n_threads):
+    """Return the distinct rows, in units of the reference shape, and their distances to the nearest other one."""
     Z = metric.coordinates(sample.X) * metric.g
     if Z.shape[1] == 1:
         z = Z[:, 0] if sample.X.shape[1] == 1 else np.sort(Z[:, 0])  # in ascending order anyway if it is the only one
@@ -73,17 +76,8 @@ def _neighbors(metric, sample, how):
     Z = Z[np.append(True, (Z[1:] != Z[:-1]).any(axis=1))]
     if Z.shape[1] <= MOST_FEATURES_IN_ORDER:
         Z = Z[spatial_order(Z.T)]
-    n, n_threads = len(Z), how.get("n_threads", 1)
-    if n <= _FEW:
-        return Z, np.sqrt(nearest_squares(Z, n_threads=n_threads))
-    rows = Rows(Z.T, np.zeros((1, n)), np.ones(n), np.zeros(n))
-    state = kernel_sums("nearest", rows, np.ones(Z.shape[1]), Z, np.arange(n), n_threads=n_threads)
-    return Z, np.sqrt(state.shift)
+    return Z, np.sqrt(nearest_squares(Z, n_threads))
 
 
-#: Where squared distances double.
-HALF_OCTAVE = 0.5 * math.log(2)
-
-
-#: Where every pair is quickly visited.
-_FEW = 5000
+#: Up to so many rows, visiting every pair is quick.
+_QUICK_PAIRS = 5000

@@ -12,18 +12,18 @@ from .curve import SHARES, Point, cubic, lowest_of_cubic, triples
 TIE = 1e-12
 
 
-#: Of very many rows, the logarithm of the bandwidth is found to this precision; for kernels that end somewhere to that,
-#: or as far as it matters: until the error cannot fall by more than this share of what there is to gain. For the slope
-#: of an error with many small kinks has many roots beside each other.
+#: With very many rows, precision of the logarithm of the bandwidth, and that for compact kernels. The slope of an error
+#: with many small kinks has many neighboring roots: for compact kernels the search also ends when the error cannot fall
+#: by more than the third number, a share of the gain over the global mean.
 _NEAR, _NEAR_KINKS, _NO_GAIN = 1e-5, 1e-4, 1e-9
 
 
-#: What there is to gain is told by a cubic through both ends of an interval no longer than that.
+#: A cubic through both ends predicts the minimum of an interval up to this length.
 _NARROW = 0.01
 
 
-def refine(curve, kernel, everyone, most=8):
-    """Find the minima in the most promising intervals."""
+def refine(curve, kernel, of_mean, n_brackets=8):
+    """Find the minima in the intervals whose predicted minima are the lowest."""
     ordered = curve.ordered()
     lowest = min(ordered, key=lambda point: point.value)
     spread = max(point.value for point in ordered) - lowest.value
@@ -37,7 +37,7 @@ def refine(curve, kernel, everyone, most=8):
         brackets = promise = []
     many = curve.objective.has_many_rows
     precision, share = (_NEAR_KINKS, _NO_GAIN) if many and curve.exact else (_NEAR if many else 1e-9, 0.0)
-    for i in np.argsort(promise)[:most]:
+    for i in np.argsort(promise)[:n_brackets]:
         if promise[i] > min(*promise, lowest.value) + 0.05 * spread:
             break
         a, b = brackets[i]
@@ -46,11 +46,11 @@ def refine(curve, kernel, everyone, most=8):
         if curve.smooth:
             a, b = _bracket(curve, a, b, start) if a.rough or b.rough else (a, b)
             if a.slope < 0 < b.slope:
-                _find_root(curve, a, b, precision, share * (everyone - min(a.value, b.value)))
+                _find_root(curve, a, b, precision, share * (of_mean - min(a.value, b.value)))
         else:
             minimize_scalar(lambda t: curve(t).value, bounds=(a.t, b.t), method="bounded", options={"xatol": 1e-9})
-    # The lowest of the grid may be at an end, or at a kink. Estimates from a part of the rows are not compared with
-    # the criterion of all.
+    # The lowest point of the grid may be at an end, or at a kink. Estimates by a subsample are not compared with the
+    # criterion of all rows.
     if curve.sampled:
         if not any(a.t <= lowest.t <= b.t for a, b in brackets):
             curve(lowest.t)
@@ -60,9 +60,9 @@ def refine(curve, kernel, everyone, most=8):
 
 
 def _find_root(curve, a, b, precision, no_gain):
-    """Find the root of the slope between two points, or where the criterion would not fall by as much as that there.
+    """Find the root of the slope between two points, or a point from which the criterion falls by less than `no_gain`.
 
-    What it would fall by is not told by a slope alone, for that is small on a shoulder, too.
+    A small slope alone does not show that, since it is small on a shoulder, too.
     """
     low, high = a, b
 
@@ -88,7 +88,7 @@ def _find_root(curve, a, b, precision, no_gain):
 
 
 def _bracket(curve, a, b, t):
-    """Two points with slopes of opposite sign around a minimum that is roughly at t, between two others."""
+    """Return two points with slopes of opposite sign around a minimum that is about at t, between two others."""
     start = curve(t)
     outward = -math.copysign(1.0, start.slope)
     # Beyond the root that a secant predicts, of which that of the rough slopes is the first.
@@ -102,14 +102,14 @@ def _bracket(curve, a, b, t):
         start, longest = end, 4 * longest
 
 
-def widest_of_best(curve, everyone):
-    """The best point; of tied minima the widest, and the right end of a plateau."""
+def widest_of_best(curve, of_mean):
+    """Return the best point: of tied minima the widest, and the right end of a plateau."""
     ordered = [point for point in curve.ordered() if not point.rough]
-    ordered.append(Point(math.inf, everyone, 0.0))
+    ordered.append(Point(math.inf, of_mean, 0.0))
     level = min(point.value for point in ordered)
-    # The last is the square of rounding, should the error be zero; with its own row among the neighbours of each, that
-    # is reached slowly, where digits are few.
-    level += TIE * level + (1e-28 if curve.objective.criterion == "loo" else 1e-20) * everyone
+    # The last number is the square of rounding, for an error of zero. A fit, in which each row predicts itself,
+    # approaches zero slowly, where few digits are left.
+    level += TIE * level + (1e-28 if curve.objective.criterion == "loo" else 1e-20) * of_mean
     last = max(i for i, point in enumerate(ordered) if point.value <= level)
     if math.isinf(ordered[last].t):
         return ordered[last]
@@ -143,7 +143,7 @@ _PLATEAU = 1e-4
 
 
 def _rises(point, ordered, rise):
-    """Whether slope or curvature tell that the criterion rises within `_PLATEAU` of a point."""
+    """Return whether slope or curvature show that the criterion rises within `_PLATEAU` of a point."""
     bends = [
         (other.slope - point.slope) / (other.t - point.t)
         for other in ordered

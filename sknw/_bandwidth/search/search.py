@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from ..._core import (
-    PROFILES,
+    KERNELS,
 )
 from ..._smoothing.sample import can_leave_out
 from ..objective import OutOfTime
@@ -18,13 +18,13 @@ from .refine import TIE, refine, widest_of_best
 
 
 def search(objective, bandwidth_type):
-    """The factor of the reference shape with the smallest criterion, among all.
+    """Find the factor of the reference shape with the smallest criterion.
 
-    The criterion is computed, with its derivative, on a grid of log c that reaches from windows that hold nobody to
-    averages over everyone, and on a finer one wherever it might fall below the best so far. Every interval in which the
-    derivative turns from falling to rising holds a minimum; the promising ones are refined to its root. Of ties the
-    widest bandwidth wins, on a plateau its right end, `inf` included. Past the deadline of the objective, it is the
-    best so far.
+    The criterion and its derivative are computed on a grid of log c, from empty neighborhoods to the global mean, and
+    on a finer grid wherever the criterion might fall below the best value so far. Every interval in which the
+    derivative changes from negative to positive holds a minimum; the promising ones are refined to its root. The widest
+    bandwidth wins a tie, and the right end of a plateau, `inf` included. After the deadline of the objective the result
+    is the best bandwidth so far.
 
     Parameters
     ----------
@@ -41,25 +41,25 @@ def search(objective, bandwidth_type):
     if not can_leave_out(sample):  # there is no criterion, but only one answer either
         return Selection(infinite, math.nan, _alone(infinite, math.nan))
     with objective.overtime():
-        everyone = objective(infinite)[0]
-    if sample.is_constant or np.isinf(shape).all() or np.isinf(everyone):
-        return Selection(infinite, everyone, _alone(infinite, everyone))
+        of_mean = objective(infinite)[0]
+    if sample.is_constant or np.isinf(shape).all() or np.isinf(of_mean):
+        return Selection(infinite, of_mean, _alone(infinite, of_mean))
 
-    smooth = not callable(kernel) and PROFILES[kernel].differentiable
-    # Penalties have a pole, the slopes of which tell nothing about the minimum.
-    curve = Curve(objective, shape, smooth, math.inf if objective.criterion == "loo" else 10 * everyone)
+    smooth = not callable(kernel) and KERNELS[kernel].differentiable
+    # Penalties have a pole, beside which slopes say nothing about the minimum.
+    curve = Curve(objective, shape, smooth, math.inf if objective.criterion == "loo" else 10 * of_mean)
     try:
-        _explore(curve, everyone)
+        _explore(curve, of_mean)
     except OutOfTime:
         curve.notes += ("the search was cut short: there may be a lower minimum",)
     with objective.overtime():
         if curve.points and all(point.rough for point in curve.points.values()):
             curve(curve.lowest().t)
-        best = widest_of_best(curve, everyone)
+        best = widest_of_best(curve, of_mean)
     ordered = curve.ordered()
     factors = np.array([math.exp(point.t) for point in ordered] + [math.inf])
     searched = factors if np.ndim(shape) == 0 else factors[:, None]
-    values = np.array([point.value for point in ordered] + [everyone])
+    values = np.array([point.value for point in ordered] + [of_mean])
     estimates = np.array([point.estimate for point in ordered] + [False])
     worse = np.array([point.worse for point in ordered] + [False])
     return Selection(
@@ -74,32 +74,33 @@ def search(objective, bandwidth_type):
 
 
 def _alone(bandwidth, value):
-    """What was searched where there is nothing to choose from."""
+    """Return the searched bandwidths where there is a single one."""
     return np.array([bandwidth]), np.array([value]), np.array([False])
 
 
-def _explore(curve, everyone):
-    """Meet the minimum."""
+def _explore(curve, of_mean):
+    """Evaluate the criterion on a grid and refine its minima."""
     objective, kernel = curve.objective, curve.objective.kernel
-    curve.on_grid(grid(objective.sample, curve.shape, kernel, curve.smooth, objective.options))
+    n_threads = objective.settings["given"].n_threads
+    curve.on_grid(grid(objective.sample, curve.shape, kernel, curve.smooth, n_threads))
     if objective.criterion != "loo":
         _find_edge(curve)
     if not curve.points:  # a penalty that is infinite everywhere but at the end
         return
     if curve.smooth:
-        _extend(curve, everyone)
+        _extend(curve, of_mean)
         _bisect_contradictions(curve)
     curve.n_grid = len(curve.points)
     if curve.sampled:
         rows = f"{objective.n_estimates} of {len(objective.sample.w)} rows"
         curve.notes = (f"bandwidths were compared by the errors of {rows}: there may be a lower minimum",)
     elif curve.smooth or callable(kernel):
-        _subdivide(curve, everyone)
-    refine(curve, kernel, everyone)
+        _subdivide(curve, of_mean)
+    refine(curve, kernel, of_mean)
 
 
 def _find_edge(curve):
-    """Halve the way to where the criterion becomes infinite, until it falls from there or has its minimum there."""
+    """Bisect to where the criterion becomes infinite, until it falls from there or has its minimum there."""
     if not curve.outside or not curve.points:
         return
     low, first = max(curve.outside), min(curve.points)
@@ -108,18 +109,18 @@ def _find_edge(curve):
         low, first = (low, middle) if curve(middle, rough=True).value < curve.ceiling else (middle, first)
 
 
-def _extend(curve, everyone):
-    """Go on at both ends as long as the error falls there, at the wide end only while it is below that of averaging."""
+def _extend(curve, of_mean):
+    """Extend both ends while the error falls, the wide end only while it is below that of the global mean."""
     for outward, end in ((-1, min), (1, max)):
         for _ in range(12):
             last = curve.points[end(curve.points)]
-            if outward * last.slope > -TIE * last.value or (outward > 0 and last.value >= everyone * (1 - TIE)):
+            if outward * last.slope > -TIE * last.value or (outward > 0 and last.value >= of_mean * (1 - TIE)):
                 break
             curve(last.t + outward * math.log(4), rough=True)
 
 
 def _bisect_contradictions(curve, depth=4):
-    """Halve the intervals whose ends contradict each other: it falls at both, yet ends higher; or the reverse."""
+    """Halve the intervals whose slopes contradict their values: falling at both ends, yet higher at the right."""
     for _ in range(depth):
         ordered = curve.ordered()
         halves = [
@@ -133,11 +134,12 @@ def _bisect_contradictions(curve, depth=4):
             curve(t, rough=True)
 
 
-def _subdivide(curve, everyone, most=400):
-    """Halve the intervals that may hold less than the best so far, as far as a cubic through their ends can tell.
+def _subdivide(curve, of_mean, n_left=400):
+    """Halve the intervals in which a cubic through their ends may fall below the best value.
 
-    How far it may be wrong is first seen from how far that over two intervals misses the point between them, then from
-    how far it misses the middle of each interval, times what `_shares_left` is left of that in half the length.
+    The error of the cubic is estimated first by how much the cubic over two intervals misses the point between them,
+    then by how much it misses the middle of each interval, times the share that `_shares_left` returns for half the
+    length.
     """
     ordered = curve.ordered()
     shares = _shares_left(curve, ordered)
@@ -148,12 +150,12 @@ def _subdivide(curve, everyone, most=400):
     ]
     best = min(point.value for point in ordered)
     while intervals:
-        tolerance = 1e-8 * abs(everyone - best) + TIE * best
+        tolerance = 1e-8 * abs(of_mean - best) + TIE * best
         halves = []
         for a, b, miss, share in intervals:
-            if miss <= tolerance or lowest_of_cubic(a, b) - miss >= best or most == 0:
+            if miss <= tolerance or lowest_of_cubic(a, b) - miss >= best or n_left == 0:
                 continue
-            most -= 1
+            n_left -= 1
             middle = curve(0.5 * (a.t + b.t), rough=True)
             miss = share * abs(cubic(a, b, 0.5) - middle.value)
             best = min(best, middle.value)
@@ -162,12 +164,12 @@ def _subdivide(curve, everyone, most=400):
 
 
 def _shares_left(curve, points):
-    """At each point the share of what a cubic misses that is left of it in an interval of half the length, at most.
+    """Return bounds of the share of a cubic's error that remains in intervals of half the length, for each point.
 
-    Where kernels enter or leave a window at an angle it is a half, for which 1 is taken at first. The Gaussian's curve
-    has all derivatives, and it is in proportion to the fourth power of the length: a sixteenth, for which an eighth is
-    taken. So is that of other kernels if their angles are very many and small: how much is left from four intervals to
-    two tells whether they are.
+    Where rows enter or leave a neighborhood, the criterion has corners and the share is a half, for which 1 is taken at
+    first. The Gaussian's criterion has all derivatives: the error is proportional to the fourth power of the length,
+    and the share is a sixteenth, for which an eighth is taken. So it is for other kernels if the corners are very many
+    and small, which is judged by the share that remains from four intervals to two.
     """
     shares = np.full(len(points), 0.125 if curve.analytic else 1.0)
     has_corners = curve.objective.has_many_rows and not curve.analytic

@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..problem import Derivatives, Rows, read_only
+from ..problem import Rows, Wanted, read_only
 from ..runtime.blas import one_thread_for_blas
 from ..runtime.threads import run_blocks
 
@@ -271,7 +271,7 @@ class Nodes:
         halves = self.grid.counts & -self.grid.counts  # the power of two among its factors
         return np.minimum(levels, np.log2(halves)).astype(np.int64)
 
-    def sums(self, g, levels, *, derivatives=Derivatives.NOTHING, rtol):
+    def sums(self, g, levels, *, derivatives=Wanted.VALUE, rtol):
         r"""Mass and moments at the nodes of all cells.
 
         Parameters
@@ -280,7 +280,7 @@ class Nodes:
             One over the bandwidth of each feature.
         levels : ndarray of shape (d,)
             Cells wider by these powers of two.
-        derivatives : Derivatives
+        derivatives : Wanted
             All but PAIRS.
         rtol : float
             What is beyond reach may add up to a thousandth of that.
@@ -314,7 +314,7 @@ class Nodes:
             table = _gaussians(width, offsets, 1 + order)
             if len(offsets) == 2 * count - 1 and count <= _SHORT:  # all cells are within reach of each other
                 table = _of_whole_lines(table, count)
-            by_feature = derivatives == Derivatives.FEATURES
+            by_feature = derivatives == Wanted.FEATURES
             parts = [
                 _along(field, k + 1, table[:, :, : 1 if by_feature and j else 1 + order - j], self.n_threads)
                 for j, field in enumerate(fields)
@@ -332,7 +332,7 @@ class Nodes:
 
 
 #: Of the derivatives in one feature's logarithm, how many.
-_ORDERS = {Derivatives.NOTHING: 0, Derivatives.SCALE: 1, Derivatives.FEATURES: 1}
+_ORDERS = {Wanted.VALUE: 0, Wanted.SCALE: 1, Wanted.FEATURES: 1}
 
 
 def widest(d, rtol):

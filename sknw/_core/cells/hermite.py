@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..problem import Derivatives
+from ..problem import Wanted
 
 
 def hermite_functions(z, n):
@@ -115,7 +115,7 @@ def loss_of(d, width, n_terms, reach, derivatives):
     second = n_terms * (n_terms - 1) / r**2
     n_sums = 1 if derivatives.by_coordinate else d
     first = max(n_sums * (1 + 0.5 * second), reach**2) / _SLACK
-    return max(1.0, first * (derivatives > Derivatives.NOTHING))
+    return max(1.0, first * (derivatives > Wanted.VALUE))
 
 
 #: Digits that each derivative may lose.
@@ -186,11 +186,11 @@ def operators(d, derivatives):
 
     axes = range(3 - d, 3)
     first = [[(1.0,), (0.5, a, a)] for a in axes]
-    if derivatives == Derivatives.FEATURES:
+    if derivatives == Wanted.FEATURES:
         return [total(*terms) for terms in first]
-    if derivatives == Derivatives.PAIRS:
+    if derivatives == Wanted.PAIRS:
         return [total(*first[i]) if a == b else total((0.5, a, b)) for i, a in enumerate(axes) for b in axes if a <= b]
-    if derivatives == Derivatives.NOTHING:
+    if derivatives == Wanted.VALUE:
         return []
     scale = [term for terms in first for term in terms]
     return [total(*scale)]

@@ -87,7 +87,7 @@ def add_adjoints(
     shift : float64[::1] of shape (m,)
         Of the complete sums.
     adjoints : float64[:, ::1] of shape (m, 1 + p)
-        Derivatives of the function in the mass and the moments of each query.
+        Wanted of the function in the mass and the moments of each query.
     buffers : float64[:, ::1] of shape (4, width), or two if that is less
     of_rows : float64[::1] of shape (width,)
         Updated: sums over queries.
@@ -133,7 +133,7 @@ def gradient(problem, offset, adjoints, n_threads=1):
     offset : ndarray of shape (m,)
         Of the state of the same problem without derivatives.
     adjoints : ndarray of shape (m, 1 + p)
-        Derivatives of the function in the denominator and the numerators of each query.
+        Wanted of the function in the denominator and the numerators of each query.
     n_threads : int
 
     Returns

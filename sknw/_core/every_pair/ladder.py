@@ -128,7 +128,7 @@ def fill_products(s, low, w, y, wy, wt, wty):
 def add_series(s, low, places, squares, u, w, wy, wt, wty, c, i, sums, dsums):
     """Add up mass and moment of output c for query i and each place of a series, with derivatives if wanted.
 
-    Derivatives are sums of s times weights: those of s - low, and low times the others.
+    Wanted are sums of s times weights: those of s - low, and low times the others.
     """
     not_inlined()
     wide_vectors()

@@ -234,7 +234,7 @@ def add_adjoints_between(pairs, is_one, left_q, left, right_q, right, of_rows, U
     left_q : float64[:, ::1] of shape (m, 1 + p)
         Weights of the rows of the one, and these times targets.
     right_q : float64[:, ::1] of shape (m, 1 + p)
-        Derivatives of the function in mass and moments, which are relative to s = 0.
+        Wanted of the function in mass and moments, which are relative to s = 0.
     left, right : float64[:, ::1] of shape (1 + p, width)
         The same of the other.
     of_rows : float64[::1] of shape (width,)

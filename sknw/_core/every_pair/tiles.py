@@ -35,7 +35,7 @@ from ..runtime.processor import aligned, tile_width
 from ..runtime.threads import run_blocks
 from .distances import lowest, squared_distances
 
-# Derivatives in features and in pairs of them travel as tuples, too, as long as their values in `_rows.Derivatives`;
+# Wanted in features and in pairs of them travel as tuples, too, as long as their values in `_rows.Derivatives`;
 # those that most callers ask for, none and the one in the scale, as an empty one: here they share one compilation.
 _FEATURES, _PAIRS = 2, 3
 

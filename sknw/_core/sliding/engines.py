@@ -3,7 +3,7 @@
 import math
 
 from .. import costs
-from ..kernels import PROFILES
+from ..kernels import KERNELS
 from ..problem import Plan, Prepared
 
 
@@ -43,5 +43,5 @@ def moments_of(kernel):
     """Number of moments of a sum, or as many as take the same time."""
     if kernel in ("exponential", "cosine"):
         return {"exponential": 2, "cosine": 6}[kernel]
-    b, a = PROFILES[kernel].powers
+    b, a = KERNELS[kernel].powers
     return a * b + 1

@@ -22,7 +22,7 @@ import numpy as np
 
 from ..compiled_kernels import EPS, as_near, is_nearest, is_shifted
 from ..every_pair.tiles import for_loops, merge, restart
-from ..kernels import PROFILES
+from ..kernels import KERNELS
 from ..order import spatial_order
 from ..problem import State, read_only
 from ..runtime.jit import jit, jit_entry, not_inlined
@@ -253,7 +253,7 @@ def box_sums(setting, rows, boxes, queries, *, n_threads=1, visited=None):
     run_by_budget(add, m, (len(g) + len(rows.Y)) * (1 + q), n_threads)
     if visited is not None:
         visited[order] += counts
-    if kernel != "nearest" and math.isfinite(PROFILES[kernel].reach):
+    if kernel != "nearest" and math.isfinite(KERNELS[kernel].reach):
         state.offset[state.offset > 1] = math.inf
     return in_order_of_queries(state, order)
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..compiled_kernels import LARGEST, is_gaussian, is_nearest, is_shifted
-from ..kernels import PROFILES
+from ..kernels import KERNELS
 from ..order import LEAF
 from ..problem import State
 from ..runtime.exponential import EXP2_LOWEST
@@ -85,7 +85,7 @@ def log_of_share(kernel, rows, rtol):
 
     Of kernels that vanish it is not asked for.
     """
-    if kernel == "nearest" or math.isfinite(PROFILES[kernel].reach):
+    if kernel == "nearest" or math.isfinite(KERNELS[kernel].reach):
         return 0.0
     with np.errstate(divide="ignore"):
         return float(np.log(rows.w.sum()) - np.log(rtol))
@@ -148,7 +148,7 @@ def rows_in_reach(kernel, rows, g, Zq, *, rtol):
             """Rows of the tiles within a scaled distance."""
             return TILE * np.count_nonzero(nearest <= u[:, None] ** 2, axis=1)
 
-    if not math.isfinite(PROFILES[kernel].reach):
+    if not math.isfinite(KERNELS[kernel].reach):
         with np.errstate(divide="ignore"):
             exponent = np.log(len(rows.w)) - np.log(rtol)
         exponent = np.minimum(exponent - np.log(np.maximum(0.5 * count(reach), 1)), _UNDERFLOW)
