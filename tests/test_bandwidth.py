@@ -47,6 +47,7 @@ def test_spread_ignores_rounding():
     assert_array_equal(spread(X) > 0, [False, False, True, False])
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("rule", ["scott", "silverman"])
 @pytest.mark.parametrize("kernel", PROFILES)
 def test_rules(rng, rule, kernel):
@@ -81,6 +82,7 @@ CURVES = {
 }
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("kernel", PROFILES)
 @pytest.mark.parametrize("curve", CURVES)
 def test_no_grid_finds_a_smaller_error(rng, kernel, curve):
@@ -180,6 +182,7 @@ def test_two_rows_are_averaged(criterion):
             )
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("criterion", ["gcv", "aicc"])
 @pytest.mark.parametrize("kernel", PROFILES)
 @pytest.mark.parametrize("curve", CURVES)

@@ -30,6 +30,7 @@ def make(rng, n=25, d=2, p=1, weights="counts"):
     return X, y, w
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("kernel", PROFILES)
 @pytest.mark.parametrize("weights", ["none", "counts", "precisions", "mixed"])
 @pytest.mark.parametrize("empty", ["nearest", "mean", "nan", "raise"])
@@ -43,6 +44,7 @@ def test_value(rng, kernel, weights, empty):
         assert_allclose(got, expected, rtol=1e-11)
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize(
     ("algorithm", "kernel", "d"),
     [
@@ -100,6 +102,7 @@ def test_an_algorithm_that_does_not_apply(rng):
         loo_error(X, y, 1.0, algorithm="sliding")
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("kernel", DIFFERENTIABLE)
 @pytest.mark.parametrize("weights", ["none", "counts", "mixed"])
 @pytest.mark.parametrize("p", [1, 3])
@@ -219,6 +222,7 @@ def penalized(X, y, h, w, kernel, criterion, derivatives=Derivatives.NOTHING):
     return sample.squared(value), sample.squared(gradient)
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("criterion", ["gcv", "aicc"])
 @pytest.mark.parametrize("kernel", PROFILES)
 @pytest.mark.parametrize("weights", ["none", "counts", "mixed"])
@@ -271,6 +275,7 @@ def test_penalized_fit_does_not_depend_on_how_many_rows_are_held(rng, criterion,
     assert_allclose(got[1], expected[1], rtol=1e-12)
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("kernel", PROFILES)
 @pytest.mark.parametrize("weights", ["none", "mixed"])
 @pytest.mark.parametrize("empty", ["nearest", "mean"])
@@ -297,6 +302,7 @@ def test_one_finite_bandwidth_of_several(rng):
         assert_allclose(loo_error(X, y, h, kernel="epanechnikov", algorithm=algorithm), alone, rtol=1e-10)
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("algorithm", ["auto", "dense"])
 @pytest.mark.parametrize("kernel", ["epanechnikov", "linear", "tophat"])
 @pytest.mark.parametrize("d", [1, 2])

@@ -37,6 +37,7 @@ def make(rng, n=80, d=3):
 # Families -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("family", [Diagonal, Full])
 @pytest.mark.parametrize("kernel", DIFFERENTIABLE)
 @pytest.mark.parametrize("weights", ["none", "counts", "precisions"])
@@ -152,6 +153,7 @@ def test_symmetric_factor_keeps_the_digits_of_small_features(rng, D):
 # Starts and ends ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("kernel", DIFFERENTIABLE)
 @pytest.mark.parametrize("family", ["diag", "full"])
 def test_a_larger_family_is_never_worse(rng, kernel, family):

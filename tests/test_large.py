@@ -25,6 +25,7 @@ def make_data(rng, n, d):
     return X, np.sin(3 * X[:, 0]) + 0.3 * rng.normal(size=n)
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize(
     ("algorithm", "kernel", "d"),
     [

@@ -40,6 +40,7 @@ def make_sample(rng, X, p=1, w=None):
     return Sample.of(X, y, np.ones(len(X)) if w is None else w)
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("name", ["uniform", "normal", "clusters", "rounded", "one far out"])
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_agrees_with_all_rows(rng, d, name):

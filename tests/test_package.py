@@ -154,6 +154,7 @@ def test_parameters_and_attributes_are_documented(rng):
 # The other package of this name ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_other_sknw_in_the_same_folder(tmp_path):
     shutil.copytree(ROOT, tmp_path / "sknw", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "sknw" / "sknw.py").write_text("def build_sknw(): pass\n")
@@ -243,6 +244,7 @@ def test_version_is_the_same_everywhere():
     assert development or f"\nversion: {version}\n" in (source / "CITATION.cff").read_text()
 
 
+@pytest.mark.slow
 def test_wheel_alone_fits_and_predicts(tmp_path):
     pytest.importorskip("pip")
     source = pathlib.Path(__file__).parents[1]

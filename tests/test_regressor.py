@@ -31,6 +31,7 @@ def assert_matches_naive(got, Xq, X, y, w, g, kernel, empty="nearest"):
         assert_allclose(m, expected, rtol=0, atol=naive.error_bound(x, X, y, w, g, kernel) if kernel else 0)
 
 
+@pytest.mark.thin
 @quiet
 @pytest.mark.parametrize("kernel", PROFILES)
 @pytest.mark.parametrize("d", [1, 3])
@@ -43,6 +44,7 @@ def test_predict_matches_naive(rng, kernel, d, h, empty):
     assert_matches_naive(model.predict(Xq), Xq, X, y, w, np.full(d, 1 / h), kernel, empty)
 
 
+@pytest.mark.thin(strength=1)
 @quiet
 @pytest.mark.parametrize("kernel", PROFILES)
 @pytest.mark.parametrize("h", [0.2, 1.0])
@@ -195,6 +197,7 @@ def test_scale_of_the_features_counts_when_distances_overflow():
 # Attention weights ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thin
 @quiet
 @pytest.mark.parametrize("kernel", PROFILES)
 @pytest.mark.parametrize("empty", ["nearest", "mean"])
@@ -351,6 +354,7 @@ def test_several_outputs_are_predicted_as_each_alone(rng):
         assert_allclose(together[:, c], alone, rtol=0, atol=1e-14 * np.abs(y[:, c]).max())
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("bandwidth", ["loo", "gradient", "scott", "silverman", 2.0, np.inf])
 @pytest.mark.parametrize("kernel", ["gaussian", "epanechnikov", "exponential"])
 def test_one_row(bandwidth, kernel):

@@ -95,6 +95,7 @@ def test_empty_windows_are_counted(rng):
     assert model.bandwidth_report().n_empty == 2
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("family", ["spherical", "diag", "full"])
 @pytest.mark.parametrize("bandwidth", ["loo", "gradient", "aicc", "gcv", "scott", 0.4])
 def test_every_choice_has_a_report(data, family, bandwidth):
@@ -199,6 +200,7 @@ def test_kernels_of_r():
     assert convert_bandwidth(1.0, "KernSmooth") == 1.0
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("kernel", PROFILES)
 @pytest.mark.parametrize("d", [1, 3])
 def test_between_kernels(kernel, d):

@@ -98,6 +98,7 @@ def test_deviations_are_what_is_told(rng):
     assert abs(np.mean(np.square(scores)) - 1) < 4 * math.sqrt(2 / 60)
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("logarithm", [20.0, 2.0])
 @pytest.mark.parametrize("design", [wave, heavy_tails, spike, pairs])
 @pytest.mark.parametrize("kernel", ["gaussian", "epanechnikov"])

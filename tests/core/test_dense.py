@@ -36,6 +36,7 @@ def naive_sums(kernel, x, X, y, w, g):
     return low, [mass] + [math.fsum(v_j * y_j[c] for v_j, y_j in zip(v, y, strict=True)) for c in range(y.shape[1])]
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("kernel", [*PROFILES, "nearest"])
 @pytest.mark.parametrize(("n", "d", "p"), [(1, 1, 1), (7, 3, 2), (511, 1, 1), (512, 2, 1), (513, 1, 3), (1200, 30, 2)])
 def test_sums_match_plain_python(rng, kernel, n, d, p):
@@ -70,6 +71,7 @@ def test_distances_read_what_is_theirs(rng, d):
     assert_allclose(state.sums[0, 0], v.sum(), rtol=0, atol=(d + 6) * EPS * (v * s).sum() + 2 * n * EPS * v.sum())
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("kernel", [*PROFILES, "nearest"])
 @pytest.mark.parametrize("n", [2, 513])
 def test_own_row_is_left_out(rng, kernel, n):
@@ -97,6 +99,7 @@ def test_own_row_does_not_stay_out(rng):
 DIFFERENTIABLE = [name for name, profile in PROFILES.items() if profile.differentiable]
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("kernel", DIFFERENTIABLE)
 @pytest.mark.parametrize("derivatives", [Derivatives.SCALE, Derivatives.FEATURES, Derivatives.PAIRS])
 @pytest.mark.parametrize("n", [5, 1000])
@@ -140,6 +143,7 @@ def test_derivatives_match_central_differences(rng, kernel, derivatives, n):
         assert_allclose(state.dsums[:, q], difference, rtol=0, atol=2e-6 * scale)
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("kernel", PROFILES)
 @pytest.mark.parametrize("left_out", [False, True])
 def test_weights_match_plain_python(rng, kernel, left_out):

@@ -41,6 +41,7 @@ def test_hermite_functions():
         assert_allclose(h[n], exact, rtol=0, atol=20 * n * EPS * math.sqrt(2.0**n * math.factorial(n)) + 1e-300)
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("width", [0.1, 0.5, 1.5])
 @pytest.mark.parametrize("n_terms", [1, 4, 9, 16])
 def test_remainders_are_bounds(rng, width, n_terms):
@@ -59,6 +60,7 @@ def test_remainders_are_bounds(rng, width, n_terms):
     assert (bound <= 300 * largest + 1e-14).all()  # nor is the bound far off
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("width", [0.1, 0.5, 1.5])
 @pytest.mark.parametrize("n_terms", [3, 4, 9, 16])
 def test_a_second_derivative_loses_what_is_said(rng, width, n_terms):
@@ -79,6 +81,7 @@ def test_a_second_derivative_loses_what_is_said(rng, width, n_terms):
         assert (0.5 * largest > 0.01 * loss * value).any()
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("rtol", [1e-3, 1e-6, 1e-10, 1e-12])
 @pytest.mark.parametrize("own", ["none", "all", "some"])
@@ -121,6 +124,7 @@ def exact_derivatives(rows, g, Zq, mine, derivatives):
     return v.sum(axis=1), np.stack([(v * f) @ Y for f in factors], axis=1)
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("rtol", [1e-4, 1e-8, 1e-12])
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("derivatives", list(Derivatives)[1:])

@@ -28,6 +28,7 @@ def by_loops(rows, g, Zq, own, derivatives, monkeypatch):
     return kernel_sums("gaussian", rows, g, Zq, own, algorithm="dense", rtol=0.0, derivatives=derivatives)
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("derivatives", DERIVATIVES)
 @pytest.mark.parametrize(("n", "d", "p"), [(1, 1, 1), (2, 1, 3), (FEW_ROWS, 1, 1), (100, 3, 2), (FEW_ROWS, 30, 1)])
 @pytest.mark.parametrize("h", [1e-3, 0.05, 0.5, 1e3])
@@ -82,6 +83,7 @@ def test_nearest(rng, n, d):
     assert_allclose(found, s.min(axis=1), rtol=2 * (d / 2 + 3) * EPS)
 
 
+@pytest.mark.slow
 def test_a_first_fit_of_few_rows_compiles_nothing():
     code = """
 import sys

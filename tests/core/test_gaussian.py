@@ -43,6 +43,7 @@ def averages(*args, **options):
     return state.sums[:, 1:] / state.sums[:, :1]
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("offset", [0.0, 1e8])
 @pytest.mark.parametrize(
     ("n", "m", "d"),
@@ -81,6 +82,7 @@ def test_sums_are_those_of_differences(rng, n, m, d, offset, leave_out):
         assert (found.sums != exact.sums).any()  # or else it has not been used
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("offset", [0.0, 1e8])
 @pytest.mark.parametrize(("n", "m", "d", "p"), [(1, 1, 1, 1), (1100, 9, 1, 1), (1025, 300, 2, 3), (700, 1100, 18, 2)])
 @pytest.mark.parametrize("leave_out", [False, True])
@@ -153,6 +155,7 @@ def test_the_promise_is_kept_where_coordinates_lose_digits(rng, d):
             assert error <= (rtol + 64 * EPS) * np.ptp(rows.Y)
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("p", [1, 2])
 @pytest.mark.parametrize("d", [1, 3, 10, 18, 19, 100])
 def test_single_precision(rng, d, p):

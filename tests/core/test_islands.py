@@ -55,6 +55,7 @@ def test_where_there_are_no_islands(rng):
     assert Islands.of(2.0**40 + 1e11 * np.arange(100), 10.0) is None  # ever so many
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("design", FAR)
 @pytest.mark.parametrize("derivatives", [Derivatives.NOTHING, Derivatives.SCALE])
 @pytest.mark.parametrize("rtol", [1e-6, 1e-12])

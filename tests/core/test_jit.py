@@ -169,6 +169,7 @@ np.savez(sys.argv[1], *found)
 """
 
 
+@pytest.mark.slow
 def test_other_processors_have_the_same_results_to_rounding(tmp_path):
     """Without vectors of 512 bits, and without fused multiply-adds."""
     found = []

@@ -20,6 +20,7 @@ def make_rows(z, y, w):
     return Rows(read_only(z[order][None]), read_only(y[order].T), read_only(w[order]), read_only(np.maximum(w - 1, 0)))
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("kernel", [*PROFILES, "nearest"])
 @pytest.mark.parametrize("n", [1, 2, 511, 512, 513, 1300])
 def test_ties_clusters_and_lone_rows(rng, kernel, n):

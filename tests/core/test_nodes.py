@@ -85,6 +85,7 @@ def test_moments_know_sums_of_polynomials(rng, d):
     assert np.abs(np.sum(channels[1] * f)) > 1e3 * atol
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("rtol", [1e-4, 1e-8, 1e-12])
 @pytest.mark.parametrize(("d", "count"), [(1, 64), (2, 16), (3, 4)])
 @pytest.mark.parametrize("derivatives", [d for d in Derivatives if d != Derivatives.PAIRS])

@@ -45,6 +45,7 @@ def sums(rows, g, *, rtol, queries=None, **options):
     return kernel_sums("gaussian", rows, g, rows.Z.T[own], own, algorithm="dense", rtol=rtol, **options)
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("offset", [0.0, 1e8])
 @pytest.mark.parametrize("p", [1, 3])
 @pytest.mark.parametrize("d", [1, 2, 10, 30])
@@ -111,6 +112,7 @@ def test_any_number_of_threads_gives_the_same_bits(rng, d):
             assert_array_equal(a, b)
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("derivatives", [Derivatives.FEATURES, Derivatives.PAIRS])
 @pytest.mark.parametrize("p", [1, 3])
 @pytest.mark.parametrize("d", [1, 2, 10, 30])

@@ -13,6 +13,7 @@ def profile(name, u):
     return naive.PROFILES[name](u * u).real
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("name", PROFILES)
 @pytest.mark.parametrize("power", [0, 1, 4, 30])
 @pytest.mark.parametrize("squared", [False, True])

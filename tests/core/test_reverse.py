@@ -19,6 +19,7 @@ def make_rows(rng, n, d, p, offset=0.0):
     return X, Rows(read_only(X.T), read_only(y.T), read_only(w), read_only(w - 1))
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("kernel", DIFFERENTIABLE)
 @pytest.mark.parametrize("derivatives", [Derivatives.FEATURES, Derivatives.PAIRS])
 @pytest.mark.parametrize(("d", "rtol", "n"), [(1, 0.0, 530), (3, 0.0, 513), (20, 0.0, 530), (20, 1e-10, 513)])

@@ -19,6 +19,7 @@ def make_rows(rng, n, d, p, weights=True):
     return X, y, w, Rows(read_only(X.T), read_only(y.T), read_only(w), read_only(np.maximum(w - 1, 0)))
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("kernel", PROFILES)
 @pytest.mark.parametrize(("n", "d", "p"), [(1, 2, 1), (255, 1, 2), (256, 3, 1), (513, 2, 2)])
 @pytest.mark.parametrize("leave_out", [False, True])

@@ -86,6 +86,7 @@ def check(kernel, rows, g, n_threads=1, some=None, v=None):
     return found.rest, mass
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("design", DESIGNS)
 @pytest.mark.parametrize("weights", ["one", "counts", "mixed", "decades", "next to nothing"])
@@ -102,6 +103,7 @@ def test_what_is_certain_is_right(rng, kernel, design, weights):
                 assert len(rest) == 0
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("design", DESIGNS)
 @pytest.mark.parametrize("weights", ["one", "mixed", "decades"])
@@ -129,6 +131,7 @@ def test_edges_of_some_windows(rng, kernel):
         check(kernel, rows, np.array([1 / h]), some=some, v=np.ones(len(some)), n_threads=2)
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("n", [1, 2, 3, 127, 128, 129, 1023, 1024, 1025])
 def test_any_number_of_rows(rng, kernel, n):
@@ -197,6 +200,7 @@ def test_the_bound(rng, kernel, below, above, farthest):
     assert_allclose((n - 1) * many**degree * 1e-11, n * terms * roundings * 2**-53, rtol=0.01)
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize(("kernel", "a", "b"), [("linear", 1, 1), ("tricube", 3, 3)])
 @pytest.mark.parametrize("n_lone", [1, 60])
 @pytest.mark.parametrize("is_below", [True, False])

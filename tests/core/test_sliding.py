@@ -165,6 +165,7 @@ def test_edge_of_the_window_keeps_its_digits(rng, kernel):
     assert_allclose(mass, expected, rtol=10 * condition(kernel)[0] * EPS)
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("h", [0.1, 0.3, 0.7, 1.1, 2.3])
 @pytest.mark.parametrize("offset", [0, 1 / 3, 1e8])
 def test_reach_is_that_of_the_dense_engine(h, offset):
@@ -185,6 +186,7 @@ def test_row_at_the_very_edge(beside):
     assert sliding_sums("linear", rows, [1 / beside], [[0.0]]).sums[0, 0] == EPS
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("derivatives", Derivatives)
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_sums_match_the_dense_engine(rng, kernel, derivatives):
@@ -308,6 +310,7 @@ def test_any_number_of_threads_gives_the_same_bits(rng, kernel, monkeypatch):
         assert_allclose(a, c, rtol=0, atol=2000 * EPS * np.abs(c).max())
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("m", [0, 1, 500, 20_000])
 @pytest.mark.parametrize("n_blocks", [1, 2, 30, 1000])
 def test_work_is_linear(rng, monkeypatch, n_blocks, m):

@@ -115,6 +115,7 @@ def cases():
                 yield algorithm, d, kernel
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize(("algorithm", "d", "kernel"), list(cases()))
 @pytest.mark.parametrize("design", DESIGNS, ids=lambda design: design.__name__)
 def test_promise(rng, algorithm, d, kernel, design):
@@ -265,6 +266,7 @@ def neighbours_sums(kernel, rows, g, Zq, own):
     return Neighbours(kernel, rows, g, derivatives=Derivatives.NOTHING).sums(0, len(own))
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("offset", [0, 1000])
 @pytest.mark.parametrize(
     ("sums", "d"), [*itertools.product((dense_sums, window_sums), (1, 2, 3)), (neighbours_sums, 1)]

@@ -68,6 +68,7 @@ def _assert_as_dense(got, n_terms, kernel, rows, g, Zq, own, derivatives, rtol):
     assert (error <= share * np.ptp(rows.Y, axis=1) + 4 * rounding * size).all()
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("kernel", [*PROFILES, "nearest"])
 @pytest.mark.parametrize("d", [1, 2, 3, 5, 8])
 @pytest.mark.parametrize("left_out", [False, True])
@@ -88,6 +89,7 @@ def test_sums_are_those_over_all_pairs(rng, kernel, d, left_out):
         assert got.dsums.shape == (len(queries), derivatives.count(d), 1 + p)
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("kernel", INFINITE)
 @pytest.mark.parametrize("rtol", [1e-12, 1e-10, 1e-3])
 @pytest.mark.parametrize("derivatives", Derivatives)
@@ -100,6 +102,7 @@ def test_neglected_weights_keep_their_promise(rng, kernel, rtol, derivatives, d)
         assert_as_dense(kernel, rows, g, rng.normal(size=(100, d)) * 2, derivatives=derivatives, rtol=rtol)
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("kernel", INFINITE)
 @pytest.mark.parametrize("derivatives", [Derivatives.NOTHING, Derivatives.SCALE])
 @pytest.mark.parametrize("weight", [1.0, 1e4])
@@ -220,6 +223,7 @@ def test_distances_that_overflow(rng, kernel):
     assert_as_dense(kernel, rows, np.full(2, 1e200), X, np.arange(200))
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("kernel", ["gaussian", "epanechnikov", "nearest"])
 @pytest.mark.parametrize("n", [1, 2, 64, 65, 4096, 4097, 9000])
 def test_at_the_seams_of_tiles_and_groups(rng, kernel, n):
