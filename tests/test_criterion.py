@@ -6,6 +6,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import naive
+from problems import DIFFERENTIABLE
 from sknw import NadarayaWatsonRegressor, loo_error
 from sknw._core import PROFILES, Derivatives
 from sknw._criteria import leave_one_out as criterion_module
@@ -14,8 +15,6 @@ from sknw._criteria.penalized import penalized_fit
 from sknw._smoothing import averages as pooling
 from sknw._smoothing.metric import Metric
 from sknw._smoothing.sample import Sample
-
-DIFFERENTIABLE = [name for name, profile in PROFILES.items() if profile.differentiable]
 
 
 def make(rng, n=25, d=2, p=1, weights="counts"):

@@ -12,6 +12,7 @@ from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning
 
 import naive
+from problems import DIFFERENTIABLE
 from sknw import NadarayaWatsonRegressor, loo_error
 from sknw._bandwidth import Objective
 from sknw._bandwidth.descent.families import Diagonal, Full, _symmetric_factor
@@ -21,8 +22,6 @@ from sknw._core import PROFILES
 from sknw._criteria.leave_one_out import leave_one_out
 from sknw._smoothing.metric import Metric
 from sknw._smoothing.sample import Sample
-
-DIFFERENTIABLE = [name for name, profile in PROFILES.items() if profile.differentiable]
 
 
 def sample_of(X, y, w=None):

@@ -7,16 +7,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import naive
+from problems import DIFFERENTIABLE, EPS, make_rows
 from sknw._core import PROFILES, Derivatives, Rows, kernel_sums, kernel_weights, read_only
 from sknw._core import dispatch as sums_module
-
-EPS = np.finfo(np.float64).eps
-
-
-def make_rows(rng, n, d, p, weights=True):
-    w = rng.integers(1, 4, size=n).astype(float) if weights else np.ones(n)
-    X, y = rng.normal(size=(n, d)), rng.normal(size=(n, p))
-    return X, y, w, Rows(read_only(X.T), read_only(y.T), read_only(w), read_only(np.maximum(w - 1, 0)))
 
 
 def naive_sums(kernel, x, X, y, w, g):
@@ -94,9 +87,6 @@ def test_own_row_does_not_stay_out(rng):
         kernel_sums("gaussian", rows, g, queries, own).sums[20:], kernel_sums("gaussian", rows, g, X[:20]).sums
     )
     assert_array_equal(rows.w, w)
-
-
-DIFFERENTIABLE = [name for name, profile in PROFILES.items() if profile.differentiable]
 
 
 @pytest.mark.thin

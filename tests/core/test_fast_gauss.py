@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sknw._core import Derivatives, Rows, kernel_sums, read_only, spatial_order
+from problems import EPS, rows_of
+from sknw._core import Derivatives, kernel_sums, read_only, spatial_order
 from sknw._core.cells import fast_gauss as fast_gauss
 from sknw._core.cells import grid as cells
 from sknw._core.cells import hermite as series_module
 from sknw._core.cells.fast_gauss import fast_gauss_sums, lay_out
 from sknw._core.runtime import threads as threads
-
-EPS = np.finfo(np.float64).eps
 
 
 def make_rows(rng, X, p=1, weights=False):
@@ -21,9 +20,7 @@ def make_rows(rng, X, p=1, weights=False):
     X = X[spatial_order(X.T)]
     n = len(X)
     w = rng.integers(1, 4, size=n).astype(float) if weights else np.ones(n)
-    return X, Rows(
-        read_only(X.T), read_only(rng.uniform(-1, 1, size=(p, n))), read_only(w), read_only(np.maximum(w - 1, 0))
-    )
+    return X, rows_of(X, rng.uniform(-1, 1, size=(p, n)).T, w)
 
 
 def unshifted(state):

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from problems import EPS
 from sknw._core import Derivatives, Rows, kernel_sums, nearest_squares, read_only
 from sknw._core import dispatch as sums_module
 from sknw._core.costs import FEW_ROWS
 from sknw._core.every_pair.few_rows import few_sums
-
-EPS = np.finfo(np.float64).eps
 
 DERIVATIVES = [Derivatives.NOTHING, Derivatives.SCALE]
 

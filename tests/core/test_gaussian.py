@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sknw._core import Derivatives, Rows, State, kernel_sums, read_only
+from problems import EPS, relative_to
+from problems import points_and_rows as make_rows
+from sknw._core import Derivatives, Rows, kernel_sums, read_only
 from sknw._core import costs as plan_module
 from sknw._core import dispatch as sums_module
 from sknw._core.every_pair import gaussian as gaussian_module
 from sknw._core.runtime.processor import aligned, bytes_of_cache, tile_width
-
-EPS = np.finfo(np.float64).eps
 
 
 @pytest.fixture(autouse=True)
@@ -22,20 +22,8 @@ def _few_rows_too(monkeypatch):
     monkeypatch.setattr(plan_module, "_FEWEST_BY_FEATURE", 1)
 
 
-def make_rows(rng, n, d, p, offset=0.0):
-    w = rng.integers(1, 4, size=n).astype(float)
-    X, y = rng.normal(size=(n, d)) + offset, rng.normal(size=(n, p))
-    return X, Rows(read_only(X.T), read_only(y.T), read_only(w), read_only(w - 1))
-
-
 def sums(rows, g, Zq, own=None, *, rtol, **options):
     return kernel_sums("gaussian", rows, g, Zq, own, algorithm="dense", rtol=rtol, **options)
-
-
-def relative_to(shift, state):
-    """A state whose weights are relative to other squared distances: one rounding of these, halved, and three more."""
-    factor = np.exp(0.5 * np.subtract(shift, state.shift, where=shift != state.shift, out=np.zeros(len(shift))))
-    return State(shift, state.sums * factor[:, None], state.dsums * factor[:, None, None])
 
 
 def averages(*args, **options):

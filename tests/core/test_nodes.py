@@ -7,18 +7,17 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sknw._core import Derivatives, Nodes, Rows, by_cell, kernel_sums, last_coefficients, least_of_cell, read_only
+from problems import EPS, rows_of
+from sknw._core import Derivatives, Nodes, by_cell, kernel_sums, last_coefficients, least_of_cell
 from sknw._core.cells import chebyshev as nodes_module
 from sknw._core.cells import fast_gauss_loops as expansions
 from sknw._core.cells.chebyshev import N_NODES, NODES, Grid, lagrange
-
-EPS = np.finfo(np.float64).eps
 
 
 def make_rows(rng, X, p=1):
     n = len(X)
     w = rng.integers(1, 4, size=n).astype(float)
-    return Rows(read_only(X.T), read_only(rng.uniform(-1, 1, size=(p, n))), read_only(w), read_only(w - 1))
+    return rows_of(X, rng.uniform(-1, 1, size=(p, n)).T, w)
 
 
 def places(grid):

@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sknw._core import Derivatives, Rows, State, kernel_sums, read_only
+from problems import EPS, relative_to
+from sknw._core import Derivatives, Rows, kernel_sums, read_only
 from sknw._core import costs as plan_module
 from sknw._core import dispatch as sums_module
 from sknw._core.dispatch import pull_back
 from sknw._core.every_pair import gaussian as gaussian_module
 from sknw._core.every_pair import symmetric as pairs_module
 from sknw._core.every_pair.symmetric import gradient_of_all_pairs
-
-EPS = np.finfo(np.float64).eps
 
 #: Rows of a panel in these tests: several panels take little time.
 PANEL = 64
@@ -31,12 +30,6 @@ def make_rows(rng, n, d, p, offset=0.0):
     w = rng.integers(1, 4, size=n).astype(float)
     w[5:8] = 1.0  # of which nothing stays
     return Rows(*map(read_only, (rng.normal(size=(d, n)) + offset, rng.normal(size=(p, n)), w, w - 1)))
-
-
-def relative_to(shift, state):
-    """A state whose weights are relative to other squared distances."""
-    factor = np.exp(0.5 * np.subtract(shift, state.shift, where=shift != state.shift, out=np.zeros(len(shift))))
-    return State(shift, state.sums * factor[:, None], state.dsums * factor[:, None, None])
 
 
 def sums(rows, g, *, rtol, queries=None, **options):

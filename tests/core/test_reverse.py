@@ -6,17 +6,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sknw._core import PROFILES, Derivatives, Rows, kernel_sums, pull_back, read_only
+from problems import DIFFERENTIABLE, EPS
+from problems import points_and_rows as make_rows
+from sknw._core import Derivatives, kernel_sums, pull_back, read_only
 from sknw._core.every_pair import adjoint as reverse_module
-
-EPS = np.finfo(np.float64).eps
-DIFFERENTIABLE = [name for name, profile in PROFILES.items() if profile.differentiable]
-
-
-def make_rows(rng, n, d, p, offset=0.0):
-    w = rng.integers(1, 4, size=n).astype(float)
-    X, y = rng.normal(size=(n, d)) + offset, rng.normal(size=(n, p))
-    return X, Rows(read_only(X.T), read_only(y.T), read_only(w), read_only(w - 1))
 
 
 @pytest.mark.thin

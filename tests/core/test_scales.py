@@ -6,17 +6,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sknw._core import PROFILES, Derivatives, Rows, kernel_sums, kernel_sums_of_scales, read_only
+from problems import DIFFERENTIABLE, EPS, make_rows
+from sknw._core import PROFILES, Derivatives, kernel_sums, kernel_sums_of_scales, read_only
 from sknw._core import dispatch as sums_module
-
-EPS = np.finfo(np.float64).eps
-DIFFERENTIABLE = [name for name, profile in PROFILES.items() if profile.differentiable]
-
-
-def make_rows(rng, n, d, p, weights=True):
-    w = rng.integers(1, 4, size=n).astype(float) if weights else np.ones(n)
-    X, y = rng.normal(size=(n, d)), rng.normal(size=(n, p))
-    return X, y, w, Rows(read_only(X.T), read_only(y.T), read_only(w), read_only(np.maximum(w - 1, 0)))
 
 
 @pytest.mark.thin

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from problems import EPS
 from sknw import NadarayaWatsonRegressor
 from sknw._core import PROFILES, Derivatives, Rows, kernel_sums, read_only
 from sknw._core.sliding import sums as sliding_module
 from sknw._core.sliding.sums import _calls, sliding_sums
 
-EPS = np.finfo(np.float64).eps
 KERNELS = [name for name in PROFILES if name != "gaussian"]
 COMPACT = [name for name in KERNELS if name != "exponential"]
 

@@ -1,16 +1,15 @@
 """One promise for all algorithms: averages within `rtol` of the range of the targets, wherever the query is."""
 
 import itertools
-import math
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from problems import DESIGNS, EPS, averages, huge, make_problem
 from sknw._core import (
     ALGORITHMS,
     PROFILES,
-    SMALLEST_MASS,
     Derivatives,
     Rows,
     check_applies,
@@ -25,81 +24,6 @@ from sknw._core.costs import plan
 from sknw._core.dispatch import dense_sums
 from sknw._core.within_reach.boxes import window_sums
 from sknw._core.within_reach.leave_one_out import Neighbours
-
-EPS = np.finfo(np.float64).eps
-
-
-def clusters(rng, n, d):
-    """A million bandwidths apart."""
-    return rng.normal(size=(n, d)) + 1e6 * rng.integers(3, size=(n, 1)), 1.0
-
-
-def outlier(rng, n, d):
-    X = rng.normal(size=(n, d))
-    X[0] = 1e6
-    return X, 0.3
-
-
-def equal(rng, n, d):
-    return np.full((n, d), math.pi), 1.0
-
-
-def ties(rng, n, d):
-    return rng.integers(4, size=(n, d)).astype(float), 0.7
-
-
-def tiny(rng, n, d):
-    """A bandwidth of 1e-9 of the range."""
-    return rng.uniform(size=(n, d)), 1e-9
-
-
-def huge(rng, n, d):
-    return rng.uniform(size=(n, d)), 1e9
-
-
-def shifted(rng, n, d):
-    return 1e8 + rng.integers(2**20, size=(n, d)) / 2**20, 0.05 if d < 3 else 0.5
-
-
-def fine(rng, n, d):
-    """Near the resolution of the numbers: cells cannot have exact edges."""
-    u = 2.0**-26
-    return 1e8 + rng.integers(3000, size=(n, d)) * u, 9.3 * u / 1.5407
-
-
-def below_zero(rng, n, d):
-    """A coordinate that is rounded into the next cell."""
-    X = rng.uniform(size=(n, d))
-    X[0] = -5e-324
-    return X, 100.0
-
-
-def far_out(rng, n, d):
-    X = rng.uniform(size=(n, d))
-    X[:3] = 1e300
-    return X, 0.1
-
-
-def cauchy(rng, n, d):
-    return rng.standard_cauchy(size=(n, d)), 0.3
-
-
-DESIGNS = [clusters, outlier, equal, ties, tiny, huge, shifted, fine, below_zero, far_out, cauchy]
-
-
-def make_problem(rng, design, n, d, weights="one", targets="plain"):
-    X, h = design(rng, n, d)
-    X = X[spatial_order(X.T)]
-    y = rng.normal(size=n) if targets == "plain" else rng.choice([-1, 1], size=n) * 10.0 ** rng.uniform(-12, 0, size=n)
-    y = (y - 0.5 * (y.min() + y.max())) / np.ptp(y)  # within a range of 1, as the package hands it down
-    w = np.ones(n) if weights == "one" else 10.0 ** rng.uniform(-12, 0, size=n)
-    rows = Rows(read_only(X.T), read_only(y[None]), read_only(w), read_only(np.zeros(n)))
-    return X, rows, np.full(d, 1 / h)
-
-
-def averages(state):
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(state.sums[:, 0] >= SMALLEST_MASS, state.sums[:, 1] / state.sums[:, 0], np.nan)
 
 
 def cases():

@@ -7,15 +7,12 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import naive
-from sknw._core import PROFILES, Derivatives, Rows, kernel_sums, read_only
+from problems import COMPACT, EPS, INFINITE, rows_of
+from sknw._core import PROFILES, Derivatives, kernel_sums
 from sknw._core.order import spatial_order
 from sknw._core.within_reach import reach as reach_module
 from sknw._core.within_reach.boxes import window_sums
 from sknw._core.within_reach.leave_one_out import Neighbours
-
-EPS = np.finfo(np.float64).eps
-COMPACT = [name for name, profile in PROFILES.items() if math.isfinite(profile.reach)]
-INFINITE = [name for name in PROFILES if name not in COMPACT]
 
 
 def make_rows(X, y, w=None):
@@ -24,7 +21,7 @@ def make_rows(X, y, w=None):
     y, w = y.reshape(len(X), -1), np.ones(len(X)) if w is None else np.asarray(w, dtype=float)
     order = spatial_order(X.T)
     X, y, w = X[order], y[order], w[order]
-    return X, y, w, Rows(read_only(X.T), read_only(y.T), read_only(w), read_only(np.maximum(w - 1, 0)))
+    return X, y, w, rows_of(X, y, w)
 
 
 def random_rows(rng, n, d, p=1, weights=True):
