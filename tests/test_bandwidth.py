@@ -552,7 +552,7 @@ def statsmodels_data(columns):
     return np.column_stack([{"c1": c1, "c2": c2, "c3": c3}[name] for name in columns.split()]), y
 
 
-@pytest.mark.parametrize("columns", ["Italy", "c1", "c1 c2", "c1 c2 c3"])
+@pytest.mark.parametrize("columns", ["Italy", "c1", "c1 c2", pytest.param("c1 c2 c3", marks=pytest.mark.exhaustive)])
 def test_statsmodels(columns):
     kernel_regression = pytest.importorskip("statsmodels.nonparametric.kernel_regression")
     X, y = statsmodels_data(columns)

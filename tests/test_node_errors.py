@@ -204,7 +204,7 @@ def test_who_has_nodes(rng):
         assert nodes_of(sample, metric, "gaussian", **how | other) is None
 
 
-@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("d", [1, 2, pytest.param(3, marks=pytest.mark.exhaustive)])
 def test_choices_ride_on_it(rng, d, monkeypatch):
     """The same bandwidth as that of every pair, and the criterion to 1e-6 of what there is to gain."""
     X = rng.normal(size=(3000, d))

@@ -197,7 +197,7 @@ def test_tracer_sees_numpy():
     assert peak(lambda: np.ones(10**6)) >= 8 * 10**6
 
 
-@pytest.mark.parametrize("kernel", ["gaussian", "epanechnikov"])
+@pytest.mark.parametrize("kernel", ["gaussian", pytest.param("epanechnikov", marks=pytest.mark.exhaustive)])
 def test_memory_of_predict(kernel):
     rng = np.random.default_rng(0)
     n = 50_000

@@ -36,7 +36,7 @@ def test_sums_are_those_of_compiled_loops(plain, d):
         mass = compiled.sums[:, :1] + np.finfo(float).tiny
         assert_array_equal(np.isfinite(shift), np.isfinite(compiled.shift), err_msg=name)
         finite = np.isfinite(shift)
-        assert (np.abs(shift - compiled.shift)[finite] <= 1e-12 * (1 + shift[finite])).all(), name
+        assert (np.abs(shift[finite] - compiled.shift[finite]) <= 1e-12 * (1 + shift[finite])).all(), name
         assert (np.abs(sums - compiled.sums) <= tolerance * mass).all(), name
         # Derivatives are weights times up to twice the squared distance, 40 at most where a weight is left.
         assert (np.abs(dsums - compiled.dsums) <= 100 * tolerance * mass[:, None]).all(), name
