@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo test test-exhaustive lint bench docs clean
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,8 +20,14 @@ demo: $(BIN)/.ready  ## Run two examples; figures go to build/
 	$(BIN)/python docs/examples/plot_attention_pooling.py
 	$(BIN)/python docs/examples/plot_image_from_pixels.py
 
+# Tests of one file run in one process, so that its loops are compiled or loaded once.
+PYTEST := SCIPY_ARRAY_API=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
 test: $(BIN)/.ready  ## Run the tests and the docstring examples; warnings are errors
-	SCIPY_ARRAY_API=1 $(BIN)/python -m pytest --numprocesses 2
+	$(PYTEST)
+
+test-exhaustive: $(BIN)/.ready  ## Run what `make test` leaves out: full products, wheels, scripts, processes, pages
+	$(PYTEST) --rest
 
 lint: $(BIN)/.ready  ## Check rules, format, types and spelling
 	$(BIN)/ruff check .

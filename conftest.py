@@ -3,6 +3,8 @@
 import os
 import tempfile
 
+pytest_plugins = ["thin"]
+
 # scikit-learn's array API checks look at this when it is imported.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 

@@ -22,7 +22,8 @@ from threadpoolctl import threadpool_limits
 
 from sknw import NadarayaWatsonRegressor, loo_error
 from sknw._bandwidth.objective import Objective
-from sknw._core import Derivatives, kernel_sums, kernel_sums_of_scales
+from sknw._core import Problem, Queries, Setting, Wanted, kernel_sums, read_only
+from sknw._core.dispatch import ladder_sums
 from sknw._criteria.problem import Settings
 from sknw._smoothing.metric import Metric
 from sknw._smoothing.sample import Sample
@@ -199,14 +200,16 @@ def series(report):
     sample = Sample.of(X, y[:, None], np.ones(n))
     metric = Metric.of(np.full(2, 8.0), sample.X)
     rows = metric.rows(sample)
-    args = "gaussian", rows
-    how = {"derivatives": Derivatives.NOTHING, "rtol": 1e-10, "n_threads": report.n_threads}
+    queries, n_threads = Queries(rows.Z.T), report.n_threads
+
+    def at(k):
+        return Problem(Setting("gaussian", read_only(metric.g * 2 ** (k / 2)), rtol=1e-10), rows, queries)
 
     def at_once():
-        return kernel_sums_of_scales(*args, metric.g, rows.Z.T, places=range(16), **how)
+        return ladder_sums(at(0), range(16), n_threads)
 
     def one_by_one():
-        return [kernel_sums(*args, metric.g * 2 ** (k / 2), rows.Z.T, algorithm="dense", **how) for k in range(16)]
+        return [kernel_sums(at(k), "dense", n_threads=n_threads) for k in range(16)]
 
     for one, other in zip(at_once(), one_by_one(), strict=True):
         assert_allclose(one.sums[:, 1] / one.sums[:, 0], other.sums[:, 1] / other.sums[:, 0], rtol=0, atol=1e-10)
@@ -235,7 +238,7 @@ def metric_learning(report):
         root = np.linalg.inv(H) / np.sqrt(2)
 
         def evaluate(objective=objective, metric=metric, H=H):
-            return objective(H, Derivatives.PAIRS, metric=metric)
+            return objective(H, Wanted.PAIRS, metric=metric)
 
         def loss(peer=peer, root=root, X=X, y=y):
             return peer._loss(root.ravel(), X, y)

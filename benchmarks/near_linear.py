@@ -25,7 +25,7 @@ from table import Promises, best_time, has
 from threadpoolctl import threadpool_limits
 
 from sknw import NadarayaWatsonRegressor, loo_error
-from sknw._core import Rows, kernel_sums, read_only, spatial_order
+from sknw._core import Problem, Queries, Rows, Setting, kernel_sums, read_only, spatial_order
 
 
 def make_data(n, d, seed=0):
@@ -129,11 +129,12 @@ def evaluation(report, n, d, h, asked=""):
     X, z = X[order], (y[order] - 0.5 * (y.min() + y.max())) / np.ptp(y)
     rows = Rows(*map(read_only, (X.T, z[None], np.ones(n), np.zeros(n))))
     g, own, options = 1 / bandwidth, np.arange(n), {"n_threads": report.n_threads}
-    state = kernel_sums("gaussian", rows, g, X, own, algorithm="auto", rtol=1e-10, **options)
+    setting = Setting("gaussian", read_only(g), rtol=1e-10)
+    state = kernel_sums(Problem(setting, rows, Queries.all(rows)), **options)
     means = state.sums[:, 1] / state.sums[:, 0]
     assert_allclose(error, np.mean((means - z) ** 2) * np.ptp(y) ** 2, rtol=1e-9)
     some = own[:: max(1, n * n // 2**28)]
-    exact = kernel_sums("gaussian", rows, g, X[some], some, **options)
+    exact = kernel_sums(Problem(setting._replace(rtol=0.0), rows, Queries.of_rows(rows, some)), "dense", **options)
     assert_allclose(means[some], exact.sums[:, 1] / exact.sums[:, 0], rtol=0, atol=1e-10)
     work = f"leave-one-out with gradient, d = {d}, n = {n:,}, h = {h}"
     # The same call of fewer rows, by every pair.

@@ -25,10 +25,23 @@ from time import process_time
 
 import numpy as np
 
-from sknw._core import ALGORITHMS, Derivatives, Rows, check_applies, kernel_sums, read_only, spatial_order
-from sknw._core.costs import plan, takes_segments
+from sknw._core import (
+    ALGORITHMS,
+    Problem,
+    Queries,
+    Rows,
+    Setting,
+    Wanted,
+    check_applies,
+    kernel_sums,
+    read_only,
+    spatial_order,
+)
+from sknw._core import choose as choose_engine
 from sknw._core.within_reach.reach import expected_pairs
-from sknw._criteria.leave_one_out import leave_one_out
+from sknw._criteria import by_segments
+from sknw._criteria.by_rows import sums_of
+from sknw._criteria.leave_one_out import leave_one_out, problems_of
 from sknw._criteria.problem import Settings
 from sknw._smoothing.metric import Metric
 from sknw._smoothing.sample import Sample
@@ -61,12 +74,12 @@ TASKS = ("sums", "errors", "some errors", *QUERIES)
 #: What may be chosen.
 WAYS = (*ALGORITHMS, "segments")
 
-OPTIONS = {"derivatives": Derivatives.SCALE, "rtol": 1e-10}
+OPTIONS = {"derivatives": Wanted.SCALE, "rtol": 1e-10}
 
 
 def options(task):
     """What is wanted of sums."""
-    return OPTIONS | {"derivatives": Derivatives.NOTHING} if task in QUERIES else OPTIONS
+    return OPTIONS | {"derivatives": Wanted.VALUE} if task in QUERIES else OPTIONS
 
 
 @functools.lru_cache(maxsize=4)
@@ -94,22 +107,33 @@ def some_of(n):
 
 def choose(task, kernel, d, n, h):
     """What is chosen for a problem."""
-    rows, g = make_rows(n, d)[1], np.full(d, 1 / h)
-    Zq = rows.Z.T[some_of(n)] if task == "some errors" else make_queries(task, d)
-    if "errors" in task and takes_segments(kernel, rows, g, Zq, algorithm="auto", **OPTIONS):
-        return "segments"
-    return plan(kernel, rows, g, Zq, **options(task)).algorithm
+    if "errors" in task:
+        settings = Settings(kernel, algorithm="auto", rtol=OPTIONS["rtol"])
+        sample = Sample.of(make_rows(n, d)[0], make_rows(n, d)[1].Y.T, np.ones(n))
+        queries = some_of(n) if task == "some errors" else None
+        [problem] = problems_of(
+            sample, [Metric.of(h, sample.X)], settings, wanted=OPTIONS["derivatives"], queries=queries
+        )
+        return by_segments.plan(problem) or choose_engine(sums_of(problem, queries)).engine.name
+    return choose_engine(make_problem(task, kernel, d, n, h)).engine.name
+
+
+def make_problem(task, kernel, d, n, h, few=None):
+    """Sums of a task, for all queries or the first few."""
+    (_, rows), wanted = make_rows(n, d), options(task)
+    if task in QUERIES:
+        queries = Queries(read_only(make_queries(task, d)[:few]))
+    else:
+        queries = Queries.of_rows(rows, np.arange(n)[:few])
+    setting = Setting(kernel, read_only(np.full(d, 1 / h)), wanted["derivatives"], wanted["rtol"])
+    return Problem(setting, rows, queries)
 
 
 def solver(way, task, kernel, d, n, h):
     """A function that solves a problem in some way, for all rows or the first few."""
     (X, rows), own = make_rows(n, d), np.arange(n)
-    if task == "sums":
-        how = {**OPTIONS, "algorithm": way}
-        return lambda few=n: kernel_sums(kernel, rows, np.full(d, 1 / h), X[:few], own[:few], **how)
-    if task in QUERIES:
-        Zq, how = make_queries(task, d), {**options(task), "algorithm": way}
-        return lambda few=QUERIES[task]: kernel_sums(kernel, rows, np.full(d, 1 / h), Zq[:few], **how)
+    if task == "sums" or task in QUERIES:
+        return lambda few=None: kernel_sums(make_problem(task, kernel, d, n, h, few), way)
     # What slides is not summed up by segments if it is to be exact.
     rtol = 0.0 if way == "sliding" else OPTIONS["rtol"]
     settings = Settings(kernel, algorithm="sliding" if way == "segments" else way, rtol=rtol)
@@ -122,7 +146,7 @@ def solver(way, task, kernel, d, n, h):
 
 def seconds(expected, kernel, rows, g, Zq):
     """About how long it will take; of windows that were asked for nobody has counted the pairs."""
-    if expected.algorithm == "window":
+    if expected.engine.name == "window":
         return 2e-9 * expected_pairs(kernel, rows, g, Zq, rtol=OPTIONS["rtol"])
     return 1e-9 * expected.cost
 
@@ -137,8 +161,8 @@ def measure(problem, patience):
             check_applies(algorithm, kernel, d)
         except ValueError:
             continue
-        expected = plan(kernel, rows, g, Zq, algorithm=algorithm, **options(task))
-        if expected.algorithm != algorithm or seconds(expected, kernel, rows, g, Zq) > patience:
+        expected = choose_engine(make_problem(*problem), algorithm)
+        if expected.engine.name != algorithm or seconds(expected, kernel, rows, g, Zq) > patience:
             continue
         solve = solver(way, *problem)
         solve(50)

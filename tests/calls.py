@@ -7,6 +7,9 @@ from sknw._core.cells.fast_gauss import Expansions
 from sknw._core.cells.fast_gauss import fast_gauss_sums as sums_of_expansions
 from sknw._core.cells.fast_gauss import lay_out as layout_of_setting
 from sknw._core.problem import Problem, Queries, Rows, Setting, Wanted, read_only
+from sknw._criteria import by_segments
+from sknw._criteria.problem import ErrorProblem, Settings
+from sknw._smoothing.metric import Metric
 
 
 def make_problem(kernel, rows, inv_h, Z, row=None, *, wanted=Wanted.VALUE, rtol=0.0, single=False):
@@ -128,6 +131,13 @@ def few_sums(rows, inv_h, Z, row, *, derivatives=Wanted.VALUE):
     from sknw._core.every_pair.few_rows import few_sums
 
     return few_sums(rows, inv_h, Z, row, wanted=derivatives)
+
+
+def takes_segments(kernel, rows, inv_h, queries=None, *, algorithm="auto", rtol=0.0, derivatives=Wanted.VALUE):
+    """Whether squared errors are computed by segments."""
+    settings = Settings(kernel, algorithm=algorithm, rtol=rtol)
+    metric = Metric(np.arange(1), read_only(inv_h))
+    return by_segments.plan(ErrorProblem(rows, metric, settings, derivatives, queries, None, True)) is not None
 
 
 __all__ = ["Rows", "dense_sums", "engine_sums", "kernel_sums", "make_problem", "plan", "window_sums"]

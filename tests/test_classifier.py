@@ -16,7 +16,7 @@ from sklearn.utils.estimator_checks import check_param_validation, estimator_che
 
 import naive
 from sknw import EmptyNeighborhoodError, EmptyNeighborhoodWarning, NadarayaWatsonClassifier, NadarayaWatsonRegressor
-from sknw._core import PROFILES
+from sknw._core import KERNELS
 
 quiet = pytest.mark.filterwarnings("ignore::sknw.EmptyNeighborhoodWarning")
 NAMES = np.array(["a", "b", "c", "d"])
@@ -48,7 +48,7 @@ def test_parameters_are_validated():
 
 
 @quiet
-@pytest.mark.parametrize("kernel", PROFILES)
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("n_classes", [1, 2, 3])
 @pytest.mark.parametrize("empty", ["nearest", "mean", "nan"])
 def test_probabilities_match_naive(rng, kernel, n_classes, empty):

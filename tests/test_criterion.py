@@ -6,15 +6,14 @@ import pytest
 from numpy.testing import assert_allclose
 
 import naive
+from problems import DIFFERENTIABLE
 from sknw import NadarayaWatsonRegressor, loo_error
-from sknw._core import PROFILES, Derivatives
+from sknw._core import KERNELS, Wanted
 from sknw._criteria.leave_one_out import engine_of, leave_one_out
 from sknw._criteria.penalized import penalized_fit
 from sknw._criteria.problem import Settings
 from sknw._smoothing.metric import Metric
 from sknw._smoothing.sample import Sample
-
-DIFFERENTIABLE = [name for name, profile in PROFILES.items() if profile.differentiable]
 
 
 def make(rng, n=25, d=2, p=1, weights="counts"):
@@ -29,7 +28,8 @@ def make(rng, n=25, d=2, p=1, weights="counts"):
     return X, y, w
 
 
-@pytest.mark.parametrize("kernel", PROFILES)
+@pytest.mark.thin
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("weights", ["none", "counts", "precisions", "mixed"])
 @pytest.mark.parametrize("empty", ["nearest", "mean", "nan", "raise"])
 def test_value(rng, kernel, weights, empty):
@@ -42,6 +42,7 @@ def test_value(rng, kernel, weights, empty):
         assert_allclose(got, expected, rtol=1e-11)
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize(
     ("algorithm", "kernel", "d"),
     [
@@ -71,7 +72,7 @@ def test_every_algorithm(rng, algorithm, kernel, d, shape):
     # The error of a row is below R = 2, and its prediction is off by rtol R, and some rounding; the square by twice
     # the product.
     assert_allclose(value, exact, rtol=0, atol=2 * 2 * 2 * rtol + 1e-12)
-    # Derivatives of the sums have up to 2000 times the error of the sums (see `test_fast_gauss.py`), which is a share
+    # Wanted of the sums have up to 2000 times the error of the sums (see `test_fast_gauss.py`), which is a share
     # of the largest mass: in a corner of the unit cube the mass is 2**-d of that.
     largest = np.abs(bandwidth).max() if shape != "matrix" else 1 / np.linalg.eigvalsh(bandwidth).min()
     assert_allclose(gradient, slope, rtol=0, atol=8 * 2000 * 2**d * max(1, largest) * rtol)
@@ -94,6 +95,7 @@ def test_an_algorithm_that_does_not_apply(rng):
         loo_error(X, y, 1.0, algorithm="sliding")
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("kernel", DIFFERENTIABLE)
 @pytest.mark.parametrize("weights", ["none", "counts", "mixed"])
 @pytest.mark.parametrize("p", [1, 3])
@@ -206,15 +208,16 @@ def test_criterion_is_that_of_the_predictions(rng):
 # The fit with its own rows -------------------------------------------------------------------------------------------
 
 
-def penalized(X, y, h, w, kernel, criterion, derivatives=Derivatives.NOTHING):
+def penalized(X, y, h, w, kernel, criterion, derivatives=Wanted.VALUE):
     """Value and gradient in the units of y."""
     sample = Sample.of(X, y, w)
     value, gradient = penalized_fit(sample, Metric.of(h, sample.X), Settings(kernel), criterion, wanted=derivatives)
     return sample.squared(value), sample.squared(gradient)
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("criterion", ["gcv", "aicc"])
-@pytest.mark.parametrize("kernel", PROFILES)
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("weights", ["none", "counts", "mixed"])
 @pytest.mark.parametrize("p", [1, 3])
 def test_penalized_fit(rng, criterion, kernel, weights, p):
@@ -222,8 +225,8 @@ def test_penalized_fit(rng, criterion, kernel, weights, p):
     X[2] = X[1] + (1e-3 if kernel in ("exponential", "linear") else 0)  # their square root has no derivative at 0
     there = w > 0
     lists = X[there].tolist(), y[there].tolist(), w[there].tolist()
-    h = np.array([0.9, 1.5, 2.5]) * (2 if PROFILES[kernel].reach == 1 else 1)
-    derivatives = Derivatives.FEATURES if kernel in DIFFERENTIABLE else Derivatives.NOTHING
+    h = np.array([0.9, 1.5, 2.5]) * (2 if KERNELS[kernel].reach == 1 else 1)
+    derivatives = Wanted.FEATURES if kernel in DIFFERENTIABLE else Wanted.VALUE
     value, gradient = penalized(X, y, h, w, kernel, criterion, derivatives)
     # Here every window holds its own row, so masses are at least the weight of that; AICc multiplies what is lost by
     # its exponent, of size n / (n - t - 2).
@@ -232,7 +235,7 @@ def test_penalized_fit(rng, criterion, kernel, weights, p):
     if kernel in DIFFERENTIABLE:
         expected = np.array(naive.penalized_gradient(*lists, h.tolist(), kernel, criterion))
         assert_allclose(gradient, expected, rtol=0, atol=1e-9 * np.abs(expected).max())
-        scale = penalized(X, y, h, w, kernel, criterion, Derivatives.SCALE)[1]
+        scale = penalized(X, y, h, w, kernel, criterion, Wanted.SCALE)[1]
         assert_allclose(scale, [gradient.sum()], rtol=0, atol=1e-12 * np.abs(gradient).max())
 
 
@@ -258,21 +261,22 @@ def test_penalized_fit_with_a_profile_that_is_not_one_at_zero(rng, criterion):
 @pytest.mark.parametrize("criterion", ["gcv", "aicc"])
 def test_penalized_fit_does_not_depend_on_how_many_rows_are_held(rng, criterion, monkeypatch):
     X, y, w = make(rng, n=300, d=3)
-    expected = penalized(X, y, [0.7, 1.0, 1.0], w, "gaussian", criterion, Derivatives.FEATURES)
+    expected = penalized(X, y, [0.7, 1.0, 1.0], w, "gaussian", criterion, Wanted.FEATURES)
     monkeypatch.setattr("sknw._criteria.by_rows.SUMS_AT_A_TIME", 1)
-    got = penalized(X, y, [0.7, 1.0, 1.0], w, "gaussian", criterion, Derivatives.FEATURES)
+    got = penalized(X, y, [0.7, 1.0, 1.0], w, "gaussian", criterion, Wanted.FEATURES)
     assert_allclose(got[0], expected[0], rtol=1e-14)
     assert_allclose(got[1], expected[1], rtol=1e-12)
 
 
-@pytest.mark.parametrize("kernel", PROFILES)
+@pytest.mark.thin
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("weights", ["none", "mixed"])
 @pytest.mark.parametrize("empty", ["nearest", "mean"])
 def test_ladder_equals_single_bandwidths(rng, kernel, weights, empty, monkeypatch):
     monkeypatch.setattr("sknw._criteria.leave_one_out._FEWEST_FOR_LADDER", 1)
     X, y, w = make(rng, n=60, p=2, weights=weights)
     sample = Sample.of(X, y, w)
-    derivatives = Derivatives.SCALE if kernel in DIFFERENTIABLE else Derivatives.NOTHING
+    derivatives = Wanted.SCALE if kernel in DIFFERENTIABLE else Wanted.VALUE
     settings, numbers = Settings(kernel, empty), rng.permutation(8)
     metrics = [Metric.of(2.0 * 2 ** (-k / 2), sample.X) for k in numbers]
     ladder = leave_one_out(sample, metrics, settings, wanted=derivatives)
@@ -295,6 +299,7 @@ def test_one_finite_bandwidth_of_several(rng):
         assert_allclose(loo_error(X, y, h, kernel="epanechnikov", algorithm=algorithm), alone, rtol=1e-10)
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("algorithm", ["auto", "dense"])
 @pytest.mark.parametrize("kernel", ["epanechnikov", "linear", "tophat"])
 @pytest.mark.parametrize("d", [1, 2])

@@ -12,22 +12,21 @@ from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning
 
 import naive
+from problems import DIFFERENTIABLE
 from sknw import NadarayaWatsonRegressor, loo_error
 from sknw._bandwidth import Objective
 from sknw._bandwidth.descent.families import Diagonal, Full, _symmetric_factor
 from sknw._bandwidth.descent.lbfgs import Limits, lbfgs
 from sknw._bandwidth.descent.shrinkage import mean_and_standard_error, most_cautious, ranks, subset
-from sknw._core import PROFILES, Derivatives
+from sknw._core import KERNELS, Wanted
 from sknw._criteria.by_rows import squared_errors_of
 from sknw._criteria.leave_one_out import leave_one_out
 from sknw._criteria.problem import Settings
 from sknw._smoothing.metric import Metric
 from sknw._smoothing.sample import Sample
 
-DIFFERENTIABLE = [name for name, profile in PROFILES.items() if profile.differentiable]
 
-
-def loo(sample, metric, kernel="gaussian", wanted=Derivatives.NOTHING):
+def loo(sample, metric, kernel="gaussian", wanted=Wanted.VALUE):
     """Value and gradient of the leave-one-out error."""
     [errors] = leave_one_out(sample, [metric], Settings(kernel), wanted=wanted)
     return errors.mean, errors.gradient
@@ -45,6 +44,7 @@ def make(rng, n=80, d=3):
 # Families -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("family", [Diagonal, Full])
 @pytest.mark.parametrize("kernel", DIFFERENTIABLE)
 @pytest.mark.parametrize("weights", ["none", "counts", "precisions"])
@@ -56,7 +56,7 @@ def test_slope(rng, family, kernel, weights, p):
     w = {"none": np.ones(n), "counts": rng.integers(1, 4, n).astype(float), "precisions": rng.uniform(0.1, 1, n)}[
         weights
     ]
-    h = np.array([0.8, 1.2, 1.0]) * (2.5 if PROFILES[kernel].reach == 1 else 1)
+    h = np.array([0.8, 1.2, 1.0]) * (2.5 if KERNELS[kernel].reach == 1 else 1)
     here = family(sample_of(X, y, w), h)
     theta = 0.4 * rng.normal(size=here.size)
     value, gradient = loo(here.sample, here.metric(theta), kernel, here.derivatives)
@@ -155,6 +155,7 @@ def test_symmetric_factor_keeps_the_digits_of_small_features(rng, D):
 # Starts and ends ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("kernel", DIFFERENTIABLE)
 @pytest.mark.parametrize("family", ["diag", "full"])
 def test_a_larger_family_is_never_worse(rng, kernel, family):

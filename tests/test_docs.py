@@ -16,6 +16,7 @@ def test_there_are_pages():
     assert "user_guide/model.rst" in PAGES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_page(page):
     if ">>> " not in (DOCS / page).read_text():

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sknw import NadarayaWatsonRegressor, loo_error
-from sknw._core import PROFILES
+from sknw._core import KERNELS
 from sknw._core.every_pair import tiles as tiles_module
 
 pytestmark = [
@@ -28,6 +28,7 @@ def fit(X, y, w=None, bandwidth="loo", **options):
     return NadarayaWatsonRegressor(bandwidth, **options).fit(X, y, w)
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("bandwidth", CHOICES)
 @pytest.mark.parametrize(("a", "b"), [(0, 1e-3), (5, -2), (1e4, 1e4), (0, 1e200), (0, 1e-200)])
 def test_units_of_y(rng, bandwidth, a, b):
@@ -51,6 +52,7 @@ def test_units_of_x(rng, bandwidth, c, e):
     assert_allclose(moved.predict(X * e + c), plain.predict(X), rtol=0, atol=10 * CHOSEN[bandwidth] + 1e4 * rounding)
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("family", ["spherical", "diag", "full"])
 @pytest.mark.parametrize("unit", [1e308, 1e-160, 1e-300, 1e-310])
 @pytest.mark.parametrize("kernel", ["gaussian", "exponential"])
@@ -78,7 +80,7 @@ def test_rotations(rng, bandwidth):
     assert_allclose(turned.predict(X @ Q), plain.predict(X), rtol=0, atol=1e-7)
 
 
-@pytest.mark.parametrize("kernel", PROFILES)
+@pytest.mark.parametrize("kernel", KERNELS)
 def test_scaling_by_powers_of_two_is_exact(rng, kernel):
     X, y = make(rng)
     for a, b in ((4.0, 0.5), (2.0**-300, 2.0**200)):
@@ -89,6 +91,7 @@ def test_scaling_by_powers_of_two_is_exact(rng, kernel):
         assert_array_equal(moved.attention_weights(a * Xq), plain.attention_weights(Xq))
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("bandwidth", CHOICES)
 @pytest.mark.parametrize("kernel", ["gaussian", "epanechnikov"])
 def test_order_of_rows_and_columns(rng, bandwidth, kernel):
@@ -101,6 +104,7 @@ def test_order_of_rows_and_columns(rng, bandwidth, kernel):
     assert_allclose(moved.predict(X[:, columns]), plain.predict(X), rtol=0, atol=10 * CHOSEN[bandwidth])
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("bandwidth", [*CHOICES, np.inf])
 @pytest.mark.parametrize("kernel", ["gaussian", "exponential", "biweight"])
 @pytest.mark.parametrize("empty", ["nearest", "mean"])
@@ -134,7 +138,8 @@ def test_weights_are_repeated_rows(rng, bandwidth, kernel, empty):
         assert_allclose(weighted.best_score_, repeated.best_score_, rtol=1e-9 if bandwidth == "loo" else 3e-5)
 
 
-@pytest.mark.parametrize("kernel", [name for name in PROFILES if name != "tophat"])
+@pytest.mark.thin(strength=1)
+@pytest.mark.parametrize("kernel", [name for name in KERNELS if name != "tophat"])
 @pytest.mark.parametrize("empty", ["nearest", "mean"])
 def test_the_criterion_of_weights_is_that_of_repeated_rows(rng, kernel, empty):
     X, y = make(rng)
@@ -149,6 +154,7 @@ def test_the_criterion_of_weights_is_that_of_repeated_rows(rng, kernel, empty):
         assert_allclose(weighted[1], repeated[1], rtol=0, atol=1e-9 * max(1, np.abs(repeated[1]).max()))
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("bandwidth", [*CHOICES, np.inf])
 @pytest.mark.parametrize("kernel", ["gaussian", "linear"])
 def test_a_row_of_weight_zero_is_not_there(rng, bandwidth, kernel):
@@ -178,6 +184,7 @@ def test_scale_of_weights_below_one_does_not_matter(rng, bandwidth):
         assert_allclose(scaled.predict(X), plain.predict(X), rtol=0, atol=10 * tolerance)
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("n", [12, 20, 28, 40])
 @pytest.mark.parametrize("scale", [0.1, 0.2, 0.3, 0.6, 0.7])
 def test_scale_of_weights_where_a_quartile_is_a_tie(rng, n, scale):
@@ -218,7 +225,7 @@ def test_threads_do_not_change_a_bit(rng, bandwidth, monkeypatch):
         assert_array_equal(model.attention_weights(X), models[0].attention_weights(X))
 
 
-@pytest.mark.parametrize("kernel", PROFILES)
+@pytest.mark.parametrize("kernel", KERNELS)
 def test_predictions_stay_among_the_targets(rng, kernel):
     X, y = make(rng)
     for h in (1e-3, 0.3, 1e3):
@@ -227,7 +234,7 @@ def test_predictions_stay_among_the_targets(rng, kernel):
         assert predictions.max() <= y.max() + 1e-14
 
 
-@pytest.mark.parametrize("kernel", PROFILES)
+@pytest.mark.parametrize("kernel", KERNELS)
 def test_limits_of_the_bandwidth(rng, kernel):
     X, y = make(rng)
     wide = fit(X, y, bandwidth=1e9, kernel=kernel).predict(X)

@@ -25,6 +25,7 @@ def make_data(rng, n, d):
     return X, np.sin(3 * X[:, 0]) + 0.3 * rng.normal(size=n)
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize(
     ("algorithm", "kernel", "d"),
     [
@@ -64,6 +65,7 @@ def test_same_bandwidth_as_every_pair(rng, algorithm, kernel, d, sampled, monkey
     assert_allclose(-fast.best_score_, there, rtol=0, atol=1e-9 * gain)
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("criterion", ["aicc", "gcv"])
 def test_other_criteria_ride_on_it(rng, criterion, d):

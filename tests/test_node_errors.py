@@ -7,8 +7,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sknw import NadarayaWatsonRegressor, loo_error
-from sknw._core import N_NODES, Derivatives, Nodes, by_cell, last_coefficients
-from sknw._core.cells.chebyshev import NODES
+from sknw._core import Wanted
+from sknw._core.cells.chebyshev import N_NODES, NODES, Nodes, by_cell, last_coefficients
 from sknw._criteria import by_nodes as node_errors
 from sknw._criteria.by_nodes import Prepared
 from sknw._criteria.leave_one_out import engine_of, leave_one_out, problems_of
@@ -34,14 +34,14 @@ class Moments:
         return self._nodes
 
 
-def loo(sample, metric, settings, nodes=None, wanted=Derivatives.NOTHING):
+def loo(sample, metric, settings, nodes=None, wanted=Wanted.VALUE):
     """Value and gradient of the leave-one-out error."""
     prepared = None if nodes is None else Moments(nodes)
     [errors] = leave_one_out(sample, [metric], settings, wanted=wanted, prepared=prepared)
     return errors.mean, errors.gradient
 
 
-def problem_at(sample, metric, rtol, nodes, wanted=Derivatives.NOTHING):
+def problem_at(sample, metric, rtol, nodes, wanted=Wanted.VALUE):
     """The problem of all rows."""
     [problem] = problems_of(sample, [metric], fast(rtol), wanted=wanted, prepared=Moments(nodes))
     return problem
@@ -68,6 +68,7 @@ def make_sample(rng, X, p=1, w=None):
     return Sample.of(X, y, np.ones(len(X)) if w is None else w)
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("name", ["uniform", "normal", "clusters", "rounded", "one far out"])
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_agrees_with_all_rows(rng, d, name):
@@ -77,7 +78,7 @@ def test_agrees_with_all_rows(rng, d, name):
     for share in (0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 30.0):
         metric = Metric.of(share * np.linspace(0.8, 1.2, d), sample.X)
         nodes = Nodes.of(metric.rows(sample), n_threads=2)
-        for derivatives in (Derivatives.NOTHING, Derivatives.SCALE, Derivatives.FEATURES):
+        for derivatives in (Wanted.VALUE, Wanted.SCALE, Wanted.FEATURES):
             problems = [problem_at(sample, metric, rtol, nodes, derivatives) for rtol in rtols]
             known = [
                 node_errors.plan(problem) is not None and node_errors.errors(problem).weight > 0 for problem in problems
@@ -152,7 +153,7 @@ def test_a_cell_that_is_not_known_does_not_excuse_others(rng, monkeypatch):
     for factor, is_left in ((0.99, False), (1.01, True)):
         wrong[5] = factor * rtol * np.sqrt(total * known) * weight[5] / total
         monkeypatch.setattr(node_errors, "_value", lambda *args: (value, wrong))
-        rest = node_errors._errors_at(nodes, metric.g, [0], Derivatives.NOTHING, rtol).uncertain
+        rest = node_errors._errors_at(nodes, metric.g, [0], Wanted.VALUE, rtol).uncertain
         cells = set(((sample.X[rest, 0] - nodes.grid.low[0]) // nodes.grid.sizes[0]).astype(int).tolist())
         assert cells == ({2, 5} if is_left else {2})
 
@@ -178,7 +179,7 @@ def test_what_cells_cannot_tell_is_not_asked_of_ever_narrower_ones(rng, monkeypa
             nodes = Nodes.of(metric.rows(sample))
             asked.clear()
             tracemalloc.start()
-            problem = problem_at(sample, metric, rtol, nodes, Derivatives.SCALE)
+            problem = problem_at(sample, metric, rtol, nodes, Wanted.SCALE)
             errors = node_errors.errors(problem) if node_errors.plan(problem) else None
             peak = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
@@ -192,7 +193,7 @@ def test_cells_whose_sums_may_be_wrong_are_left_to_others(rng, monkeypatch):
     sample, rtol = make_sample(rng, rng.uniform(size=(3000, 1))), 1e-8
     metric = Metric.of(0.1, sample.X)
     nodes = Nodes.of(metric.rows(sample), sizes=np.array([0.1]))
-    args, inner = (nodes, metric.g, [0], Derivatives.NOTHING, rtol), nodes.sums
+    args, inner = (nodes, metric.g, [0], Wanted.VALUE, rtol), nodes.sums
     assert len(node_errors._errors_at(*args).uncertain) == 0
     for factor, is_left in ((0.99, False), (1.01, True), (np.nan, True)):
 
@@ -246,7 +247,7 @@ def test_moments_are_computed_once_for_all_bandwidths_of_the_same_features(rng):
     assert Prepared(sample, settings, once=True).nodes(Metric.of(np.array([0.3, np.inf]), X), 1e-10) is None
 
 
-@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("d", [1, 2, pytest.param(3, marks=pytest.mark.exhaustive)])
 def test_choices_ride_on_it(rng, d, monkeypatch):
     """The same bandwidth as that of every pair, and the criterion to 1e-6 of what there is to gain."""
     X = rng.normal(size=(3000, d))

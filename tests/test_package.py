@@ -17,7 +17,7 @@ import pytest
 
 import sknw
 from sknw import NadarayaWatsonClassifier, NadarayaWatsonRegressor
-from sknw._core import PROFILES
+from sknw._core import KERNELS
 
 ROOT = pathlib.Path(sknw.__file__).parent
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
@@ -158,13 +158,14 @@ def test_parameters_and_attributes_are_documented(rng, estimator):
     model = estimator("gradient").fit(X, X["a"] > 0)
     fitted = {name for name in vars(model) if name.endswith("_") and not name.startswith("_")}
     assert fitted == {p.name for p in doc["Attributes"]}
-    for name in PROFILES:
+    for name in KERNELS:
         assert f'"{name}"' in estimator.__doc__
 
 
 # The other package of this name ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_other_sknw_in_the_same_folder(tmp_path):
     shutil.copytree(ROOT, tmp_path / "sknw", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "sknw" / "sknw.py").write_text("def build_sknw(): pass\n")
@@ -207,7 +208,7 @@ def test_tracer_sees_numpy():
     assert peak(lambda: np.ones(10**6)) >= 8 * 10**6
 
 
-@pytest.mark.parametrize("kernel", ["gaussian", "epanechnikov"])
+@pytest.mark.parametrize("kernel", ["gaussian", pytest.param("epanechnikov", marks=pytest.mark.exhaustive)])
 def test_memory_of_predict(kernel):
     rng = np.random.default_rng(0)
     n = 50_000
@@ -264,6 +265,7 @@ def test_version_is_the_same_everywhere():
     assert development or f"\nversion: {version}\n" in (source / "CITATION.cff").read_text()
 
 
+@pytest.mark.slow
 def test_wheel_alone_fits_and_predicts(tmp_path):
     pytest.importorskip("pip")
     source = pathlib.Path(__file__).parents[1]

@@ -64,6 +64,7 @@ def test_fit_on_memory_mapped_data(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_two_processes(tmp_path):
     """The example: one process fits and saves, another loads and predicts."""
     path = tmp_path / "model.joblib"

@@ -100,6 +100,7 @@ def test_fork_while_threads_work(data, many_blocks):
     assert codes == [0] * 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_multiprocessing(data, many_blocks, method):
     if method not in multiprocessing.get_all_start_methods():
@@ -115,12 +116,14 @@ def test_multiprocessing(data, many_blocks, method):
     assert same(got, expected)
 
 
+@pytest.mark.slow
 def test_loky(data):
     expected = answers(*data)
     for got in joblib.Parallel(n_jobs=2)(joblib.delayed(answers)(*data) for _ in range(4)):
         assert same(got, expected)
 
 
+@pytest.mark.slow
 def test_grid_search(data):
     X, y = data
     scores = []
@@ -202,6 +205,7 @@ def entries(copy):
     return sorted(copy.rglob("*.sknw"))
 
 
+@pytest.mark.slow
 def test_the_second_process_compiles_nothing(copy):
     assert finish(start(copy)) == COMPILED
     beside = copy / "site" / "sknw" / "_core" / "__pycache__"
@@ -214,6 +218,7 @@ def test_the_second_process_compiles_nothing(copy):
     assert finish(start(copy)) == FROM_DISK
 
 
+@pytest.mark.slow
 def test_damaged_files(copy):
     assert finish(start(copy)) == COMPILED
     whole = {entry: entry.read_bytes() for entry in entries(copy)}
@@ -224,6 +229,7 @@ def test_damaged_files(copy):
     assert finish(start(copy)) == FROM_DISK
 
 
+@pytest.mark.slow
 def test_no_folder_for_bytecode(copy):
     """As in a read-only installation, in which not even root can make a folder."""
     (copy / "site" / "sknw" / "_core" / "__pycache__").write_text("not a folder")
@@ -232,6 +238,7 @@ def test_no_folder_for_bytecode(copy):
     assert finish(start(copy)) == FROM_DISK
 
 
+@pytest.mark.slow
 def test_no_folder_at_all(copy):
     for folder in ("site/sknw/_core/__pycache__", "user", "home"):
         (copy / folder).write_text("not a folder")
@@ -239,12 +246,14 @@ def test_no_folder_at_all(copy):
     assert not entries(copy)
 
 
+@pytest.mark.slow
 def test_folder_of_numba_and_switch(copy):
     assert finish(start(copy, NUMBA_CACHE_DIR=str(copy / "here"))) == COMPILED
     assert {entry.parents[1] for entry in entries(copy)} == {copy / "here"}
     assert finish(start(copy, NUMBA_CACHE_DIR=str(copy / "here"), SKNW_NUMBA_CACHE="0")) == COMPILED
 
 
+@pytest.mark.slow
 def test_two_processes_compile_at_once(copy):
     processes = [start(copy) for _ in range(2)]
     assert [finish(process) for process in processes] == [COMPILED] * 2
@@ -268,6 +277,7 @@ def _four_times(pairs, i, j):
 """
 
 
+@pytest.mark.slow
 def test_an_edited_helper(copy):
     """In a file of its own, which numba does not look at."""
     assert finish(start(copy)) == COMPILED
@@ -305,6 +315,7 @@ else:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
 @pytest.mark.parametrize("what", ["fit", "predict"])
 @pytest.mark.parametrize("after", [0.3, 1.0])

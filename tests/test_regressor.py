@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 import naive
 from sknw import EmptyNeighborhoodError, EmptyNeighborhoodWarning, NadarayaWatsonRegressor, loo_error
-from sknw._core import PROFILES
+from sknw._core import KERNELS
 
 
 @contextlib.contextmanager
@@ -26,7 +26,7 @@ def warns_of_empty(n_empty, n_queries, answer=""):
     assert (message.n_empty, message.n_queries) == (n_empty, n_queries)
 
 
-COMPACT = [name for name in PROFILES if name not in naive.INFINITE]
+COMPACT = [name for name in KERNELS if name not in naive.INFINITE]
 quiet = pytest.mark.filterwarnings("ignore::sknw.EmptyNeighborhoodWarning")
 
 
@@ -44,8 +44,9 @@ def assert_matches_naive(got, Xq, X, y, w, g, kernel, empty="nearest"):
         assert_allclose(m, expected, rtol=0, atol=naive.error_bound(x, X, y, w, g, kernel) if kernel else 0)
 
 
+@pytest.mark.thin
 @quiet
-@pytest.mark.parametrize("kernel", PROFILES)
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("d", [1, 3])
 @pytest.mark.parametrize("h", [0.05, 1.0, 1e3])  # mostly out of reach, ordinary, nearly flat
 @pytest.mark.parametrize("empty", ["nearest", "mean", "nan"])
@@ -56,8 +57,9 @@ def test_predict_matches_naive(rng, kernel, d, h, empty):
     assert_matches_naive(model.predict(Xq), Xq, X, y, w, np.full(d, 1 / h), kernel, empty)
 
 
+@pytest.mark.thin(strength=1)
 @quiet
-@pytest.mark.parametrize("kernel", PROFILES)
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("h", [0.2, 1.0])
 def test_loo_predict_matches_naive(rng, kernel, h):
     X, y, w = make(rng, 40, 2, p=3)
@@ -82,7 +84,7 @@ def test_leave_one_out_is_refitting_without_the_row(rng, kernel):
 
 
 @quiet
-@pytest.mark.parametrize("kernel", PROFILES)
+@pytest.mark.parametrize("kernel", KERNELS)
 def test_one_bandwidth_per_feature(rng, kernel):
     X, y, w = make(rng, 50, 3)
     h = np.array([0.5, 2.0, 8.0])
@@ -92,7 +94,7 @@ def test_one_bandwidth_per_feature(rng, kernel):
 
 
 @quiet
-@pytest.mark.parametrize("kernel", PROFILES)
+@pytest.mark.parametrize("kernel", KERNELS)
 def test_bandwidth_matrix(rng, kernel):
     X, y, w = make(rng, 50, 3)
     A = rng.normal(size=(3, 3))
@@ -125,7 +127,7 @@ def test_a_number_means_the_same_in_each_family(rng, bandwidth_type):
 # Average pooling ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kernel", PROFILES)
+@pytest.mark.parametrize("kernel", KERNELS)
 def test_infinite_bandwidth_is_average_pooling(rng, kernel):
     X, y, w = make(rng, 30, 2)
     model = NadarayaWatsonRegressor(np.inf, kernel=kernel).fit(X, y[:, 0], w)
@@ -208,8 +210,9 @@ def test_scale_of_the_features_counts_when_distances_overflow():
 # Attention weights ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thin
 @quiet
-@pytest.mark.parametrize("kernel", PROFILES)
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("empty", ["nearest", "mean"])
 @pytest.mark.parametrize("h", [0.1, 1.0])
 def test_attention_weights(rng, kernel, empty, h):
@@ -364,6 +367,7 @@ def test_several_outputs_are_predicted_as_each_alone(rng):
         assert_allclose(together[:, c], alone, rtol=0, atol=1e-14 * np.abs(y[:, c]).max())
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("bandwidth", ["loo", "gradient", "scott", "silverman", 2.0, np.inf])
 @pytest.mark.parametrize("kernel", ["gaussian", "epanechnikov", "exponential"])
 def test_one_row(bandwidth, kernel):
@@ -402,7 +406,7 @@ def test_all_rows_at_one_place(bandwidth, bandwidth_type):
     assert_allclose(model.predict([[0.3, 0.3], [9.0, 9.0]]), 2.5)
 
 
-@pytest.mark.parametrize("kernel", PROFILES)
+@pytest.mark.parametrize("kernel", KERNELS)
 def test_constant_y_is_predicted_exactly(rng, kernel):
     X = rng.normal(size=(30, 2))
     model = NadarayaWatsonRegressor(kernel=kernel).fit(X, np.full(30, 0.1))

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.metrics.pairwise import laplacian_kernel, rbf_kernel
 
 from sknw import NadarayaWatsonRegressor, convert_bandwidth, loo_error
-from sknw._core import PROFILES, canonical_factor
+from sknw._core import KERNELS, canonical_factor
 
 
 @pytest.fixture
@@ -95,6 +95,7 @@ def test_empty_windows_are_counted(rng):
     assert model.bandwidth_report().n_empty == 2
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("family", ["spherical", "diag", "full"])
 @pytest.mark.parametrize("bandwidth", ["loo", "gradient", "aicc", "gcv", "scott", 0.4])
 def test_every_choice_has_a_report(data, family, bandwidth):
@@ -170,11 +171,11 @@ def test_statsmodels_bandwidth(rng):
     assert_allclose(smooth(X, y, convert_bandwidth([0.6, 0.9], "statsmodels")), theirs, rtol=1e-10)
 
 
-@pytest.mark.parametrize("kernel", PROFILES)
+@pytest.mark.parametrize("kernel", KERNELS)
 def test_standard_deviation_as_in_kdepy(kernel):
     """The variance of the kernel in one feature, by a sum over a fine grid, is the square of the number given."""
     h = convert_bandwidth(2.0, "KDEpy", kernel=kernel)
-    x = np.linspace(-40, 40, 400_001) * (1 if PROFILES[kernel].reach == 1 else 2)
+    x = np.linspace(-40, 40, 400_001) * (1 if KERNELS[kernel].reach == 1 else 2)
     k = NadarayaWatsonRegressor(h, kernel=kernel).fit([[0.0], [1e9]], [1.0, 0.0])._model.kernel
     profile = {
         "gaussian": lambda u: np.exp(-(u**2) / 2),
@@ -202,7 +203,8 @@ def test_kernels_of_r():
     assert convert_bandwidth(1.0, "KernSmooth") == 1.0
 
 
-@pytest.mark.parametrize("kernel", PROFILES)
+@pytest.mark.thin(strength=1)
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("d", [1, 3])
 def test_between_kernels(kernel, d):
     there = convert_bandwidth(0.7, "sknw", to=kernel, n_features=d)

@@ -13,7 +13,7 @@ from sknw._bandwidth import screen as screen_module
 from sknw._bandwidth.screen import Screen
 from sknw._bandwidth.search import curve as curve_module
 from sknw._bandwidth.search import grid as grid_module
-from sknw._core import Derivatives
+from sknw._core import Wanted
 from sknw._criteria.leave_one_out import leave_one_out
 from sknw._criteria.problem import Settings
 from sknw._smoothing.metric import Metric
@@ -28,7 +28,7 @@ def make_screen(X, y, kernel, h, n_rows, w=None):
     return sample, Screen(objective, h, n_rows)
 
 
-def compare(sample, kernel, screen, h, wanted=Derivatives.NOTHING, draw=-1):
+def compare(sample, kernel, screen, h, wanted=Wanted.VALUE, draw=-1):
     """Difference, deviation and slope, by the whole subsample of a screen or its first share."""
     draw, settings = screen.draws[draw], Settings(kernel, rtol=1e-10)
     options = {"wanted": wanted, "queries": draw.rows, "weights": draw.weights, "each": True}
@@ -36,14 +36,14 @@ def compare(sample, kernel, screen, h, wanted=Derivatives.NOTHING, draw=-1):
     return *screen.difference(draw, errors.squares), errors.slope / sample.w.sum()
 
 
-def loo(sample, kernel, h, wanted=Derivatives.NOTHING):
+def loo(sample, kernel, h, wanted=Wanted.VALUE):
     """The leave-one-out error with its slope."""
     [errors] = leave_one_out(sample, [Metric.of(h, sample.X)], Settings(kernel, rtol=1e-10), wanted=wanted)
     return errors.mean, errors.gradient
 
 
 def is_ruled_out(screen, h):
-    return screen.rule_out([h], Derivatives.NOTHING) != [None]
+    return screen.rule_out([h], Wanted.VALUE) != [None]
 
 
 def wave(rng, n):
@@ -75,8 +75,8 @@ def test_all_rows_tell_all(rng, kernel):
     w = rng.integers(1, 4, size=400).astype(float)
     sample, screen = make_screen(x[:, None], y, kernel, np.array([0.05]), 10**6, w)
     for h in WIDTHS:
-        value, slope = loo(sample, kernel, np.array([h]), Derivatives.SCALE)
-        difference, deviation, found = compare(sample, kernel, screen, np.array([h]), Derivatives.SCALE)
+        value, slope = loo(sample, kernel, np.array([h]), Wanted.SCALE)
+        difference, deviation, found = compare(sample, kernel, screen, np.array([h]), Wanted.SCALE)
         assert deviation == 0
         assert_allclose(screen.value + difference, value, rtol=1e-9)
         assert_allclose(found, slope, rtol=1e-9, atol=1e-9 * value)
@@ -108,6 +108,7 @@ def test_deviations_are_what_is_told(rng):
     assert abs(np.mean(np.square(scores)) - 1) < 4 * math.sqrt(2 / 60)
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("logarithm", [20.0, 2.0])
 @pytest.mark.parametrize("design", [wave, heavy_tails, spike, pairs])
 @pytest.mark.parametrize("kernel", ["gaussian", "epanechnikov"])
@@ -213,9 +214,9 @@ def test_ladders_are_screened_as_single_bandwidths_are(rng, kernel, d, monkeypat
     monkeypatch.setattr(screen_module, "_SHARES", (1.0,))
     sample, screen = make_screen(X, y, kernel, np.full(d, 0.05), 300)
     ladder = [np.full(d, 1.5) * 2 ** (-k / 2) for k in (0, 1, 2, 4, 6, 7, 9)]
-    results = screen.rule_out(ladder, Derivatives.SCALE)
+    results = screen.rule_out(ladder, Wanted.SCALE)
     for h, result in zip(ladder, results, strict=True):
-        difference, deviation, expected = compare(sample, kernel, screen, h, Derivatives.SCALE)
+        difference, deviation, expected = compare(sample, kernel, screen, h, Wanted.SCALE)
         assert (result is not None) == (difference > screen.margin + math.sqrt(2 * screen_module._LAMBDA) * deviation)
         if result is not None:
             assert_allclose(result[0], screen.value + difference, rtol=1e-8)

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 import pytest
 
+pytestmark = pytest.mark.slow
 ROOT = pathlib.Path(__file__).parents[1]
 
 

@@ -30,6 +30,7 @@ print(compiled)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("d", "kernel"), [(1, "epanechnikov"), (4, "gaussian")])
 def test_nothing_is_left_to_compile(d, kernel):
     command = [sys.executable, "-W", "error", "-c", NOTHING_LEFT, str(d), kernel]

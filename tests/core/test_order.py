@@ -34,6 +34,7 @@ def points(rng, kind, d, n):
     return Z
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("kind", ["normal", "cauchy", "ties", "equal", "constant", "mostly constant", "huge", "tiny"])
 @pytest.mark.parametrize("d", [1, 2, 3, 8])
 @pytest.mark.parametrize("n", [1, 2, LEAF, LEAF + 1, 1000, 8 * LEAF])

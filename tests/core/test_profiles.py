@@ -5,7 +5,7 @@ import pytest
 from scipy.integrate import quad
 
 import naive
-from sknw._core import PROFILES, canonical_factor
+from sknw._core import KERNELS, canonical_factor
 from sknw._core.kernels import radial_moment
 
 
@@ -13,11 +13,12 @@ def profile(name, u):
     return naive.PROFILES[name](u * u).real
 
 
-@pytest.mark.parametrize("name", PROFILES)
+@pytest.mark.thin
+@pytest.mark.parametrize("name", KERNELS)
 @pytest.mark.parametrize("power", [0, 1, 4, 30])
 @pytest.mark.parametrize("squared", [False, True])
 def test_radial_moment(name, power, squared):
-    end = 1 if math.isfinite(PROFILES[name].reach) else 200
+    end = 1 if math.isfinite(KERNELS[name].reach) else 200
     times = 2 if squared else 1
     expected = quad(lambda u: u**power * profile(name, u) ** times, 0, end, epsabs=0, epsrel=1e-12, limit=500)[0]
     # Both are good to some 1e-12: quad by its own estimate, the Gamma functions by a few ulp of logarithms below 200.
@@ -39,7 +40,7 @@ def test_canonical_factor_of_one_feature(name):
     assert canonical_factor(name, 1) == pytest.approx(TABLE[name] / TABLE["gaussian"], rel=1e-12)
 
 
-@pytest.mark.parametrize("name", [name for name, profile in PROFILES.items() if math.isfinite(profile.reach)])
+@pytest.mark.parametrize("name", [name for name, profile in KERNELS.items() if math.isfinite(profile.reach)])
 def test_canonical_factor_in_many_dimensions(name):
     # delta -> R**(1/d). The Gaussian has R = (4 pi)**(-d/2), a compact kernel 1/V up to powers of d, where the unit
     # ball has V ~ (2 pi e / d)**(d/2): the ratio tends to sqrt(2 d / e), with corrections of log(d)/d.
@@ -48,6 +49,6 @@ def test_canonical_factor_in_many_dimensions(name):
 
 
 def test_every_kernel_has_a_code_of_its_own():
-    codes = [p.code for p in PROFILES.values()]
-    assert sorted(codes) == list(range(len(PROFILES)))
-    assert np.isin(list(PROFILES), list(naive.PROFILES)).all()
+    codes = [p.code for p in KERNELS.values()]
+    assert sorted(codes) == list(range(len(KERNELS)))
+    assert np.isin(list(KERNELS), list(naive.PROFILES)).all()

@@ -1,100 +1,23 @@
 """One promise for all algorithms: averages within `rtol` of the range of the targets, wherever the query is."""
 
 import itertools
-import math
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from calls import dense_sums, kernel_sums, kernel_weights, neighbour_sums, plan, window_sums
+from problems import DESIGNS, EPS, averages, huge, make_problem
 from sknw._core import (
     ALGORITHMS,
-    PROFILES,
-    SMALLEST_MASS,
-    Derivatives,
+    KERNELS,
     Rows,
+    Wanted,
     check_applies,
-    chosen_algorithm,
     read_only,
     spatial_order,
-    times_matrix,
 )
-
-EPS = np.finfo(np.float64).eps
-
-
-def clusters(rng, n, d):
-    """A million bandwidths apart."""
-    return rng.normal(size=(n, d)) + 1e6 * rng.integers(3, size=(n, 1)), 1.0
-
-
-def outlier(rng, n, d):
-    X = rng.normal(size=(n, d))
-    X[0] = 1e6
-    return X, 0.3
-
-
-def equal(rng, n, d):
-    return np.full((n, d), math.pi), 1.0
-
-
-def ties(rng, n, d):
-    return rng.integers(4, size=(n, d)).astype(float), 0.7
-
-
-def tiny(rng, n, d):
-    """A bandwidth of 1e-9 of the range."""
-    return rng.uniform(size=(n, d)), 1e-9
-
-
-def huge(rng, n, d):
-    return rng.uniform(size=(n, d)), 1e9
-
-
-def shifted(rng, n, d):
-    return 1e8 + rng.integers(2**20, size=(n, d)) / 2**20, 0.05 if d < 3 else 0.5
-
-
-def fine(rng, n, d):
-    """Near the resolution of the numbers: cells cannot have exact edges."""
-    u = 2.0**-26
-    return 1e8 + rng.integers(3000, size=(n, d)) * u, 9.3 * u / 1.5407
-
-
-def below_zero(rng, n, d):
-    """A coordinate that is rounded into the next cell."""
-    X = rng.uniform(size=(n, d))
-    X[0] = -5e-324
-    return X, 100.0
-
-
-def far_out(rng, n, d):
-    X = rng.uniform(size=(n, d))
-    X[:3] = 1e300
-    return X, 0.1
-
-
-def cauchy(rng, n, d):
-    return rng.standard_cauchy(size=(n, d)), 0.3
-
-
-DESIGNS = [clusters, outlier, equal, ties, tiny, huge, shifted, fine, below_zero, far_out, cauchy]
-
-
-def make_problem(rng, design, n, d, weights="one", targets="plain"):
-    X, h = design(rng, n, d)
-    X = X[spatial_order(X.T)]
-    y = rng.normal(size=n) if targets == "plain" else rng.choice([-1, 1], size=n) * 10.0 ** rng.uniform(-12, 0, size=n)
-    y = (y - 0.5 * (y.min() + y.max())) / np.ptp(y)  # within a range of 1, as the package hands it down
-    w = np.ones(n) if weights == "one" else 10.0 ** rng.uniform(-12, 0, size=n)
-    rows = Rows(read_only(X.T), read_only(y[None]), read_only(w), read_only(np.zeros(n)))
-    return X, rows, np.full(d, 1 / h)
-
-
-def averages(state):
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(state.sums[:, 0] >= SMALLEST_MASS, state.sums[:, 1] / state.sums[:, 0], np.nan)
+from sknw._core.dispatch import times_matrix
 
 
 def cases():
@@ -110,6 +33,7 @@ def cases():
                 yield algorithm, d, kernel
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize(("algorithm", "d", "kernel"), list(cases()))
 @pytest.mark.parametrize("design", DESIGNS, ids=lambda design: design.__name__)
 def test_promise(rng, algorithm, d, kernel, design):
@@ -170,7 +94,7 @@ def test_any_number_of_threads_gives_the_same_bits(rng, algorithm, d):
         return
     X, rows, g = make_problem(rng, huge, 5000, d)
     g = np.full(d, 20.0)
-    how = {"derivatives": Derivatives.FEATURES, "algorithm": algorithm, "rtol": 1e-8}
+    how = {"derivatives": Wanted.FEATURES, "algorithm": algorithm, "rtol": 1e-8}
     one, two = (kernel_sums(kernel, rows, g, X, np.arange(len(X)), n_threads=n, **how) for n in (1, 2))
     for a, b in zip(one, two, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -181,7 +105,7 @@ def test_no_queries_have_no_sums(rng, algorithm):
     _, rows, g = make_problem(rng, huge, 600, 1)
     kernel = "gaussian" if algorithm == "fast_gauss" else "epanechnikov"
     for own in (None, np.empty(0, dtype=np.int64)):
-        how = {"algorithm": algorithm, "rtol": 1e-10, "n_threads": 2, "derivatives": Derivatives.SCALE}
+        how = {"algorithm": algorithm, "rtol": 1e-10, "n_threads": 2, "derivatives": Wanted.SCALE}
         state = kernel_sums(kernel, rows, g, np.empty((0, 1)), own, **how)
         assert (state.offset.shape, state.sums.shape, state.derivatives.shape) == ((0,), (0, 2), (0, 1, 2))
 
@@ -228,7 +152,7 @@ def test_choice(rng, kernel, n, d, h, expected):
     if d <= 8:
         X = X[spatial_order(X.T)]
     rows = Rows(read_only(X.T), np.zeros((1, n)), np.ones(n), np.zeros(n))
-    assert chosen_algorithm(kernel, rows, np.full(d, 1 / h), algorithm="auto", rtol=1e-10) == expected
+    assert plan(kernel, rows, np.full(d, 1 / h), rtol=1e-10).engine.name == expected
     asked = plan(kernel, rows, np.full(d, 1 / h), None, algorithm="dense", rtol=1e-10)
     assert asked.engine.name == "dense"
 
@@ -237,8 +161,8 @@ def test_every_kernel_has_an_answer_from_each_algorithm(rng):
     """No algorithm is asked for a kernel that it does not know."""
     X, rows, _ = make_problem(rng, huge, 600, 1)
     g, own = np.full(1, 10.0), np.arange(600)
-    for kernel, profile in PROFILES.items():
-        derivatives = Derivatives.SCALE if profile.differentiable else Derivatives.NOTHING
+    for kernel, profile in KERNELS.items():
+        derivatives = Wanted.SCALE if profile.differentiable else Wanted.VALUE
         exact = kernel_sums(kernel, rows, g, X, own, derivatives=derivatives)
         for algorithm in ALGORITHMS[1:]:
             try:
@@ -261,6 +185,7 @@ def neighbours_sums(kernel, rows, g, Zq, own):
     return neighbour_sums(kernel, rows, g, 0, len(own))
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("offset", [0, 1000])
 @pytest.mark.parametrize(
     ("sums", "d"), [*itertools.product((dense_sums, window_sums), (1, 2, 3)), (neighbours_sums, 1)]

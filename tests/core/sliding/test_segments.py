@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from calls import kernel_sums
-from sknw._core import PROFILES, Derivatives, Rows, read_only, takes_segments
+from calls import kernel_sums, takes_segments
+from sknw._core import KERNELS, Rows, Wanted, read_only
 from sknw._core.within_reach.bounds import find_edges, find_edges_of_some
 from sknw._criteria import by_segments
 from sknw._criteria.problem import ErrorProblem, Settings
 from sknw._smoothing.metric import Metric
 
-KERNELS = [name for name, profile in PROFILES.items() if profile.powers]
+KERNELS = [name for name, profile in KERNELS.items() if profile.powers]
 
 #: What a prediction may be wrong by, the targets being within -1 and 1: the promise, and what is found on the average,
 #: a hundredth of the bound for the worst of all roundings that it is made from.
@@ -52,7 +52,7 @@ def make_rows(rng, z, weights="one", p=1):
 def dense_errors(kernel, rows, g):
     """Squared errors of single rows, their derivatives in log h, and masses, by the sums of each row."""
     own = np.arange(len(rows.w))
-    state = kernel_sums(kernel, rows, g, rows.Z.T, own, derivatives=Derivatives.SCALE)
+    state = kernel_sums(kernel, rows, g, rows.Z.T, own, derivatives=Wanted.SCALE)
     mass = state.sums[:, 0]
     with np.errstate(divide="ignore", invalid="ignore"):
         m = state.sums[:, 1:] / mass[:, None]
@@ -61,7 +61,7 @@ def dense_errors(kernel, rows, g):
     return (residuals**2).mean(axis=1), (2 * residuals * slope).mean(axis=1), mass
 
 
-def make_problem(kernel, rows, g, *, wanted=Derivatives.NOTHING, queries=None, weights=None, n_threads=1):
+def make_problem(kernel, rows, g, *, wanted=Wanted.VALUE, queries=None, weights=None, n_threads=1):
     """The problem of sorted rows."""
     settings = Settings(kernel, n_threads=n_threads)
     return ErrorProblem(rows, Metric(np.arange(1), g), settings, wanted, queries, weights, is_sorted=True)
@@ -75,7 +75,7 @@ def segment_errors(kernel, rows, g, **options):
 def check(kernel, rows, g, n_threads=1, some=None, v=None):
     """All that is certain is right; returns the numbers of the rows that are not, and masses."""
     m = len(rows.w if some is None else some)
-    squares, options = np.empty(m), {"wanted": Derivatives.SCALE, "n_threads": n_threads}
+    squares, options = np.empty(m), {"wanted": Wanted.SCALE, "n_threads": n_threads}
     found = by_segments.errors(make_problem(kernel, rows, g, queries=some, weights=v, **options), squares)
     expected, slopes, mass = dense_errors(kernel, rows, g)
     if some is not None:
@@ -92,13 +92,14 @@ def check(kernel, rows, g, n_threads=1, some=None, v=None):
     # Sums of rounded terms, up to n of them, and the mean of what these are wrong by.
     assert_allclose(found.error, w @ expected[certain], rtol=n * 2.3e-16, atol=4 * USUAL * w.sum())
     if kernel != "tophat":
-        # Derivatives of weights are 2 a u^2 times what they are of a lower degree: 6 times the terms for the triweight,
+        # Wanted of weights are 2 a u^2 times what they are of a lower degree: 6 times the terms for the triweight,
         # and twice as many products.
         scale = np.abs(w * slopes[certain]).sum() + w.sum()
         assert_allclose(found.slope, [w @ slopes[certain]], rtol=0, atol=100 * USUAL * scale)
     return found.uncertain, mass
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("design", DESIGNS)
 @pytest.mark.parametrize("weights", ["one", "counts", "mixed", "decades", "next to nothing"])
@@ -115,6 +116,7 @@ def test_what_is_certain_is_right(rng, kernel, design, weights):
                 assert len(rest) == 0
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("design", DESIGNS)
 @pytest.mark.parametrize("weights", ["one", "mixed", "decades"])
@@ -142,6 +144,7 @@ def test_edges_of_some_windows(rng, kernel):
         check(kernel, rows, np.array([1 / h]), some=some, v=np.ones(len(some)), n_threads=2)
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("n", [1, 2, 3, 127, 128, 129, 1023, 1024, 1025])
 def test_any_number_of_rows(rng, kernel, n):
@@ -210,6 +213,7 @@ def test_the_bound(rng, kernel, below, above, farthest):
     assert_allclose((n - 1) * many**degree * 1e-11, n * terms * roundings * 2**-53, rtol=0.01)
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize(("kernel", "a", "b"), [("linear", 1, 1), ("tricube", 3, 3)])
 @pytest.mark.parametrize("n_lone", [1, 60])
 @pytest.mark.parametrize("is_below", [True, False])
@@ -299,7 +303,7 @@ def test_where_segments_are_taken(rng):
     rows = make_rows(rng, rng.uniform(size=20_000))
     how = {"algorithm": "auto", "rtol": 1e-10}
     narrow, wide = np.array([1e5]), np.array([50.0])
-    few, many = rows.Z.T[::100], rows.Z.T[::2]
+    few, many = np.arange(0, 20_000, 100), np.arange(0, 20_000, 2)
     assert takes_segments("epanechnikov", rows, wide / 10, few, **how)  # whatever a window holds
     assert not takes_segments("epanechnikov", rows, narrow, few, **how)
     assert not takes_segments("epanechnikov", rows, wide, many, **how)  # which slide
@@ -312,6 +316,6 @@ def test_where_segments_are_taken(rng):
     assert not takes_segments("epanechnikov", rows, wide, algorithm="dense", rtol=1e-10)
     assert not takes_segments("epanechnikov", rows, wide, algorithm="window", rtol=1e-10)
     assert not takes_segments("epanechnikov", rows, wide, algorithm="auto", rtol=0.0)  # exact sums are asked for
-    for kernel in set(PROFILES) - set(KERNELS):
+    for kernel in set(KERNELS) - set(KERNELS):
         assert not takes_segments(kernel, rows, wide, **how)
     assert not takes_segments("epanechnikov", rows._replace(Z=np.repeat(rows.Z, 2, axis=0)), np.repeat(wide, 2), **how)

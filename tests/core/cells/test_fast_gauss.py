@@ -7,13 +7,12 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from calls import fast_gauss_sums, kernel_sums, lay_out
-from sknw._core import Derivatives, Rows, read_only, spatial_order
+from problems import EPS, rows_of
+from sknw._core import Wanted, read_only, spatial_order
 from sknw._core.cells import fast_gauss as fast_gauss
 from sknw._core.cells import grid as cells
 from sknw._core.cells import hermite as series_module
 from sknw._core.runtime import threads as threads
-
-EPS = np.finfo(np.float64).eps
 
 
 def make_rows(rng, X, p=1, weights=False):
@@ -21,9 +20,7 @@ def make_rows(rng, X, p=1, weights=False):
     X = X[spatial_order(X.T)]
     n = len(X)
     w = rng.integers(1, 4, size=n).astype(float) if weights else np.ones(n)
-    return X, Rows(
-        read_only(X.T), read_only(rng.uniform(-1, 1, size=(p, n))), read_only(w), read_only(np.maximum(w - 1, 0))
-    )
+    return X, rows_of(X, rng.uniform(-1, 1, size=(p, n)).T, w)
 
 
 def unshifted(state):
@@ -41,6 +38,7 @@ def test_hermite_functions():
         assert_allclose(h[n], exact, rtol=0, atol=20 * n * EPS * math.sqrt(2.0**n * math.factorial(n)) + 1e-300)
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("width", [0.1, 0.5, 1.5])
 @pytest.mark.parametrize("n_terms", [1, 4, 9, 16])
 def test_remainders_are_bounds(rng, width, n_terms):
@@ -59,6 +57,7 @@ def test_remainders_are_bounds(rng, width, n_terms):
     assert (bound <= 300 * largest + 1e-14).all()  # nor is the bound far off
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("width", [0.1, 0.5, 1.5])
 @pytest.mark.parametrize("n_terms", [3, 4, 9, 16])
 def test_a_second_derivative_loses_what_is_said(rng, width, n_terms):
@@ -66,7 +65,7 @@ def test_a_second_derivative_loses_what_is_said(rng, width, n_terms):
     offsets = np.arange(-8, 9)
     r, h = 0.5 * width / math.sqrt(2), series_module.hermite_functions
     value = series_module.remainders(width, offsets, n_terms + 1)[n_terms]
-    loss = series_module._SLACK * series_module.loss_of(1, width, n_terms, 0.0, Derivatives.SCALE)
+    loss = series_module._SLACK * series_module.loss_of(1, width, n_terms, 0.0, Wanted.SCALE)
     largest = np.zeros(len(offsets))
     for t in np.append(rng.uniform(-r, r, size=10), [r, -r]):
         for tau in np.append(rng.uniform(-r, r, size=10), [r, -r]):
@@ -79,6 +78,7 @@ def test_a_second_derivative_loses_what_is_said(rng, width, n_terms):
         assert (0.5 * largest > 0.01 * loss * value).any()
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("rtol", [1e-3, 1e-6, 1e-10, 1e-12])
 @pytest.mark.parametrize("own", ["none", "all", "some"])
@@ -112,18 +112,19 @@ def exact_derivatives(rows, g, Zq, mine, derivatives):
     u = (Zq[:, None] - rows.Z.T) * g
     s, d = np.sum(u**2, axis=2), len(g)
     factors = {
-        Derivatives.SCALE: [s],
-        Derivatives.FEATURES: [u[..., a] ** 2 for a in range(d)],
-        Derivatives.PAIRS: [u[..., a] * u[..., b] for a in range(d) for b in range(a, d)],
+        Wanted.SCALE: [s],
+        Wanted.FEATURES: [u[..., a] ** 2 for a in range(d)],
+        Wanted.PAIRS: [u[..., a] * u[..., b] for a in range(d) for b in range(a, d)],
     }[derivatives]
     v *= np.exp(-0.5 * s)
     Y = np.vstack([np.ones(len(rows.w)), rows.Y]).T
     return v.sum(axis=1), np.stack([(v * f) @ Y for f in factors], axis=1)
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("rtol", [1e-4, 1e-8, 1e-12])
 @pytest.mark.parametrize("d", [1, 2, 3])
-@pytest.mark.parametrize("derivatives", list(Derivatives)[1:])
+@pytest.mark.parametrize("derivatives", list(Wanted)[1:])
 def test_derivatives_are_within_their_bound(rng, d, derivatives, rtol):
     """For every query, in the tails too: a hundred times the bound of the mass for each order, and rounding."""
     _, rows = make_rows(rng, rng.normal(size=(900, d)), p=2, weights=True)
@@ -207,10 +208,9 @@ def test_any_number_of_threads_gives_the_same_bits(rng, d, monkeypatch):
     monkeypatch.setattr(threads, "_IN_CACHE", 64)
     X, rows = make_rows(rng, rng.uniform(size=(1500, d)), p=2)
     g, own = np.full(d, 8.0), np.arange(len(X))
-    layout = lay_out(rows, g, None, derivatives=Derivatives.FEATURES, rtol=1e-8)
+    layout = lay_out(rows, g, None, derivatives=Wanted.FEATURES, rtol=1e-8)
     one, three = (
-        fast_gauss_sums(rows, g, X, own, True, derivatives=Derivatives.FEATURES, layout=layout, n_threads=n)
-        for n in (1, 3)
+        fast_gauss_sums(rows, g, X, own, True, derivatives=Wanted.FEATURES, layout=layout, n_threads=n) for n in (1, 3)
     )
     assert_array_equal(one[0].sums, three[0].sums)
     assert_array_equal(one[0].dsums, three[0].dsums)

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from calls import kernel_sums, make_problem, window_sums
 from calls import neighbour_sums as neighbours
-from sknw._core import PROFILES, Derivatives, Rows, read_only
+from sknw._core import KERNELS, Rows, Wanted, read_only
 from sknw._core.dispatch import choose
 from sknw._core.within_reach import leave_one_out as neighbours_module
 from sknw._core.within_reach import reach as reach_module
@@ -21,7 +21,8 @@ def make_rows(z, y, w):
     return Rows(read_only(z[order][None]), read_only(y[order].T), read_only(w[order]), read_only(np.maximum(w - 1, 0)))
 
 
-@pytest.mark.parametrize("kernel", [*PROFILES, "nearest"])
+@pytest.mark.thin(strength=1)
+@pytest.mark.parametrize("kernel", [*KERNELS, "nearest"])
 @pytest.mark.parametrize("n", [1, 2, 511, 512, 513, 1300])
 def test_ties_clusters_and_lone_rows(rng, kernel, n):
     """Distances from none to such that their squares overflow; blocks that end before, at and after the last row."""
@@ -29,7 +30,7 @@ def test_ties_clusters_and_lone_rows(rng, kernel, n):
     z, y = rng.permutation(z)[:n], rng.normal(size=(n, 2))
     for w in (np.ones(n), rng.integers(1, 4, size=n).astype(float), rng.uniform(0.5, 1.5, size=n)):
         rows, own, g = make_rows(z, y, w), np.arange(n), np.array([1 / 0.05])
-        derivatives = Derivatives.NOTHING if kernel == "nearest" else Derivatives.SCALE
+        derivatives = Wanted.VALUE if kernel == "nearest" else Wanted.SCALE
         exact = kernel_sums(kernel, rows, g, rows.Z.T, own, derivatives=derivatives)
         found = neighbour_sums(kernel, rows, g, derivatives=derivatives)
         assert_array_equal(found.offset, exact.offset)
@@ -41,7 +42,7 @@ def test_ties_clusters_and_lone_rows(rng, kernel, n):
         near = exact.offset < 1e12  # beyond that, derivatives have no digits
         # The sizes of the terms: of kernels with a reach, at most 27 times the weights in it; with u or s instead of e,
         # those of the others are v e.
-        if np.isfinite(PROFILES[kernel].reach):
+        if np.isfinite(KERNELS[kernel].reach):
             size = 27 * kernel_sums("tophat", rows, g, rows.Z.T, own).sums[:, 0]
         else:
             size = np.where(near, exact.derivatives[:, 0, 0], 0) + mass
@@ -55,8 +56,8 @@ def test_weights_over_many_decades_keep_their_promise(rng):
     rows = make_rows(rng.normal(size=n), rng.normal(size=(n, 1)), 10.0 ** rng.uniform(-12, 0, size=n))
     rows = rows._replace(w_rest=read_only(np.zeros(n)))
     for rtol in (1e-3, 1e-10):
-        found = neighbour_sums("gaussian", rows, np.array([100.0]), derivatives=Derivatives.SCALE, rtol=rtol)
-        exact = kernel_sums("gaussian", rows, np.array([100.0]), rows.Z.T, np.arange(n), derivatives=Derivatives.SCALE)
+        found = neighbour_sums("gaussian", rows, np.array([100.0]), derivatives=Wanted.SCALE, rtol=rtol)
+        exact = kernel_sums("gaussian", rows, np.array([100.0]), rows.Z.T, np.arange(n), derivatives=Wanted.SCALE)
         mass = exact.sums[:, :1]
         slack = rtol + 4000 * np.finfo(float).eps
         assert (np.abs(found.sums - exact.sums) <= slack * mass * np.abs(rows.Y).max()).all()
@@ -79,7 +80,7 @@ def test_no_more_neighbours_are_visited_than_the_row_with_most_of_a_block_has(rn
     inner, block = neighbours_module.leave_out_each, neighbours_module._BLOCK
     monkeypatch.setattr(neighbours_module, "leave_out_each", leave_out_each)
     monkeypatch.setattr(reach_module, "_WORK_PER_CALL", 2 * (4 * block * (within.max() + 2) - 1))
-    neighbour_sums("epanechnikov", rows, g, derivatives=Derivatives.NOTHING)
+    neighbour_sums("epanechnikov", rows, g, derivatives=Wanted.VALUE)
     assert len(counted) <= n / (2 * block) + neighbours_module._ROWS_PER_CALL / block
 
 
@@ -88,7 +89,7 @@ def test_a_call_ends_when_it_has_done_its_share(rng, monkeypatch):
     rows = make_rows(rng.normal(size=9000), rng.normal(size=(9000, 1)), np.ones(9000))
     calls, inner = [], neighbours_module.leave_out_each
     monkeypatch.setattr(neighbours_module, "leave_out_each", lambda *args: calls.append(args) or inner(*args))
-    g, how = np.array([30.0]), {"derivatives": Derivatives.SCALE, "rtol": 1e-10}
+    g, how = np.array([30.0]), {"derivatives": Wanted.SCALE, "rtol": 1e-10}
     one = neighbour_sums("gaussian", rows, g, **how)
     few = len(calls)
     monkeypatch.setattr(reach_module, "_WORK_PER_CALL", 1)
@@ -119,7 +120,7 @@ def test_a_heavy_row_counts_for_light_ones_from_afar(rng):
     z, w = 0.5 * np.arange(1100.0), np.full(1100, 1e-12)
     w[600] = 1.0
     rows = make_rows(z, rng.normal(size=(1100, 1)), w)._replace(w_rest=read_only(np.zeros(1100)))
-    found = neighbour_sums("gaussian", rows, np.ones(1), derivatives=Derivatives.NOTHING, rtol=1e-3).sums
+    found = neighbour_sums("gaussian", rows, np.ones(1), derivatives=Wanted.VALUE, rtol=1e-3).sums
     exact = kernel_sums("gaussian", rows, np.ones(1), rows.Z.T, np.arange(1100)).sums
     assert exact[588, 0] > 1e3 * exact[500, 0]  # six bandwidths from it
     assert (np.abs(found - exact) <= 1.01e-3 * exact[:, :1] * np.abs(rows.Y).max()).all()

@@ -24,6 +24,7 @@ def pool(monkeypatch):
     return pool
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
 @pytest.mark.parametrize("n_blocks", [0, 1, 2, 7, 500])
 def test_each_block_once(pool, n_threads, n_blocks):
@@ -212,6 +213,7 @@ def processors(monkeypatch):
     monkeypatch.setattr(_threads, "_processors_of_the_container", lambda: float("inf"))
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "LOKY_MAX_CPU_COUNT"])
 @pytest.mark.parametrize(
     ("value", "expected"), [("3", 3), ("12", 8), ("", 8), ("0", 8), ("-1", 8), ("many", 8), ("2,1", 2), (" 5 ", 5)]

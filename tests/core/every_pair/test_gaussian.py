@@ -8,11 +8,11 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from calls import kernel_sums
-from sknw._core import Derivatives, Rows, State, costs, read_only
+from problems import EPS, relative_to
+from problems import points_and_rows as make_rows
+from sknw._core import Rows, Wanted, costs, read_only
 from sknw._core.every_pair import gaussian as gaussian_module
 from sknw._core.runtime.processor import aligned, bytes_of_cache, tile_width
-
-EPS = np.finfo(np.float64).eps
 
 
 @pytest.fixture(autouse=True)
@@ -21,20 +21,8 @@ def _few_rows_too(monkeypatch):
         yield
 
 
-def make_rows(rng, n, d, p, offset=0.0):
-    w = rng.integers(1, 4, size=n).astype(float)
-    X, y = rng.normal(size=(n, d)) + offset, rng.normal(size=(n, p))
-    return X, Rows(read_only(X.T), read_only(y.T), read_only(w), read_only(w - 1))
-
-
 def sums(rows, g, Zq, own=None, *, rtol, **options):
     return kernel_sums("gaussian", rows, g, Zq, own, algorithm="dense", rtol=rtol, **options)
-
-
-def relative_to(shift, state):
-    """A state whose weights are relative to other squared distances: one rounding of these, halved, and three more."""
-    factor = np.exp(0.5 * np.subtract(shift, state.offset, where=shift != state.offset, out=np.zeros(len(shift))))
-    return State(shift, state.sums * factor[:, None], state.derivatives * factor[:, None, None], state.error)
 
 
 def averages(*args, **options):
@@ -42,6 +30,7 @@ def averages(*args, **options):
     return state.sums[:, 1:] / state.sums[:, :1]
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("offset", [0.0, 1e8])
 @pytest.mark.parametrize(
     ("n", "m", "d"),
@@ -67,8 +56,8 @@ def test_sums_are_those_of_differences(rng, n, m, d, offset, leave_out):
     g = 1 / rng.uniform(1.0, 2.0, size=d) / np.sqrt(d)
     own = rng.integers(n, size=m) if leave_out else None
     Zq = X[own] if leave_out else rng.normal(size=(m, d)) + offset
-    exact = sums(rows, g, Zq, own, rtol=0, derivatives=Derivatives.SCALE)
-    found = relative_to(exact.offset, sums(rows, g, Zq, own, rtol=1e-10, derivatives=Derivatives.SCALE))
+    exact = sums(rows, g, Zq, own, rtol=0, derivatives=Wanted.SCALE)
+    found = relative_to(exact.offset, sums(rows, g, Zq, own, rtol=1e-10, derivatives=Wanted.SCALE))
     # Scaled coordinates are within 5, in each of d features 5 / sqrt(d): squares add up to 50, of which the bound in
     # `_gaussian` makes an error of weights, and both ways sum up 1200 numbers. An offset costs nothing, as differences
     # of coordinates are exact to half an ulp of those before it: both ways see the same ones.
@@ -82,6 +71,7 @@ def test_sums_are_those_of_differences(rng, n, m, d, offset, leave_out):
         assert (found.sums != exact.sums).any()  # or else it has not been used
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("offset", [0.0, 1e8])
 @pytest.mark.parametrize(("n", "m", "d", "p"), [(1, 1, 1, 1), (1100, 9, 1, 1), (1025, 300, 2, 3), (700, 1100, 18, 2)])
 @pytest.mark.parametrize("leave_out", [False, True])
@@ -92,7 +82,7 @@ def test_derivatives_by_feature_are_those_of_differences(rng, n, m, d, p, offset
     Zq = X[own] if leave_out else rng.normal(size=(m, d)) + offset
     Zq[-1] += 1e3  # one that is left to the loops of all kernels
     own = None if own is None else np.append(own[:-1], -1)
-    exact, found = (sums(rows, g, Zq, own, rtol=rtol, derivatives=Derivatives.FEATURES) for rtol in (0, 1e-10))
+    exact, found = (sums(rows, g, Zq, own, rtol=rtol, derivatives=Wanted.FEATURES) for rtol in (0, 1e-10))
     found = relative_to(exact.offset, found)
     # As above: the square of one difference is at most 50, too, and wrong by no more than the sum of all.
     bound = ((d + 6) * EPS / 2 * 50 + 1200 * EPS) * exact.sums[:, :1] * np.abs(rows.Y).max()
@@ -154,6 +144,7 @@ def test_the_promise_is_kept_where_coordinates_lose_digits(rng, d):
             assert error <= (rtol + 64 * EPS) * np.ptp(rows.Y)
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("p", [1, 2])
 @pytest.mark.parametrize("d", [1, 3, 10, 18, 19, 100])
 def test_single_precision(rng, d, p):
@@ -180,7 +171,7 @@ def test_single_precision(rng, d, p):
 def test_derivatives_are_not_single(rng):
     """The least power there is, times squares of distances, would be more than nothing."""
     X, rows = make_rows(rng, 200, 2, 1)
-    for derivatives in (Derivatives.SCALE, Derivatives.FEATURES):
+    for derivatives in (Wanted.SCALE, Wanted.FEATURES):
         how = {"rtol": 1e-10, "derivatives": derivatives}
         for a, b in zip(*(sums(rows, np.ones(2), X + 0.1, single=s, **how) for s in (True, False)), strict=True):
             assert_array_equal(a, b)
@@ -225,7 +216,7 @@ def test_a_light_row_is_not_drowned_by_heavy_ones_out_of_reach(s, weight, far, s
 def test_threads_and_tiles(rng, d, monkeypatch):
     """The same bits for any number of threads, the same numbers for any block and tile."""
     X, rows = make_rows(rng, 1300, d, 2)
-    own, how = np.arange(1300), {"rtol": 1e-12, "derivatives": Derivatives.SCALE}
+    own, how = np.arange(1300), {"rtol": 1e-12, "derivatives": Wanted.SCALE}
     one, three = (sums(rows, np.full(d, 0.5), X, own, n_threads=k, **how) for k in (1, 3))
     for a, b in zip(one, three, strict=True):
         assert_array_equal(a, b)

@@ -8,18 +8,17 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from calls import kernel_sums
-from sknw._core import Derivatives, Nodes, Rows, by_cell, last_coefficients, least_of_cell, read_only
+from problems import EPS, rows_of
+from sknw._core import Wanted
 from sknw._core.cells import chebyshev as nodes_module
 from sknw._core.cells import fast_gauss_loops as expansions
-from sknw._core.cells.chebyshev import N_NODES, NODES, Grid, lagrange
-
-EPS = np.finfo(np.float64).eps
+from sknw._core.cells.chebyshev import N_NODES, NODES, Grid, Nodes, by_cell, lagrange, last_coefficients, least_of_cell
 
 
 def make_rows(rng, X, p=1):
     n = len(X)
     w = rng.integers(1, 4, size=n).astype(float)
-    return Rows(read_only(X.T), read_only(rng.uniform(-1, 1, size=(p, n))), read_only(w), read_only(w - 1))
+    return rows_of(X, rng.uniform(-1, 1, size=(p, n)).T, w)
 
 
 def places(grid):
@@ -86,9 +85,10 @@ def test_moments_know_sums_of_polynomials(rng, d):
     assert np.abs(np.sum(channels[1] * f)) > 1e3 * atol
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("rtol", [1e-4, 1e-8, 1e-12])
 @pytest.mark.parametrize(("d", "count"), [(1, 64), (2, 16), (3, 4)])
-@pytest.mark.parametrize("derivatives", [d for d in Derivatives if d != Derivatives.PAIRS])
+@pytest.mark.parametrize("derivatives", [d for d in Wanted if d != Wanted.PAIRS])
 def test_sums_are_within_their_bound(rng, d, count, rtol, derivatives):
     """At each node, where hardly any row is, too."""
     rows = make_rows(rng, rng.normal(size=(700, d)), p=2)
@@ -147,7 +147,7 @@ def test_bits_do_not_depend_on_threads(rng):
         for n_threads in (1, 3):
             nodes = Nodes(rows, grid, n_threads)
             g = 1 / nodes.grid.sizes
-            sums, dsums, error = nodes.sums(g, [0] * d, derivatives=Derivatives.SCALE, rtol=1e-10)
+            sums, dsums, error = nodes.sums(g, [0] * d, derivatives=Wanted.SCALE, rtol=1e-10)
             found.append((nodes.moments([1] * d), sums, *dsums, error))
         for a, b in zip(*found, strict=True):
             assert_array_equal(a, b)

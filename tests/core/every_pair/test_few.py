@@ -8,14 +8,15 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from calls import few_sums, kernel_sums
-from sknw._core import Derivatives, Rows, costs, nearest_squares, read_only
+from problems import EPS
+from sknw._core import Rows, Wanted, costs, read_only
+from sknw._core.dispatch import nearest_squares
 from sknw._core.every_pair import engines as engines_module
 
-EPS = np.finfo(np.float64).eps
-
+#: So many rows of each other are few pairs.
 FEW_ROWS = 128
 
-DERIVATIVES = [Derivatives.NOTHING, Derivatives.SCALE]
+DERIVATIVES = [Wanted.VALUE, Wanted.SCALE]
 
 
 def make_rows(rng, n, d, p):
@@ -29,6 +30,7 @@ def by_loops(rows, g, Zq, own, derivatives):
         return kernel_sums("gaussian", rows, g, Zq, own, algorithm="dense", rtol=0.0, derivatives=derivatives)
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("derivatives", DERIVATIVES)
 @pytest.mark.parametrize(("n", "d", "p"), [(1, 1, 1), (2, 1, 3), (FEW_ROWS, 1, 1), (100, 3, 2), (FEW_ROWS, 30, 1)])
 @pytest.mark.parametrize("h", [1e-3, 0.05, 0.5, 1e3])
@@ -71,7 +73,7 @@ def test_the_rest_of_more_rows(rng, monkeypatch):
     monkeypatch.setattr(engines_module, "few_sums", lambda *args, **how: asked.append(args[3]) or few(*args, **how))
     found = kernel_sums("gaussian", rows, g, rows.Z.T, own, algorithm="dense", rtol=1e-10)
     assert {0, 698, 699} <= set(np.concatenate(asked))
-    exact = by_loops(rows, g, rows.Z.T, own, Derivatives.NOTHING)
+    exact = by_loops(rows, g, rows.Z.T, own, Wanted.VALUE)
     assert_allclose(found.sums[:, 1] / found.sums[:, 0], exact.sums[:, 1] / exact.sums[:, 0], rtol=0, atol=1e-10)
 
 
@@ -84,6 +86,7 @@ def test_nearest(rng, n, d):
     assert_allclose(found, s.min(axis=1), rtol=2 * (d / 2 + 3) * EPS)
 
 
+@pytest.mark.slow
 def test_a_first_fit_of_few_rows_compiles_nothing():
     code = """
 import sys

@@ -8,16 +8,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import naive
 from calls import kernel_sums, kernel_weights
-from sknw._core import PROFILES, Derivatives, Rows, read_only
+from problems import DIFFERENTIABLE, EPS, make_rows
+from sknw._core import KERNELS, Rows, Wanted, read_only
 from sknw._core.every_pair import tiles as tiles_module
-
-EPS = np.finfo(np.float64).eps
-
-
-def make_rows(rng, n, d, p, weights=True):
-    w = rng.integers(1, 4, size=n).astype(float) if weights else np.ones(n)
-    X, y = rng.normal(size=(n, d)), rng.normal(size=(n, p))
-    return X, y, w, Rows(read_only(X.T), read_only(y.T), read_only(w), read_only(np.maximum(w - 1, 0)))
 
 
 def naive_sums(kernel, x, X, y, w, g):
@@ -37,7 +30,8 @@ def naive_sums(kernel, x, X, y, w, g):
     return low, [mass] + [math.fsum(v_j * y_j[c] for v_j, y_j in zip(v, y, strict=True)) for c in range(y.shape[1])]
 
 
-@pytest.mark.parametrize("kernel", [*PROFILES, "nearest"])
+@pytest.mark.thin(strength=1)
+@pytest.mark.parametrize("kernel", [*KERNELS, "nearest"])
 @pytest.mark.parametrize(("n", "d", "p"), [(1, 1, 1), (7, 3, 2), (511, 1, 1), (512, 2, 1), (513, 1, 3), (1200, 30, 2)])
 def test_sums_match_plain_python(rng, kernel, n, d, p):
     X, y, w, rows = make_rows(rng, n, d, p)
@@ -71,7 +65,8 @@ def test_distances_read_what_is_theirs(rng, d):
     assert_allclose(state.sums[0, 0], v.sum(), rtol=0, atol=(d + 6) * EPS * (v * s).sum() + 2 * n * EPS * v.sum())
 
 
-@pytest.mark.parametrize("kernel", [*PROFILES, "nearest"])
+@pytest.mark.thin(strength=1)
+@pytest.mark.parametrize("kernel", [*KERNELS, "nearest"])
 @pytest.mark.parametrize("n", [2, 513])
 def test_own_row_is_left_out(rng, kernel, n):
     X, y, w, rows = make_rows(rng, n, 2, 1)
@@ -95,11 +90,9 @@ def test_own_row_does_not_stay_out(rng):
     assert_array_equal(rows.w, w)
 
 
-DIFFERENTIABLE = [name for name, profile in PROFILES.items() if profile.differentiable]
-
-
+@pytest.mark.thin
 @pytest.mark.parametrize("kernel", DIFFERENTIABLE)
-@pytest.mark.parametrize("derivatives", [Derivatives.SCALE, Derivatives.FEATURES, Derivatives.PAIRS])
+@pytest.mark.parametrize("derivatives", [Wanted.SCALE, Wanted.FEATURES, Wanted.PAIRS])
 @pytest.mark.parametrize("n", [5, 1000])
 def test_derivatives_match_central_differences(rng, kernel, derivatives, n):
     d = 3
@@ -121,9 +114,9 @@ def test_derivatives_match_central_differences(rng, kernel, derivatives, n):
         return state_moved.sums
 
     pairs = [(a, b) for a in range(d) for b in range(a, d)]
-    if derivatives == Derivatives.SCALE:
+    if derivatives == Wanted.SCALE:
         directions = [np.eye(d)]
-    elif derivatives == Derivatives.FEATURES:
+    elif derivatives == Wanted.FEATURES:
         directions = [np.diag(np.eye(d)[a]) for a in range(d)]
     else:  # t_a t_b is half of the change of s under the symmetric direction; for a = b the two halves coincide
         directions = []
@@ -141,7 +134,8 @@ def test_derivatives_match_central_differences(rng, kernel, derivatives, n):
         assert_allclose(state.derivatives[:, q], difference, rtol=0, atol=2e-6 * scale)
 
 
-@pytest.mark.parametrize("kernel", PROFILES)
+@pytest.mark.thin(strength=1)
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("left_out", [False, True])
 def test_weights_match_plain_python(rng, kernel, left_out):
     X, _, w, rows = make_rows(rng, 60, 2, 1)
@@ -162,7 +156,7 @@ def test_any_number_of_threads_gives_the_same_bits(rng, kernel, monkeypatch):
     X, _, _, rows = make_rows(rng, 700, 2, 2)
     for own in (None, np.arange(700)):
         one, three = (
-            kernel_sums(kernel, rows, np.ones(2), X, own, derivatives=Derivatives.FEATURES, n_threads=n) for n in (1, 3)
+            kernel_sums(kernel, rows, np.ones(2), X, own, derivatives=Wanted.FEATURES, n_threads=n) for n in (1, 3)
         )
         for a, b in zip(one, three, strict=True):
             assert_array_equal(a, b)
@@ -199,7 +193,7 @@ def test_loops_are_compiled_once_whatever_the_arrays_are(rng):
     compiled = len(add_rows.signatures)
     loose = Rows(np.asfortranarray(X.T), y.T.astype(np.float32), w.copy(), np.maximum(w - 1, 0).astype(int))
     for g in (np.ones(2), np.ones(4)[::2], [1, 1]):
-        kernel_sums("gaussian", loose, g, X[:, ::-1], np.arange(40), derivatives=Derivatives.SCALE)
+        kernel_sums("gaussian", loose, g, X[:, ::-1], np.arange(40), derivatives=Wanted.SCALE)
     assert len(add_rows.signatures) == compiled
 
 

@@ -7,27 +7,20 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from calls import kernel_sums, kernel_sums_of_scales
-from sknw._core import PROFILES, Derivatives, Rows, read_only
+from problems import DIFFERENTIABLE, EPS, make_rows
+from sknw._core import KERNELS, Wanted, read_only
 from sknw._core.every_pair import tiles as tiles_module
 
-EPS = np.finfo(np.float64).eps
-DIFFERENTIABLE = [name for name, profile in PROFILES.items() if profile.differentiable]
 
-
-def make_rows(rng, n, d, p, weights=True):
-    w = rng.integers(1, 4, size=n).astype(float) if weights else np.ones(n)
-    X, y = rng.normal(size=(n, d)), rng.normal(size=(n, p))
-    return X, y, w, Rows(read_only(X.T), read_only(y.T), read_only(w), read_only(np.maximum(w - 1, 0)))
-
-
-@pytest.mark.parametrize("kernel", PROFILES)
+@pytest.mark.thin
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize(("n", "d", "p"), [(1, 2, 1), (255, 1, 2), (256, 3, 1), (513, 2, 2)])
 @pytest.mark.parametrize("leave_out", [False, True])
 def test_series_of_scales_is_that_of_single_ones(rng, kernel, n, d, p, leave_out):
     X, y, w, rows = make_rows(rng, n, d, p)
     own = np.r_[np.arange(n), -1] if leave_out else None
     queries, g, n_scales = np.vstack([X, np.full(d, 1e3)]), rng.uniform(0.2, 0.4, size=d), 9
-    derivatives = Derivatives.SCALE if PROFILES[kernel].differentiable else Derivatives.NOTHING
+    derivatives = Wanted.SCALE if KERNELS[kernel].differentiable else Wanted.VALUE
     plain = kernel_sums_of_scales(kernel, rows, g, queries, own, places=range(n_scales))
     found = kernel_sums_of_scales(kernel, rows, g, queries, own, places=range(n_scales), derivatives=derivatives)
     for k, state in enumerate(found):
@@ -37,7 +30,7 @@ def test_series_of_scales_is_that_of_single_ones(rng, kernel, n, d, p, leave_out
         assert_allclose(state.offset, one.offset, rtol=of_s)
         # |s k'(s)| <= 1.5 where a kernel ends. Relative to the nearest row, at s_0, a Gaussian's weight changes by
         # v (s + s_0) / 2 <= s_0 + 1 of that, and v s by at most 3 (1 + s_0)**2. Sums of n numbers have n eps more.
-        endless = PROFILES[kernel].reach == math.inf
+        endless = KERNELS[kernel].reach == math.inf
         low = np.where(np.isfinite(one.offset) & endless, one.offset, 0.0)
         scale = w.sum() * max(1, np.abs(y).max())
         atol = (3 * (1 + low) * of_s + (2 * n + 5) * EPS) * scale
@@ -45,7 +38,7 @@ def test_series_of_scales_is_that_of_single_ones(rng, kernel, n, d, p, leave_out
         assert (np.abs(plain[k].sums - state.sums) <= (2 * n * EPS) * scale).all()
         atol = (3 * (1 + low) * of_s + (2 * n + 5) * EPS) * (1 + low) * scale
         assert (np.abs(state.derivatives - one.derivatives) <= atol[:, None, None]).all()
-        if PROFILES[kernel].reach < math.inf:  # to nobody a weight of exactly zero
+        if KERNELS[kernel].reach < math.inf:  # to nobody a weight of exactly zero
             assert_array_equal(state.sums[:, 0] == 0, one.sums[:, 0] == 0)
 
 
@@ -74,10 +67,10 @@ def test_series_of_scales_leaves_no_nan_where_distances_overflow(rng):
     rows = rows._replace(Z=read_only(Z))
     for kernel in DIFFERENTIABLE:
         for rtol in (0.0, 1e-6):
-            asked = {"places": range(4), "derivatives": Derivatives.SCALE, "rtol": rtol}
+            asked = {"places": range(4), "derivatives": Wanted.SCALE, "rtol": rtol}
             for k, state in enumerate(kernel_sums_of_scales(kernel, rows, np.ones(1), Z.T, np.arange(300), **asked)):
                 g = np.full(1, 2 ** (k / 2))
-                one = kernel_sums(kernel, rows, g, Z.T, np.arange(300), derivatives=Derivatives.SCALE)
+                one = kernel_sums(kernel, rows, g, Z.T, np.arange(300), derivatives=Wanted.SCALE)
                 assert_array_equal(np.isinf(state.offset), np.isinf(one.offset))
                 assert np.isfinite(state.sums).all()
                 # From 1e154 all others are 1e308 away, and so large are their sums' derivatives.
@@ -88,7 +81,7 @@ def test_series_of_scales_leaves_no_nan_where_distances_overflow(rng):
 def test_series_of_scales_on_any_number_of_threads(rng, monkeypatch):
     monkeypatch.setattr(tiles_module, "_WORK_PER_BLOCK", 1)
     X, _, _, rows = make_rows(rng, 300, 2, 2)
-    asked = {"places": range(5), "derivatives": Derivatives.SCALE, "rtol": 1e-6}
+    asked = {"places": range(5), "derivatives": Wanted.SCALE, "rtol": 1e-6}
     one, three = (
         kernel_sums_of_scales("gaussian", rows, np.ones(2), X, np.arange(300), n_threads=n, **asked) for n in (1, 3)
     )
@@ -104,7 +97,7 @@ def test_series_of_scales_on_any_number_of_threads(rng, monkeypatch):
 def test_some_places_of_a_series(rng, kernel):
     X, _, _, rows = make_rows(rng, 700, 2, 2)
     args, places = (kernel, rows, np.full(2, 0.1), X, np.arange(700)), [0, 1, 4, 9, 10, 30]
-    how = {"derivatives": Derivatives.SCALE, "rtol": 1e-12}
+    how = {"derivatives": Wanted.SCALE, "rtol": 1e-12}
     every = kernel_sums_of_scales(*args, places=range(31), **how)
     for k, state in zip(places, kernel_sums_of_scales(*args, places=places, **how), strict=True):
         for a, b in zip(state, every[k], strict=True):

@@ -156,19 +156,20 @@ def _with_attributes(init, asked):
 SUMS = """
 import sys
 import numpy as np
-from sknw._core import Derivatives, Rows, kernel_sums, read_only
+from sknw._core import Wanted, Rows, kernel_sums, read_only
 found, rng = [], np.random.default_rng(0)
 for d in (1, 5, 20):
     X, w = rng.normal(size=(700, d)), np.ones(700)
     rows = Rows(*map(read_only, (X.T, rng.normal(size=(1, 700)), w, w - 1)))
     for own in (None, np.arange(700)):
-        how = {"derivatives": Derivatives.SCALE, "algorithm": "dense", "rtol": 1e-10}
+        how = {"derivatives": Wanted.SCALE, "algorithm": "dense", "rtol": 1e-10}
         state = kernel_sums("gaussian", rows, np.full(d, 1 / np.sqrt(d)), X, own, **how)
         found += [state.sums / state.sums[:, :1], state.derivatives[:, 0] / state.sums[:, :1]]
 np.savez(sys.argv[1], *found)
 """
 
 
+@pytest.mark.slow
 def test_other_processors_have_the_same_results_to_rounding(tmp_path):
     """Without vectors of 512 bits, and without fused multiply-adds."""
     found = []

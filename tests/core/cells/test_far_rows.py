@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from calls import kernel_sums, make_problem, plan
-from sknw._core import Derivatives, Rows, costs, read_only, spatial_order
+from sknw._core import Rows, Wanted, costs, read_only, spatial_order
 from sknw._core.problem import uncertain
 
 #: What happens to some thousands of rows in the unit cube, for a bandwidth of 1/10.
@@ -36,7 +36,7 @@ def test_promise(rng, design, d, rtol):
     between = 0.5 * X[rng.permutation(len(X))[:50]] + 0.5 * X[rng.permutation(len(X))[:50]]
     queries = np.vstack([X[rng.permutation(len(X))[:200]] + 0.01, between, 1.5 * X[-5:], np.full((1, d), 2.0**36 / 10)])
     some = np.sort(rng.choice(len(X), 300, replace=False))
-    for derivatives in (Derivatives.VALUE, Derivatives.SCALE):
+    for derivatives in (Wanted.VALUE, Wanted.SCALE):
         for Z, row in ((X, np.arange(len(X))), (X[some], some), (queries, None)):
             args = "gaussian", rows, g, Z, row
             found = kernel_sums(*args, algorithm="fast_gauss", rtol=rtol, derivatives=derivatives)

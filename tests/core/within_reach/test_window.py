@@ -8,13 +8,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import naive
 from calls import kernel_sums, neighbour_sums, window_sums
-from sknw._core import PROFILES, Derivatives, Rows, read_only
+from problems import COMPACT, EPS, INFINITE, rows_of
+from sknw._core import KERNELS, Wanted
 from sknw._core.order import spatial_order
 from sknw._core.within_reach import reach as reach_module
-
-EPS = np.finfo(np.float64).eps
-COMPACT = [name for name, profile in PROFILES.items() if math.isfinite(profile.reach)]
-INFINITE = [name for name in PROFILES if name not in COMPACT]
 
 
 def make_rows(X, y, w=None):
@@ -23,7 +20,7 @@ def make_rows(X, y, w=None):
     y, w = y.reshape(len(X), -1), np.ones(len(X)) if w is None else np.asarray(w, dtype=float)
     order = spatial_order(X.T)
     X, y, w = X[order], y[order], w[order]
-    return X, y, w, Rows(read_only(X.T), read_only(y.T), read_only(w), read_only(np.maximum(w - 1, 0)))
+    return X, y, w, rows_of(X, y, w)
 
 
 def random_rows(rng, n, d, p=1, weights=True):
@@ -31,7 +28,7 @@ def random_rows(rng, n, d, p=1, weights=True):
     return make_rows(rng.normal(size=(n, d)), rng.normal(size=(n, p)), w)
 
 
-def assert_as_dense(kernel, rows, g, Zq, own=None, *, derivatives=Derivatives.NOTHING, rtol=0.0):
+def assert_as_dense(kernel, rows, g, Zq, own=None, *, derivatives=Wanted.VALUE, rtol=0.0):
     """The state, as that over all pairs: up to rounding, and the share of the mass that may be neglected.
 
     Both engines form the same squared distances and weights. Sums of n terms in lanes and tiles are off by at most
@@ -59,7 +56,7 @@ def _assert_as_dense(got, n_terms, kernel, rows, g, Zq, own, derivatives, rtol):
     rounding = (148 + n_terms + len(rows.w) / 64 + 2000 * (kernel in INFINITE)) * EPS
     assert (np.abs(got.sums - expected.sums) <= ((share + rounding) * mass * size)[:, None]).all()
     if derivatives:
-        slope = kernel_sums(kernel, rows, g, Zq, own, derivatives=Derivatives.SCALE).dsums[:, 0, 0]
+        slope = kernel_sums(kernel, rows, g, Zq, own, derivatives=Wanted.SCALE).dsums[:, 0, 0]
         tolerance = (share * mass + rounding * (slope + mass)) * size
         assert (np.abs(got.derivatives - expected.derivatives) <= tolerance[:, None, None]).all()
     there = mass > 0
@@ -67,16 +64,17 @@ def _assert_as_dense(got, n_terms, kernel, rows, g, Zq, own, derivatives, rtol):
     assert (error <= share * np.ptp(rows.Y, axis=1) + 4 * rounding * size).all()
 
 
-@pytest.mark.parametrize("kernel", [*PROFILES, "nearest"])
+@pytest.mark.thin
+@pytest.mark.parametrize("kernel", [*KERNELS, "nearest"])
 @pytest.mark.parametrize("d", [1, 2, 3, 5, 8])
 @pytest.mark.parametrize("left_out", [False, True])
 def test_sums_are_those_over_all_pairs(rng, kernel, d, left_out):
     n, reach = 700, 0.1 if kernel in INFINITE else 0.3
     for p, weights, derivatives in [
-        (1, False, Derivatives.NOTHING),
-        (2, True, Derivatives.SCALE),
-        (1, True, Derivatives.FEATURES),
-        (2, False, Derivatives.PAIRS),
+        (1, False, Wanted.VALUE),
+        (2, True, Wanted.SCALE),
+        (1, True, Wanted.FEATURES),
+        (2, False, Wanted.PAIRS),
     ]:
         if kernel == "nearest" and derivatives:
             continue
@@ -87,9 +85,10 @@ def test_sums_are_those_over_all_pairs(rng, kernel, d, left_out):
         assert got.derivatives.shape == (len(queries), derivatives.count(d), 1 + p)
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("kernel", INFINITE)
 @pytest.mark.parametrize("rtol", [1e-12, 1e-10, 1e-3])
-@pytest.mark.parametrize("derivatives", Derivatives)
+@pytest.mark.parametrize("derivatives", Wanted)
 @pytest.mark.parametrize("d", [1, 3])
 def test_neglected_weights_keep_their_promise(rng, kernel, rtol, derivatives, d):
     X, _, _, rows = random_rows(rng, 1500, d, 2)
@@ -99,8 +98,9 @@ def test_neglected_weights_keep_their_promise(rng, kernel, rtol, derivatives, d)
         assert_as_dense(kernel, rows, g, rng.normal(size=(100, d)) * 2, derivatives=derivatives, rtol=rtol)
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("kernel", INFINITE)
-@pytest.mark.parametrize("derivatives", [Derivatives.NOTHING, Derivatives.SCALE])
+@pytest.mark.parametrize("derivatives", [Wanted.VALUE, Wanted.SCALE])
 @pytest.mark.parametrize("weight", [1.0, 1e4])
 @pytest.mark.parametrize("rtol", [1e-3, 1e-10])
 def test_what_is_neglected_is_as_much_as_may_be(kernel, derivatives, weight, rtol):
@@ -219,6 +219,7 @@ def test_distances_that_overflow(rng, kernel):
     assert_as_dense(kernel, rows, np.full(2, 1e200), X, np.arange(200))
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("kernel", ["gaussian", "epanechnikov", "nearest"])
 @pytest.mark.parametrize("n", [1, 2, 64, 65, 4096, 4097, 9000])
 def test_at_the_seams_of_tiles_and_groups(rng, kernel, n):
@@ -248,7 +249,7 @@ def test_any_number_of_threads_and_any_interruption_gives_the_same_bits(rng, ker
     def sums(n_threads):
         return [
             window_sums(
-                kernel, rows, np.full(2, 4.0), Zq, own, derivatives=Derivatives.PAIRS, rtol=1e-6, n_threads=n_threads
+                kernel, rows, np.full(2, 4.0), Zq, own, derivatives=Wanted.PAIRS, rtol=1e-6, n_threads=n_threads
             )
             for Zq, own in ((queries, None), (X, np.arange(3000)))
         ]

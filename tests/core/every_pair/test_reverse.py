@@ -7,21 +7,15 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from calls import kernel_sums, pull_back
-from sknw._core import PROFILES, Derivatives, Rows, read_only
+from problems import DIFFERENTIABLE, EPS
+from problems import points_and_rows as make_rows
+from sknw._core import Wanted, read_only
 from sknw._core.every_pair import adjoint as reverse_module
 
-EPS = np.finfo(np.float64).eps
-DIFFERENTIABLE = [name for name, profile in PROFILES.items() if profile.differentiable]
 
-
-def make_rows(rng, n, d, p, offset=0.0):
-    w = rng.integers(1, 4, size=n).astype(float)
-    X, y = rng.normal(size=(n, d)) + offset, rng.normal(size=(n, p))
-    return X, Rows(read_only(X.T), read_only(y.T), read_only(w), read_only(w - 1))
-
-
+@pytest.mark.thin
 @pytest.mark.parametrize("kernel", DIFFERENTIABLE)
-@pytest.mark.parametrize("derivatives", [Derivatives.FEATURES, Derivatives.PAIRS])
+@pytest.mark.parametrize("derivatives", [Wanted.FEATURES, Wanted.PAIRS])
 @pytest.mark.parametrize(("d", "rtol", "n"), [(1, 0.0, 530), (3, 0.0, 513), (20, 0.0, 530), (20, 1e-10, 513)])
 @pytest.mark.parametrize("leave_out", [False, True])
 def test_reverse_mode_is_forward_mode(rng, kernel, derivatives, d, rtol, n, leave_out):
@@ -47,9 +41,9 @@ def test_reverse_mode_ignores_what_is_out_of_reach(rng):
     far = np.asarray(rows.Z).copy()
     far[:, 7] = 1e200
     rows = rows._replace(Z=read_only(far))
-    state = kernel_sums("gaussian", rows, np.ones(3), X[:5], derivatives=Derivatives.PAIRS)
+    state = kernel_sums("gaussian", rows, np.ones(3), X[:5], derivatives=Wanted.PAIRS)
     adjoints = np.ones((5, 2))
-    found = pull_back("gaussian", rows, np.ones(3), X[:5], None, state.offset, adjoints, derivatives=Derivatives.PAIRS)
+    found = pull_back("gaussian", rows, np.ones(3), X[:5], None, state.offset, adjoints, derivatives=Wanted.PAIRS)
     assert_allclose(found, np.einsum("ic,iqc->q", adjoints, state.derivatives), rtol=1e-12)
 
 
@@ -58,7 +52,7 @@ def test_memory_is_that_of_a_block(rng, monkeypatch):
     n, d = 6000, 200
     X, rows = make_rows(rng, n, d, 1)
     args = "gaussian", rows, np.full(d, 0.2), X, None, np.zeros(n), np.ones((n, 2))
-    how = {"derivatives": Derivatives.PAIRS, "rtol": 1e-10, "n_threads": 2}
+    how = {"derivatives": Wanted.PAIRS, "rtol": 1e-10, "n_threads": 2}
     monkeypatch.setattr(reverse_module, "_WORK_PER_BLOCK", 2**25)  # as of more rows: many blocks
     pull_back(*args, **how)
     tracemalloc.start()

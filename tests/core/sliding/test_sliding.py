@@ -8,13 +8,13 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from calls import kernel_sums, sliding_sums
+from problems import EPS
 from sknw import NadarayaWatsonRegressor
-from sknw._core import PROFILES, Derivatives, Rows, read_only
+from sknw._core import KERNELS, Rows, Wanted, read_only
 from sknw._core.sliding import sums as sliding_module
 from sknw._core.sliding.sums import _calls
 
-EPS = np.finfo(np.float64).eps
-KERNELS = [name for name in PROFILES if name != "gaussian"]
+KERNELS = [name for name in KERNELS if name != "gaussian"]
 COMPACT = [name for name in KERNELS if name != "exponential"]
 
 DESIGNS = {
@@ -45,15 +45,15 @@ def profile(kernel, u, near):
     if kernel == "cosine":
         quarter = math.pi / 2
         return math.sin(quarter * float(1 - u)), quarter * float(u) * math.sin(quarter * float(u))
-    b, a = PROFILES[kernel].powers
+    b, a = KERNELS[kernel].powers
     return float((1 - u**b) ** a), float(a * b * u**b * (1 - u**b) ** (a - 1)) if a else 0.0
 
 
 def condition(kernel):
     """How many times their sum the moments amount to that add up to a profile or its derivative, at the worst."""
-    if PROFILES[kernel].powers is None:
+    if KERNELS[kernel].powers is None:
         return 2, 4
-    b, a = PROFILES[kernel].powers
+    b, a = KERNELS[kernel].powers
     return (2**b - 1) ** a, a * b * 2**b * (2**b - 1) ** max(a - 1, 0)
 
 
@@ -86,7 +86,7 @@ def exact_sums(kernel, x, rows, g, own):
 
 
 def check(kernel, rows, g, x, own):
-    state = sliding_sums(kernel, rows, [g], x[:, None], own, derivatives=Derivatives.SCALE)
+    state = sliding_sums(kernel, rows, [g], x[:, None], own, derivatives=Wanted.SCALE)
     for i in range(len(x)):
         low, sums, dsums, tolerance, d_tolerance = exact_sums(kernel, x[i], rows, g, -1 if own is None else own[i])
         assert state.offset[i] == low
@@ -124,7 +124,7 @@ def test_predictions_are_as_accurate_as_is_promised(rng, kernel, shift):
     }
     y = shift + rng.normal(size=n)
     bound = Fraction(1e-13 * np.ptp(y) + 2 * np.spacing(abs(y).max()))
-    b, a = PROFILES[kernel].powers
+    b, a = KERNELS[kernel].powers
     for x in designs.values():
         for h in (0.375, 2.0):
             model = NadarayaWatsonRegressor(h, kernel=kernel, algorithm="sliding", rtol=0)
@@ -166,6 +166,7 @@ def test_edge_of_the_window_keeps_its_digits(rng, kernel):
     assert_allclose(mass, expected, rtol=10 * condition(kernel)[0] * EPS)
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("h", [0.1, 0.3, 0.7, 1.1, 2.3])
 @pytest.mark.parametrize("offset", [0, 1 / 3, 1e8])
 def test_reach_is_that_of_the_dense_engine(h, offset):
@@ -186,7 +187,8 @@ def test_row_at_the_very_edge(beside):
     assert sliding_sums("linear", rows, [1 / beside], [[0.0]]).sums[0, 0] == EPS
 
 
-@pytest.mark.parametrize("derivatives", Derivatives)
+@pytest.mark.thin(strength=1)
+@pytest.mark.parametrize("derivatives", Wanted)
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_sums_match_the_dense_engine(rng, kernel, derivatives):
     """Many blocks, and blocks of many segments; queries in any order, ties among them, own rows anywhere."""
@@ -208,7 +210,7 @@ def test_sums_match_the_dense_engine(rng, kernel, derivatives):
         worst, d_worst = condition(kernel)
         assert (abs(state.sums - expected.sums) <= scale * worst * (4 if kernel == "exponential" else 1)).all()
         assert state.derivatives.shape == expected.derivatives.shape
-        if derivatives and PROFILES[kernel].differentiable:
+        if derivatives and KERNELS[kernel].differentiable:
             scale = scale * (1 + np.abs(x).max() / h) ** 2 if kernel == "exponential" else scale
             assert (abs(state.derivatives[:, 0] - expected.derivatives[:, 0]) <= scale * d_worst).all()
 
@@ -243,7 +245,7 @@ def test_targets_over_twelve_decades(rng, kernel):
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_infinite_bandwidth_takes_all_alike(rng, kernel):
     rows = make_rows(rng, rng.normal(size=50))
-    state = sliding_sums(kernel, rows, [0.0], rows.Z.T, derivatives=Derivatives.SCALE)
+    state = sliding_sums(kernel, rows, [0.0], rows.Z.T, derivatives=Wanted.SCALE)
     assert_array_equal(state.sums[:, 0], rows.w.sum())
     assert_array_equal(state.offset, 0)
     assert_array_equal(state.derivatives, 0)
@@ -301,14 +303,15 @@ def test_rounding_does_not_grow_with_the_number_of_rows(kernel):
 def test_any_number_of_threads_gives_the_same_bits(rng, kernel, monkeypatch):
     rows = make_rows(rng, rng.normal(size=3000), p=2)
     own, args = np.arange(3000), (kernel, rows, [30.0], rows.Z.T)
-    whole = sliding_sums(*args, own, derivatives=Derivatives.SCALE)
+    whole = sliding_sums(*args, own, derivatives=Wanted.SCALE)
     monkeypatch.setattr(sliding_module, "_CALL", 1)  # many calls
-    one, three = (sliding_sums(*args, own, derivatives=Derivatives.SCALE, n_threads=n) for n in (1, 3))
+    one, three = (sliding_sums(*args, own, derivatives=Wanted.SCALE, n_threads=n) for n in (1, 3))
     for a, b, c in zip(one, three, whole, strict=True):
         assert_array_equal(a, b)
         assert_allclose(a, c, rtol=0, atol=2000 * EPS * np.abs(c).max())
 
 
+@pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("m", [0, 1, 500, 20_000])
 @pytest.mark.parametrize("n_blocks", [1, 2, 30, 1000])
 def test_work_is_linear(rng, monkeypatch, n_blocks, m):
@@ -333,7 +336,7 @@ def test_loops_are_compiled_once_for_each_kernel(rng):
     loose = Rows(rows.Z, rows.Y.astype(np.float32), rows.w.copy(), rows.w_rest.astype(int))
     sliding_sums("linear", rows, np.ones(1), rows.Z.T)
     sliding_sums("linear", rows, np.ones(1), rows.Z.T, np.arange(40))
-    sliding_sums("linear", loose, [1], rows.Z.T[::-1], np.arange(40)[::-1], derivatives=Derivatives.PAIRS)
+    sliding_sums("linear", loose, [1], rows.Z.T[::-1], np.arange(40)[::-1], derivatives=Wanted.PAIRS)
     for loop in (sliding_module.add_side, sliding_module.cut):
         kernels = [signature[0] for signature in loop.signatures]
         assert len(set(kernels)) == len(kernels)

@@ -7,13 +7,12 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from calls import kernel_sums, make_problem, pull_back
-from sknw._core import Derivatives, Rows, State, costs, read_only
+from problems import EPS, relative_to
+from sknw._core import Rows, Wanted, costs, read_only
 from sknw._core.dispatch import choose
 from sknw._core.every_pair import symmetric as pairs_module
 from sknw._core.every_pair.symmetric import gradient_of_all_pairs
 from sknw._core.problem import Setting
-
-EPS = np.finfo(np.float64).eps
 
 #: Rows of a panel in these tests: several panels take little time.
 PANEL = 64
@@ -32,26 +31,21 @@ def make_rows(rng, n, d, p, offset=0.0):
     return Rows(*map(read_only, (rng.normal(size=(d, n)) + offset, rng.normal(size=(p, n)), w, w - 1)))
 
 
-def relative_to(shift, state):
-    """A state whose weights are relative to other squared distances."""
-    factor = np.exp(0.5 * np.subtract(shift, state.offset, where=shift != state.offset, out=np.zeros(len(shift))))
-    return State(shift, state.sums * factor[:, None], state.derivatives * factor[:, None, None], state.error)
-
-
 def sums(rows, g, *, rtol, queries=None, **options):
     """Of all rows, or some, each without itself."""
     own = np.arange(len(rows.w)) if queries is None else queries
     return kernel_sums("gaussian", rows, g, rows.Z.T[own], own, algorithm="dense", rtol=rtol, **options)
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("offset", [0.0, 1e8])
 @pytest.mark.parametrize("p", [1, 3])
 @pytest.mark.parametrize("d", [1, 2, 10, 30])
 @pytest.mark.parametrize("n", [1, 2, PANEL - 1, PANEL, PANEL + 1, 4 * PANEL + 5, 7 * PANEL])
 def test_sums_are_those_of_single_rows(rng, n, d, p, offset):
     rows, g = make_rows(rng, n, d, p, offset), 1 / rng.uniform(1.0, 2.0, size=d) / np.sqrt(d)
-    exact = sums(rows, g, rtol=0, derivatives=Derivatives.SCALE)
-    found = relative_to(exact.offset, sums(rows, g, rtol=1e-10, derivatives=Derivatives.SCALE))
+    exact = sums(rows, g, rtol=0, derivatives=Wanted.SCALE)
+    found = relative_to(exact.offset, sums(rows, g, rtol=1e-10, derivatives=Wanted.SCALE))
     # As in test_gaussian.py: squares add up to 50, and both ways sum up n numbers.
     bound = (d + 6) * EPS / 2 * 50 + n * EPS
     scale = exact.sums[:, :1] * np.abs(rows.Y).max()
@@ -82,7 +76,7 @@ def test_rows_that_are_far_away_are_left_to_others(rng, d):
         Z = rows.Z.copy()
         Z[:, 7] = far
         rows = rows._replace(Z=read_only(Z))
-        exact, found = (sums(rows, g, rtol=rtol, derivatives=Derivatives.SCALE) for rtol in (0, 1e-10))
+        exact, found = (sums(rows, g, rtol=rtol, derivatives=Wanted.SCALE) for rtol in (0, 1e-10))
         assert_array_equal(found.offset[7], exact.offset[7])
         found = relative_to(exact.offset, found)
         bound = (d + 6) * EPS / 2 * 100 + n * EPS
@@ -94,10 +88,10 @@ def test_rows_that_are_far_away_are_left_to_others(rng, d):
 def test_any_number_of_threads_gives_the_same_bits(rng, d):
     rows, g = make_rows(rng, 9 * PANEL + 3, d, 2), np.full(d, 1 / np.sqrt(d))
     adjoints = rng.normal(size=(len(rows.w), 3))
-    how = {"derivatives": Derivatives.PAIRS, "rtol": 1e-10}
+    how = {"derivatives": Wanted.PAIRS, "rtol": 1e-10}
     found = []
     for n_threads in (1, 2, 5):
-        state = sums(rows, g, rtol=1e-10, derivatives=Derivatives.SCALE, n_threads=n_threads)
+        state = sums(rows, g, rtol=1e-10, derivatives=Wanted.SCALE, n_threads=n_threads)
         own = np.arange(len(rows.w))
         gradient = pull_back("gaussian", rows, g, rows.Z.T, own, state.offset, adjoints, **how, n_threads=n_threads)
         found.append([*state, gradient])
@@ -106,7 +100,8 @@ def test_any_number_of_threads_gives_the_same_bits(rng, d):
             assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("derivatives", [Derivatives.FEATURES, Derivatives.PAIRS])
+@pytest.mark.thin
+@pytest.mark.parametrize("derivatives", [Wanted.FEATURES, Wanted.PAIRS])
 @pytest.mark.parametrize("p", [1, 3])
 @pytest.mark.parametrize("d", [1, 2, 10, 30])
 @pytest.mark.parametrize("n", [2, PANEL, 4 * PANEL + 5])
@@ -136,7 +131,7 @@ def test_gradients_are_those_of_single_rows(rng, n, d, p, derivatives):
 
 def test_gradients_that_lack_digits_are_left_to_single_rows(rng):
     rows, adjoints = make_rows(rng, 3 * PANEL, 2, 1), rng.normal(size=(3 * PANEL, 2))
-    how = {"derivatives": Derivatives.PAIRS, "by_matrices": False, "n_threads": 1}
+    how = {"derivatives": Wanted.PAIRS, "by_matrices": False, "n_threads": 1}
     own = np.arange(len(rows.w))
     for g, rtol, is_found in ((1.0, 1e-10, True), (1e6, 1e-10, False), (1.0, 0.0, False)):
         g = read_only(np.full(2, g))
@@ -155,7 +150,7 @@ def test_gradients_that_lack_digits_are_left_to_single_rows(rng):
     assert 800 < shift.max() * pairs_module.UNIT < 1000
     assert gradient_of_all_pairs(far, g, shift, adjoints, rtol=1e-10, **how) is None
     args = "gaussian", far, g, far.Z.T, own, shift, adjoints
-    found, exact = (pull_back(*args, derivatives=Derivatives.PAIRS, rtol=rtol) for rtol in (1e-10, 0.0))
+    found, exact = (pull_back(*args, derivatives=Wanted.PAIRS, rtol=rtol) for rtol in (1e-10, 0.0))
     assert_array_equal(found, exact)
     Z[:, 5] = 20.0
     near = rows._replace(Z=read_only(Z))
@@ -178,7 +173,7 @@ def test_gradients_of_light_rows(rng, far, lightest):
     m = state.sums[:, 1] / mass
     adjoint = 2 * w * (m - y) / mass
     args = "gaussian", rows, g, X, own, state.offset, np.stack([-adjoint * m, adjoint], axis=1)
-    found, exact = (pull_back(*args, derivatives=Derivatives.PAIRS, rtol=rtol) for rtol in (1e-10, 0.0))
+    found, exact = (pull_back(*args, derivatives=Wanted.PAIRS, rtol=rtol) for rtol in (1e-10, 0.0))
     # A derivative of each average is right to 100 rtol, and their share in the sum is no larger than the largest.
     assert_allclose(found, exact, rtol=0, atol=1e-8 * np.abs(exact).max())
 
@@ -192,7 +187,7 @@ def test_memory(rng, monkeypatch):
     for _ in range(2):
         tracemalloc.start()
         state = sums(rows, g, rtol=1e-10, n_threads=2)
-        pull_back("gaussian", rows, g, rows.Z.T, own, state.offset, adjoints, derivatives=Derivatives.PAIRS, rtol=1e-10)
+        pull_back("gaussian", rows, g, rows.Z.T, own, state.offset, adjoints, derivatives=Wanted.PAIRS, rtol=1e-10)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     # Coordinates twice more as queries and rows, and once or twice in what follows; some numbers of each row; of each
