@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose
 
 from sknw import NadarayaWatsonRegressor, loo_error
 from sknw._bandwidth import objective as selection_module
+from sknw._bandwidth import screen as screen_module
 from sknw._bandwidth.rules import reference
 from sknw._bandwidth.search import curve as curve_module
 from sknw._bandwidth.search import grid as grid_module
@@ -44,7 +45,7 @@ def test_same_bandwidth_as_every_pair(rng, algorithm, kernel, d, sampled, monkey
     """To 1e-4, and the same criterion to 1e-6 of what is gained over averaging everyone."""
     X, y = make_data(rng, 1200, d)
     if sampled:  # as if there were very many rows
-        for module in (search_module, selection_module):
+        for module in (grid_module, selection_module, screen_module):
             monkeypatch.setattr(module, "ENOUGH", 400)
     fast = NadarayaWatsonRegressor(kernel=kernel, algorithm=algorithm).fit(X, y)
     monkeypatch.undo()

@@ -6,8 +6,9 @@ import time
 
 import numpy as np
 
-from .._core import Derivatives, takes_linear_time
+from .._core import Derivatives
 from .._criteria.by_nodes import Prepared, is_covered
+from .._criteria.by_rows import is_linear
 from .._criteria.leave_one_out import leave_one_out, problems_of, solve
 from .._criteria.penalized import in_units, penalized_fit
 from .._smoothing.metric import Metric
@@ -183,11 +184,7 @@ class Objective:
         return is_covered(self.prepared.nodes(metric, self.settings["rough"].rtol), metric)
 
     def _takes_linear_time(self, metric):
-        settings = self.settings["rough"]
-        options = {"algorithm": settings.algorithm, "rtol": settings.rtol}
-        return self.uses_cells(metric) or takes_linear_time(
-            settings.kernel, metric.rows(self.sample), metric.g, **options
-        )
+        return self.uses_cells(metric) or is_linear(self.sample, metric, self.settings["rough"])
 
     @property
     def n_estimates(self):

@@ -12,6 +12,7 @@ from .._core import (
     neighbours_of,
     pull_back,
     run_blocks,
+    takes_linear_time,
 )
 from .._smoothing.averages import as_slice, average
 from .problem import Errors, PartialErrors
@@ -46,6 +47,12 @@ def plan(problem):
         rtol=settings.rtol,
         in_order=problem.is_sorted,
     )
+
+
+def is_linear(sample, metric, settings):
+    """Return whether the sums of all rows take linear time, however many rows a neighborhood holds."""
+    options = {"algorithm": settings.algorithm, "rtol": settings.rtol}
+    return takes_linear_time(settings.kernel, metric.rows(sample), metric.g, **options)
 
 
 def errors(problem, squares=None):

@@ -53,23 +53,15 @@ def errors(problem, squares=None):
         add_errors,
         sum_runs,
     )
-    from .._core.within_reach.bounds import find_edges, find_edges_of_some
 
     rows, g, queries = Rows(*map(read_only, problem.rows)), float(problem.metric.g[0]), problem.queries
     compiled, n_threads = (0,) * PROFILES[problem.settings.kernel].code, problem.settings.n_threads
     weights = rows.w[queries] if problem.weights is None and queries is not None else problem.weights
     left_out = LeftOut.of(rows, queries, weights)
     (p, m), n, n_sums = left_out.Y.shape, len(rows.w), 2 * n_moments.py_func(compiled)
-    edges, certain, calls = np.empty(2 * m, dtype=np.int32), np.empty(m, dtype=bool), _calls(m, _CALL)
+    certain, calls = np.empty(m, dtype=bool), _calls(m, _CALL)
 
-    def look_up(start, stop):
-        if queries is None:
-            find_edges(rows.Z[0], g, start, stop, edges)
-        else:
-            find_edges_of_some(rows.Z[0], g, left_out.numbers, start, stop, edges)
-
-    run_blocks(look_up, calls, n_threads)
-    edges.flags.writeable = False
+    edges = _edges(rows, g, queries, left_out, calls, n_threads)
     squares, sums = np.empty(0) if squares is None else squares, np.zeros((len(calls), 3))
     sizes = _sizes(n)
     for output in range(p):
@@ -90,6 +82,23 @@ def errors(problem, squares=None):
     weight, error, slope = sums.sum(axis=0) / p
     squares /= p
     return PartialErrors(weight, error, np.full(problem.n_derivatives, slope), np.flatnonzero(~certain))
+
+
+def _edges(rows, g, queries, left_out, calls, n_threads):
+    """Return the first row in the neighborhood of each query, then the row after the last one."""
+    from .._core.within_reach.bounds import find_edges, find_edges_of_some
+
+    edges = np.empty(2 * left_out.Y.shape[1], dtype=np.int32)
+
+    def look_up(start, stop):
+        if queries is None:
+            find_edges(rows.Z[0], g, start, stop, edges)
+        else:
+            find_edges_of_some(rows.Z[0], g, left_out.numbers, start, stop, edges)
+
+    run_blocks(look_up, calls, n_threads)
+    edges.flags.writeable = False
+    return edges
 
 
 def roundings_in_core(n):
