@@ -67,7 +67,7 @@ def test_same_bandwidth_as_every_pair(rng, algorithm, kernel, d, sampled, monkey
 
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("criterion", ["aicc", "gcv"])
-def test_other_criteria_ride_on_it(rng, criterion, d):
+def test_same_bandwidth_of_penalized_fits_as_every_pair(rng, criterion, d):
     X, y = make_data(rng, 1500, d)
     fast, exact = (NadarayaWatsonRegressor(criterion, algorithm=a).fit(X, y) for a in ("fast_gauss", "dense"))
     assert_allclose(fast.bandwidth_, exact.bandwidth_, rtol=1e-4)
@@ -181,7 +181,7 @@ def test_grid_of_very_many_rows(rng, d, monkeypatch):
 
 
 @pytest.mark.parametrize("kinks", [False, True])
-def test_how_much_of_a_miss_is_left_is_told_by_the_points(kinks):
+def test_share_of_the_interpolation_error_in_halves(kinks):
     """A smooth curve leaves little of it in half the length; one with corners a half, of which more is taken."""
 
     def curve(t):
@@ -302,7 +302,7 @@ def test_a_shoulder_is_no_minimum(rng):
     assert np.mean(evaluations) < 10
 
 
-def test_kinks_are_not_looked_into():
+def test_kinks_are_not_refined():
     """A parabola whose slope jumps up and down, by as much as it changes in a thousandth: three points or four."""
     curve = Fake(lambda t: (1 + (t - 0.3) ** 2, 2 * (t - 0.3) + 2e-3 * math.sin(1e5 * t)))
     a, b = curve(0.2), curve(0.45)
