@@ -131,7 +131,7 @@ def test_report_of_the_search(rng, kernel):
     assert model.bandwidth_ in h[criterion == -model.best_score_]
 
 
-def test_no_grid_finds_a_smaller_error_with_a_profile_of_ones_own():
+def test_no_grid_finds_a_smaller_error_with_a_user_profile():
     """Without slopes, next to the same kernel with them."""
 
     @numba.njit
@@ -147,7 +147,7 @@ def test_no_grid_finds_a_smaller_error_with_a_profile_of_ones_own():
         assert -own.best_score_ <= -known.best_score_ + 1e-8 * depth
 
 
-def test_a_search_by_some_rows_says_so(rng, monkeypatch):
+def test_search_by_a_subsample_is_noted(rng, monkeypatch):
     """The guarantee is dropped where every pair would have to be visited too often; here from 200 rows on."""
     X = rng.uniform(size=(200, 4))
     y = np.sin(6 * X[:, 0]) + 0.1 * rng.normal(size=200)
@@ -256,7 +256,7 @@ def test_plateau_of_empty_windows_goes_to_its_right_end(kernel):
     assert 0.99 * (1 - 1e-8) <= model.bandwidth_[0] <= 0.99 * (1 + end)
 
 
-def test_flat_criterion_means_average_everyone():
+def test_flat_criterion_gives_the_global_mean():
     model = NadarayaWatsonRegressor().fit([[0.0], [1.0]], [1.0, 2.0])  # each row has one other, at any bandwidth
     assert_array_equal(model.bandwidth_, [np.inf])
 
@@ -325,7 +325,7 @@ def test_known_failure_no_interquartile_range(bandwidth):
     assert model.bandwidth_report().loo_r2 > 0.5
 
 
-def test_pure_noise_is_averaged_but_for_chance():
+def test_pure_noise_gives_the_global_mean_mostly():
     """The search equals brute force, and on new rows what it finds costs little against averaging everyone."""
     excess = []
     for seed in range(20):
@@ -471,7 +471,7 @@ def test_too_few_iterations_warn(rng):
     assert model.best_score_ >= NadarayaWatsonRegressor().fit(X, y).best_score_
 
 
-def test_verbose_tells_the_course(rng, capsys):
+def test_verbose_prints_evaluations(rng, capsys):
     X, y = rng.normal(size=(30, 2)), rng.normal(size=30)
     NadarayaWatsonRegressor("gradient", verbose=1).fit(X, y)
     out = capsys.readouterr().out
@@ -626,7 +626,7 @@ def test_an_outlier_beyond_all_digits_does_not_hide_the_minimum(rng, far):
     assert_allclose(dense.bandwidth_, window.bandwidth_, rtol=1e-6)
 
 
-def test_a_search_by_some_rows_bears_noise_with_long_tails(rng):
+def test_search_of_many_rows_with_long_tailed_noise(rng):
     """A few errors are nearly all of the criterion; the minimum is that of all rows all the same."""
     X = rng.uniform(size=(100_000, 1))
     y = np.sin(20 * X[:, 0]) + 0.3 * np.exp(1.5 * rng.normal(size=100_000))

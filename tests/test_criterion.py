@@ -309,3 +309,28 @@ def test_tenths_have_the_error_of_whole_numbers(rng, kernel, d, algorithm):
     y = rng.normal(size=300)
     of_tenths = loo_error(whole / 10, y, 0.095, kernel=kernel, algorithm=algorithm)
     assert_allclose(of_tenths, loo_error(whole, y, 0.95, kernel=kernel, algorithm=algorithm), rtol=1e-12)
+
+
+@pytest.mark.parametrize("kernel", ["epanechnikov", "tricube", "gaussian"])
+@pytest.mark.parametrize("subset", [False, True])
+def test_squared_errors_of_single_rows(rng, kernel, subset):
+    """By any engine, of all rows or some with other weights; lone rows are completed by their own sums."""
+    x, n = np.concatenate([rng.uniform(size=1990), 5 + np.arange(10.0)]), 2000
+    y = np.sin(6 * x) + 0.3 * rng.normal(size=n)
+    sample = Sample.of(x[:, None], y[:, None], np.ones(n))
+    queries = np.arange(0, n, 7) if subset else None
+    weights = rng.uniform(0.5, 2, size=len(queries)) if subset else None
+    options = {"wanted": Wanted.SCALE, "queries": queries, "weights": weights, "each": True}
+    metrics = [Metric.of(h, sample.X) for h in (0.02, 0.1)]
+    fast = leave_one_out(sample, metrics, Settings(kernel, algorithm="auto", rtol=1e-10), **options)
+    exact = leave_one_out(sample, metrics, Settings(kernel, algorithm="dense"), **options)
+    if kernel != "gaussian" and not subset:
+        assert fast[-1].engine == "segments"
+    for errors, expected in zip(fast, exact, strict=True):
+        # Predictions are within 1e-10 of the range of the targets, below 2, and so are errors, below 2, twice.
+        assert_allclose(errors.squares, expected.squares, rtol=0, atol=2 * 2 * 2 * 2e-10)
+        assert_allclose(errors.error, errors.squares.sum(), rtol=1e-13)
+        assert_allclose(errors.weight, sample.w.sum() if weights is None else weights.sum(), rtol=1e-13)
+        assert_allclose(errors.mean, expected.mean, rtol=1e-9)
+        # As in `test_every_algorithm`: derivatives of sums have up to 2000 times the error of the sums.
+        assert_allclose(errors.gradient, expected.gradient, rtol=0, atol=8 * 2000 * 2 * 2e-10)

@@ -78,7 +78,7 @@ def test_slope(rng, family, kernel, weights, p):
 
 
 @pytest.mark.parametrize("family", [Diagonal, Full])
-def test_what_stands_for_theta_in_a_descent(rng, family):
+def test_fold_and_unfold_are_inverses(rng, family):
     here = family(sample_of(rng.normal(size=(9, 1)), np.zeros(9)), np.ones(1))
     theta = np.linspace(-700, 300, 1001)  # bandwidths from the smallest to the largest of the range of numbers
     x = here.fold(theta)
@@ -200,7 +200,7 @@ def test_descent_from_one_start_would_miss_the_best():
     assert better > 0
 
 
-def test_two_minima_of_all_rows_that_are_one_of_some():
+def test_two_minima_that_a_subsample_does_not_separate():
     """Where the best of starts that are compared on 250 of 500 rows ends in the higher one."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(500, 3))
@@ -226,7 +226,7 @@ def test_features_that_do_not_matter_do_not_prolong_a_descent():
     assert model.n_iter_ <= 20
 
 
-def test_a_descent_that_leads_nowhere_lower_gives_up(rng):
+def test_descent_without_prospect_stops(rng):
     X, y = make(rng, n=100)
     sample = sample_of(X, y)
     objective = Objective(sample, Settings("gaussian"))
@@ -243,7 +243,7 @@ def test_a_descent_that_leads_nowhere_lower_gives_up(rng):
     assert higher.penalized <= whole.penalized * (1 + 1e-2)
 
 
-def test_a_descent_that_comes_near_the_end_of_another_stops_there(rng):
+def test_descent_stops_near_the_end_of_another(rng):
     """Unless it is lower already, on its way to somewhere else."""
     X, y = make(rng, n=60)
     sample = sample_of(X, y)
@@ -278,7 +278,7 @@ def test_a_descent_wakes_no_threads_of_blas(rng):
     assert objective.threads == {1}
 
 
-def test_descent_with_many_rows_compares_starts_on_some(rng):
+def test_descent_with_many_rows_compares_starts_on_a_subsample(rng):
     X, y = make(rng, n=900)
     model = NadarayaWatsonRegressor("gradient", shrinkage=0, tol=1e-7).fit(X, y)
     assert model.bandwidth_[2] > 3 * model.bandwidth_[0]
@@ -358,7 +358,7 @@ def test_folds_do_not_depend_on_order_and_keep_repeated_rows_together(rng):
 
 
 @pytest.mark.parametrize("empty", ["nearest", "nan"])
-def test_held_out_rows_are_not_keys(rng, empty):
+def test_held_out_rows_predict_no_others(rng, empty):
     X, y = make(rng, n=30)
     w = rng.uniform(0.5, 1, size=30)
     sample = sample_of(X, y, w)
@@ -511,7 +511,7 @@ def significance(larger, smaller, y):
 
 
 @pytest.mark.parametrize("seed", [2, 7, 8])
-def test_drop_irrelevant_keeps_what_is_no_chance(seed):
+def test_drop_irrelevant_keeps_significant_features(seed):
     """A feature whose absence costs more than one and a half standard errors, less than two."""
     rng = np.random.default_rng(seed)
     X = rng.uniform(size=(200, 4))
@@ -601,7 +601,7 @@ def test_adam_is_never_worse_than_the_search(rng):
     assert model.fit(X, y).best_score_ >= NadarayaWatsonRegressor().fit(X, y).best_score_
 
 
-def test_adam_searches_by_some_rows(rng):
+def test_adam_searches_by_a_subsample(rng):
     """Where a pass over all pairs is dear; all that is told of the end is true of all rows."""
     X, y = make(rng, n=4200)
     adam = NadarayaWatsonRegressor("gradient", solver="adam", max_iter=3, random_state=0)

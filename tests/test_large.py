@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose
 
 from sknw import NadarayaWatsonRegressor, loo_error
 from sknw._bandwidth import objective as selection_module
+from sknw._bandwidth import screen as screen_module
 from sknw._bandwidth.rules import reference
 from sknw._bandwidth.search import curve as curve_module
 from sknw._bandwidth.search import grid as grid_module
@@ -45,7 +46,7 @@ def test_same_bandwidth_as_every_pair(rng, algorithm, kernel, d, sampled, monkey
     """To 1e-4, and the same criterion to 1e-6 of what is gained over averaging everyone."""
     X, y = make_data(rng, 1200, d)
     if sampled:  # as if there were very many rows
-        for module in (search_module, selection_module):
+        for module in (grid_module, selection_module, screen_module):
             monkeypatch.setattr(module, "ENOUGH", 400)
     fast = NadarayaWatsonRegressor(kernel=kernel, algorithm=algorithm).fit(X, y)
     monkeypatch.undo()
@@ -68,7 +69,7 @@ def test_same_bandwidth_as_every_pair(rng, algorithm, kernel, d, sampled, monkey
 @pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("criterion", ["aicc", "gcv"])
-def test_other_criteria_ride_on_it(rng, criterion, d):
+def test_same_bandwidth_of_penalized_fits_as_every_pair(rng, criterion, d):
     X, y = make_data(rng, 1500, d)
     fast, exact = (NadarayaWatsonRegressor(criterion, algorithm=a).fit(X, y) for a in ("fast_gauss", "dense"))
     assert_allclose(fast.bandwidth_, exact.bandwidth_, rtol=1e-4)
@@ -182,7 +183,7 @@ def test_grid_of_very_many_rows(rng, d, monkeypatch):
 
 
 @pytest.mark.parametrize("kinks", [False, True])
-def test_how_much_of_a_miss_is_left_is_told_by_the_points(kinks):
+def test_share_of_the_interpolation_error_in_halves(kinks):
     """A smooth curve leaves little of it in half the length; one with corners a half, of which more is taken."""
 
     def curve(t):
@@ -303,7 +304,7 @@ def test_a_shoulder_is_no_minimum(rng):
     assert np.mean(evaluations) < 10
 
 
-def test_kinks_are_not_looked_into():
+def test_kinks_are_not_refined():
     """A parabola whose slope jumps up and down, by as much as it changes in a thousandth: three points or four."""
     curve = Fake(lambda t: (1 + (t - 0.3) ** 2, 2 * (t - 0.3) + 2e-3 * math.sin(1e5 * t)))
     a, b = curve(0.2), curve(0.45)

@@ -71,7 +71,7 @@ def make_sample(rng, X, p=1, w=None):
 @pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("name", ["uniform", "normal", "clusters", "rounded", "one far out"])
 @pytest.mark.parametrize("d", [1, 2, 3])
-def test_agrees_with_all_rows(rng, d, name):
+def test_errors_equal_those_of_all_pairs(rng, d, name):
     """As far as cells tell, and with the rest one by one; with weights and two outputs."""
     n, rtols = 2000, (1e-6, 1e-10, 1e-12)
     sample = make_sample(rng, design(rng, name, n, d), 2, rng.integers(1, 4, size=n).astype(float))
@@ -96,7 +96,7 @@ def test_agrees_with_all_rows(rng, d, name):
     assert all(known)  # with the widest
 
 
-def test_values_are_those_of_this_row_and_no_other(rng):
+def test_outliers_of_y_do_not_hide_other_rows(rng):
     """A heavy tail, an outlier of y, and digits that an offset takes: nothing that is added up hides a row."""
     X = rng.uniform(size=(4000, 1))
     sample = make_sample(rng, X)
@@ -124,7 +124,7 @@ def test_hardly_any_noise(rng):
             assert abs(value - exact) <= 4 * rtol * np.sqrt(exact) + 1e-13 * exact
 
 
-def test_what_interpolation_may_have_made_of_a_cell(rng):
+def test_bound_of_the_interpolation_error(rng):
     """All three functions count, each with the moments that it is multiplied by."""
     A, S = rng.uniform(1, 2, size=(3, 4 * N_NODES)), np.ones((2, 4 * N_NODES))
     S[0, :] = 5 + np.abs(np.tile(NODES, 4)) * np.repeat([0, 1, 0, 1], N_NODES)  # kinks of the mass
@@ -140,7 +140,7 @@ def test_what_interpolation_may_have_made_of_a_cell(rng):
     assert wrong[0] < 1e-12
 
 
-def test_a_cell_that_is_not_known_does_not_excuse_others(rng, monkeypatch):
+def test_uncertain_cells_do_not_raise_the_tolerance(rng, monkeypatch):
     """What may be wrong is a share of what is known of the criterion for certain."""
     sample, rtol = make_sample(rng, rng.uniform(size=(3000, 1))), 1e-8
     metric = Metric.of(0.1, sample.X)
@@ -167,7 +167,7 @@ def test_tiny_ranges(rng):
     assert np.isfinite(NadarayaWatsonRegressor("loo").fit(U * [1e-310, 1.0], y).best_score_)
 
 
-def test_what_cells_cannot_tell_is_not_asked_of_ever_narrower_ones(rng, monkeypatch):
+def test_at_most_two_widths_of_cells_are_tried(rng, monkeypatch):
     """Of which all would be within reach of each other."""
     X, asked, inner = rng.uniform(size=(50_000, 1)), [], node_errors._errors_at
     monkeypatch.setattr(node_errors, "_errors_at", lambda *a: asked.append(a[2]) or inner(*a))
@@ -188,7 +188,7 @@ def test_what_cells_cannot_tell_is_not_asked_of_ever_narrower_ones(rng, monkeypa
             assert peak < 1000 * 50_000  # bytes: some hundred numbers for each row
 
 
-def test_cells_whose_sums_may_be_wrong_are_left_to_others(rng, monkeypatch):
+def test_cells_beyond_their_bound_are_uncertain(rng, monkeypatch):
     """As soon as the bound exceeds what rtol leaves of the mass, without the row itself."""
     sample, rtol = make_sample(rng, rng.uniform(size=(3000, 1))), 1e-8
     metric = Metric.of(0.1, sample.X)

@@ -69,7 +69,7 @@ def pairs(rng, n):
 
 
 @pytest.mark.parametrize("kernel", ["gaussian", "epanechnikov"])
-def test_all_rows_tell_all(rng, kernel):
+def test_whole_sample_gives_the_exact_error(rng, kernel):
     """Where every row is drawn, estimates are the error itself."""
     x, y = wave(rng, 400)
     w = rng.integers(1, 4, size=400).astype(float)
@@ -82,7 +82,7 @@ def test_all_rows_tell_all(rng, kernel):
         assert_allclose(found, slope, rtol=1e-9, atol=1e-9 * value)
 
 
-def test_about_as_many_rows_are_drawn_as_were_asked_for(rng):
+def test_size_of_the_subsample(rng):
     """Of which half in proportion to their errors; a share of them for each stage, of the same lots."""
     x, y = wave(rng, 20_000)
     sample, screen = make_screen(x[:, None], y, "epanechnikov", np.array([0.05]), 1000)
@@ -93,7 +93,7 @@ def test_about_as_many_rows_are_drawn_as_were_asked_for(rng):
     assert set(screen.draws[0].rows) <= set(screen.draws[-1].rows)
 
 
-def test_deviations_are_what_is_told(rng):
+def test_deviations_equal_standard_errors(rng):
     """Over many data sets, differences between estimates and truth have a variance of one such deviation squared."""
     scores = []
     for _ in range(60):
@@ -112,7 +112,7 @@ def test_deviations_are_what_is_told(rng):
 @pytest.mark.parametrize("logarithm", [20.0, 2.0])
 @pytest.mark.parametrize("design", [wave, heavy_tails, spike, pairs])
 @pytest.mark.parametrize("kernel", ["gaussian", "epanechnikov"])
-def test_better_ones_are_called_worse_as_seldom_as_is_promised(rng, kernel, design, logarithm, monkeypatch):
+def test_failure_probability(rng, kernel, design, logarithm, monkeypatch):
     monkeypatch.setattr(screen_module, "_LAMBDA", logarithm)
     called = better = wrong = 0
     for _ in range(3):
@@ -128,7 +128,7 @@ def test_better_ones_are_called_worse_as_seldom_as_is_promised(rng, kernel, desi
     assert called > 20 or design is pairs or (design is heavy_tails and logarithm > 2)
 
 
-def test_as_good_a_bandwidth_on_the_other_side_of_the_minimum(rng, monkeypatch):
+def test_equal_error_on_the_other_side_of_the_minimum(rng, monkeypatch):
     """Too wide instead of too narrow, with a slightly smaller error: the rows that are drawn may have a larger one."""
     monkeypatch.setattr(screen_module, "_LAMBDA", 4.0)
     called = larger = 0
@@ -157,7 +157,7 @@ def test_rows_with_large_errors_are_drawn(rng):
 
 
 @pytest.mark.parametrize("kernel", ["gaussian", "epanechnikov", "linear", "exponential"])
-def test_search_looks_at_all_rows_near_the_minimum_only(rng, kernel, monkeypatch):
+def test_search_uses_all_rows_near_the_minimum_only(rng, kernel, monkeypatch):
     """Far from it, estimates tell; the bandwidth is that of a search which looks at all rows everywhere."""
     x, y = wave(rng, 6000)
     X = x[:, None]
@@ -179,7 +179,7 @@ def test_search_looks_at_all_rows_near_the_minimum_only(rng, kernel, monkeypatch
     assert_allclose(model.bandwidth_, everywhere.bandwidth_, rtol=1e-4)
 
 
-def test_beside_a_bandwidth_that_is_hardly_worse_some_rows_are_not_asked(rng, monkeypatch):
+def test_no_screen_beside_bandwidths_within_the_margin(rng, monkeypatch):
     """They could not be certain: most of the times that they are asked, they are."""
     X, y = rng.uniform(size=(60_000, 1)), rng.normal(size=60_000)
     y += np.sin(6 * X[:, 0])
@@ -227,7 +227,7 @@ def test_ladders_are_screened_as_single_bandwidths_are(rng, kernel, d, monkeypat
 
 @pytest.mark.parametrize(("algorithm", "d"), [("dense", 1), ("dense", 2), ("auto", 9)])
 @pytest.mark.parametrize("kernel", ["gaussian", "epanechnikov"])
-def test_search_over_all_pairs_rules_out_by_some_rows(rng, kernel, algorithm, d, monkeypatch):
+def test_search_over_all_pairs_rules_out_by_a_subsample(rng, kernel, algorithm, d, monkeypatch):
     """Much of the grid is told by some rows to be worse; the bandwidth is that of a search by all rows everywhere."""
     x, y = wave(rng, 3000)
     X = x[:, None] + 0.02 * rng.normal(size=(3000, d))
@@ -245,7 +245,7 @@ def test_search_over_all_pairs_rules_out_by_some_rows(rng, kernel, algorithm, d,
     assert_allclose(model.best_score_, everywhere.best_score_, rtol=1e-11)
 
 
-def test_few_rows_windows_and_penalties_are_not_screened_in_series(rng):
+def test_small_samples_windows_and_penalties_have_no_screen(rng):
     x, y = wave(rng, 5000)
     asked = []
     for n, criterion, algorithm in ((3999, "loo", "dense"), (5000, "gcv", "dense"), (5000, "loo", "auto")):

@@ -122,7 +122,7 @@ def sums_of_small_problems(d):
     More rows than a leaf of the boxes has and, without few pairs, the loops of many rows.
     """
     from calls import kernel_sums
-from sknw._core import ALGORITHMS, KERNELS, Rows, Wanted, check_applies, costs, read_only, spatial_order
+    from sknw._core import ALGORITHMS, KERNELS, Rows, Wanted, check_applies, costs, read_only, spatial_order
 
     rng = np.random.default_rng(d)
     n, own = 70, np.array([0, 7, 35, 36, 69])

@@ -60,9 +60,14 @@ def penalized_fit(sample, metric, settings, criterion, *, wanted=Wanted.VALUE, q
         dtrace -= np.einsum("i,iq->q", w * at_zero / denominator**2, state.derivatives[:, :, 0])
     n, share = sample.n_observations, rows.w.sum() / total
     error, derror, trace, dtrace = error / total, derror / total, trace * share, dtrace * share
+    return _penalize(criterion, n, error, derror, trace, dtrace)
+
+
+def _penalize(criterion, n, error, derror, trace, dtrace):
+    """Return error times penalty, with derivatives."""
     # Where half of the rows repeat the other half, narrow windows have t = n/2 but for rounding.
     if trace > n / 2 * (1 + 1e-12) if criterion == "gcv" else trace >= n - 2:
-        return np.inf, np.full(q, np.nan)
+        return np.inf, np.full(len(derror), np.nan)
     if criterion == "gcv":
         free = 1 - trace / n
         return error / free**2, derror / free**2 + 2 / n * error / free**3 * dtrace

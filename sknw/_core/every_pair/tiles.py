@@ -35,7 +35,7 @@ from ..runtime.processor import aligned, tile_width
 from ..runtime.threads import run_blocks
 from .distances import lowest, squared_distances
 
-# Wanted in features and in pairs of them travel as tuples, too, as long as their values in `_rows.Derivatives`;
+# Wanted in features and in pairs of them travel as tuples, too, as long as their values in `_rows.Wanted`;
 # those that most callers ask for, none and the one in the scale, as an empty one: here they share one compilation.
 _FEATURES, _PAIRS = 2, 3
 
@@ -208,7 +208,7 @@ def add_rows(kernel, profile, with_respect_to, Zq, own, g, rows, buffers, state)
     kernel : tuple of as many zeros as the code of the kernel
     profile : jitted function of a float64, or None
         The profile, for a kernel that the user brings.
-    with_respect_to : tuple of as many zeros as the value of `Derivatives`, if that is more than that of the scale
+    with_respect_to : tuple of as many zeros as the value of `Wanted`, if that is more than that of the scale
         Which derivatives to add up, as many as `state` has room for.
     Zq : float64[:, ::1] of shape (m, d)
         Queries.

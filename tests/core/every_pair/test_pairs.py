@@ -135,18 +135,18 @@ def test_gradients_that_lack_digits_are_left_to_single_rows(rng):
     own = np.arange(len(rows.w))
     for g, rtol, is_found in ((1.0, 1e-10, True), (1e6, 1e-10, False), (1.0, 0.0, False)):
         g = read_only(np.full(2, g))
-        shift = sums(rows, g, rtol=0).shift
+        shift = sums(rows, g, rtol=0).offset
         assert (gradient_of_all_pairs(rows, g, shift, adjoints, rtol=rtol, **how) is not None) == is_found
     # Two halves so far from each other that squares of coordinates are large beside those of differences.
     apart = rows._replace(Z=read_only(rows.Z + 250.0 * (own % 2)))
     g = read_only(np.ones(2))
-    shift = sums(apart, g, rtol=0).shift
+    shift = sums(apart, g, rtol=0).offset
     assert gradient_of_all_pairs(apart, g, shift, adjoints, rtol=1e-6, **how) is None
     # A row that the absolute weights of others do not reach; and derivatives that overflow with them.
     Z = rows.Z.copy()
     Z[:, 5] = 27.5
     far = rows._replace(Z=read_only(Z))
-    shift = sums(far, g, rtol=0).shift
+    shift = sums(far, g, rtol=0).offset
     assert 800 < shift.max() * pairs_module.UNIT < 1000
     assert gradient_of_all_pairs(far, g, shift, adjoints, rtol=1e-10, **how) is None
     args = "gaussian", far, g, far.Z.T, own, shift, adjoints
@@ -154,7 +154,7 @@ def test_gradients_that_lack_digits_are_left_to_single_rows(rng):
     assert_array_equal(found, exact)
     Z[:, 5] = 20.0
     near = rows._replace(Z=read_only(Z))
-    shift = sums(near, g, rtol=0).shift
+    shift = sums(near, g, rtol=0).offset
     assert gradient_of_all_pairs(near, g, shift, adjoints, rtol=1e-10, **how) is not None
     huge = np.full_like(adjoints, 1e300)
     assert gradient_of_all_pairs(near, g, shift, huge, rtol=1e-10, **how) is None

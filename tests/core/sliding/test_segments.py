@@ -103,7 +103,7 @@ def check(kernel, rows, g, n_threads=1, some=None, v=None):
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("design", DESIGNS)
 @pytest.mark.parametrize("weights", ["one", "counts", "mixed", "decades", "next to nothing"])
-def test_what_is_certain_is_right(rng, kernel, design, weights):
+def test_certified_errors_are_right(rng, kernel, design, weights):
     """Windows of a few rows, of some runs, and of all rows."""
     z = DESIGNS[design](rng, 1500)
     rows = make_rows(rng, z, weights, p=2)
@@ -164,7 +164,7 @@ def test_runs_of_runs(rng, kernel):
         check(kernel, rows, np.array([1 / h]), n_threads=2)
 
 
-def test_what_cancels_is_not_certain(rng):
+def test_cancellation_is_not_certified(rng):
     """A lone row whose window holds many others near its edges: weights of 1e-9 are made of terms of 1."""
     others = np.concatenate([-1 + 1e-9 * rng.uniform(size=400), 1 - 1e-9 * rng.uniform(size=400)])
     rows = make_rows(rng, np.append(others, 0.0))
@@ -179,7 +179,7 @@ def test_what_cancels_is_not_certain(rng):
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_masses_that_have_lost_their_digits_are_not_certain(rng, kernel):
+def test_subnormal_denominators_are_not_certified(rng, kernel):
     """Products of such weights are rounded to multiples of the smallest number, whatever they are."""
     z = np.append(rng.uniform(size=400), 5 + rng.uniform(size=400))
     rows = make_rows(rng, z)

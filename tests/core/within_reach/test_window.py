@@ -56,7 +56,7 @@ def _assert_as_dense(got, n_terms, kernel, rows, g, Zq, own, derivatives, rtol):
     rounding = (148 + n_terms + len(rows.w) / 64 + 2000 * (kernel in INFINITE)) * EPS
     assert (np.abs(got.sums - expected.sums) <= ((share + rounding) * mass * size)[:, None]).all()
     if derivatives:
-        slope = kernel_sums(kernel, rows, g, Zq, own, derivatives=Wanted.SCALE).dsums[:, 0, 0]
+        slope = kernel_sums(kernel, rows, g, Zq, own, derivatives=Wanted.SCALE).derivatives[:, 0, 0]
         tolerance = (share * mass + rounding * (slope + mass)) * size
         assert (np.abs(got.derivatives - expected.derivatives) <= tolerance[:, None, None]).all()
     there = mass > 0
