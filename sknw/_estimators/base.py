@@ -175,8 +175,11 @@ class KernelSmoother(CallbackSupportMixin, BaseEstimator):
         def fitted(bandwidth):
             """Attributes of the estimator with a bandwidth in the form of its family."""
             model = Model.of(sample, bandwidth, self.kernel, row_of)
-            known = {"bandwidth_": bandwidth, "X_fit_": kept(), "y_fit_": y_fit, "_model": model, "_kinds": kinds}
-            return known | attributes
+            rows, g = model.rows, model.metric.g
+            algorithm = chosen_algorithm(self.kernel, rows, g, algorithm=self.algorithm, rtol=self.rtol)
+            # The copy comes last, when the temporary arrays of all other steps are gone.
+            known = {"bandwidth_": bandwidth, "algorithm_": algorithm, "_model": model, "_kinds": kinds}
+            return known | {"X_fit_": kept(), "y_fit_": y_fit} | attributes
 
         progress = Progress(self, *data, sample_weight, fitted)
         for name in ("best_score_", "cv_results_", "loss_curve_", "shrinkage_"):  # of an earlier fit
@@ -184,8 +187,6 @@ class KernelSmoother(CallbackSupportMixin, BaseEstimator):
         with np.errstate(over="ignore"):  # a bandwidth beyond the largest number is infinite
             self._choice = choose(self, sample, options._asdict(), progress)
             vars(self).update(self._choice.attributes | fitted(self._choice.bandwidth))
-        rows, g = self._model.rows, self._model.metric.g
-        self.algorithm_ = chosen_algorithm(self.kernel, rows, g, algorithm=self.algorithm, rtol=self.rtol)
         progress.end()
         return self
 
