@@ -143,7 +143,7 @@ def _date_values(column):
         return None
     if getattr(getattr(column, "dtype", None), "kind", None) == "M" and getattr(column.dtype, "tz", None) is not None:
         column = column.dt.tz_convert(None)
-    return np.asarray(column.to_numpy())
+    return np.asarray(column.to_numpy() if hasattr(column, "dtype") else column)
 
 
 def _with_columns(X, columns):
@@ -158,7 +158,7 @@ def _with_columns(X, columns):
         series = X.get_columns()
         return X.with_columns([type(series[j])(series[j].name, values) for j, values in columns.items()])
     for j, values in columns.items():
-        X = X.set_column(j, X.column_names[j], [values])
+        X = X.set_column(j, X.column_names[j], [values] if hasattr(X, "combine_chunks") else values)
     return X
 
 

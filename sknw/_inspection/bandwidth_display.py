@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: Ratio of the largest to the smallest value of a criterion from which its axis is logarithmic.
 _DECADES = 100
 
-#: Differences below this share of the minimum are not told apart on a logarithmic axis.
+#: Differences below this share of the minimum are drawn as one on a logarithmic axis.
 _LEAST_EXCESS = 1e-3
 
 
