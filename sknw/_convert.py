@@ -80,7 +80,7 @@ def convert_bandwidth(
     to: KernelName | None = None,
     n_features: int | None = None,
 ) -> float | Floats:
-    r"""Convert a bandwidth of other software, or of another kernel, to that of `NadarayaWatsonRegressor`.
+    r"""Convert a bandwidth of other software or of another kernel to that of this package.
 
     Parameters
     ----------

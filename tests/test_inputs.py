@@ -253,6 +253,26 @@ def test_dates_and_numbers_are_told_apart():
         NadarayaWatsonRegressor(1e5).fit(X, y, DAYS - DAYS[0])
 
 
+def test_dates_of_pyarrow():
+    pa = pytest.importorskip("pyarrow")
+    numbers = [0.5, 1.0, 2.0, 4.0]
+    ticks = pa.array(DAYS.astype("M8[us]"))
+    for kind in (pa.timestamp("us"), pa.timestamp("ns", "Asia/Tokyo"), pa.date32()):
+        dates = ticks.cast(kind)
+        table = pa.table({"t": dates, "n": numbers})
+        frame = pd.DataFrame({"t": pd.Series(pd.arrays.ArrowExtensionArray(dates)), "n": numbers})
+        for given in (table, pa.concat_tables([table[:1], table[1:]]), frame):
+            model = NadarayaWatsonRegressor([1e5, 1.0]).fit(given, y)
+            assert_array_equal(model.X_fit_, np.column_stack([SECONDS[:, 0], numbers]))
+            assert_array_equal(model.feature_names_in_, ["t", "n"])
+            assert_array_equal(model.predict(given), model.predict(table))
+        missing = pa.table({"t": pa.array([None, *dates.to_pylist()[1:]], type=kind), "n": numbers})
+        with pytest.raises(ValueError, match="Input X contains NaN"):
+            NadarayaWatsonRegressor(1.0).fit(missing, y)
+    spans = pa.table({"t": pa.array((DAYS - DAYS[0]).astype("m8[s]"))})
+    assert_array_equal(NadarayaWatsonRegressor(1e5).fit(spans, y).X_fit_, SECONDS - SECONDS[0])
+
+
 def test_the_report_states_the_unit():
     frame = pd.DataFrame({"when": DAYS.astype("M8[us]"), "size": [0.1, 0.5, 0.2, 0.9]})
     report = NadarayaWatsonRegressor([1e5, 1.0]).fit(frame, y).bandwidth_report()

@@ -176,17 +176,18 @@ class KernelSmoother(CallbackSupportMixin, BaseEstimator):
         def fitted(bandwidth):
             """Attributes of the estimator with a bandwidth in the form of its family."""
             model = Model.of(sample, bandwidth, self.kernel, row_of)
-            known = {"bandwidth_": bandwidth, "X_fit_": kept(), "y_fit_": y_fit, "_model": model, "_kinds": kinds}
-            return known | attributes
+            settings = Settings(self.kernel, **options._asdict())
+            algorithm = engine_of(sample, model.metric, settings)
+            # The copy comes last, when the temporary arrays of all other steps are gone.
+            known = {"bandwidth_": bandwidth, "algorithm_": algorithm, "_model": model, "_kinds": kinds}
+            return known | {"X_fit_": kept(), "y_fit_": y_fit} | attributes
 
         progress = Progress(self, *data, sample_weight, fitted)
         for name in ("best_score_", "cv_results_", "loss_curve_", "shrinkage_"):  # of an earlier fit
             vars(self).pop(name, None)
         with np.errstate(over="ignore"):  # a bandwidth beyond the largest number is infinite
             self._choice = choose(self, sample, options._asdict(), progress)
-            vars(self).update(self._choice.attributes | fitted(self._choice.bandwidth))
-        if "algorithm_" not in self._choice.attributes:
-            self.algorithm_ = engine_of(sample, self._model.metric, Settings(self.kernel, **options._asdict()))
+            vars(self).update(fitted(self._choice.bandwidth) | self._choice.attributes)
         progress.end()
         return self
 

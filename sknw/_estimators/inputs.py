@@ -19,7 +19,7 @@ _NAMES = {"date": "seconds since 1970-01-01 UTC", "duration": "seconds"}
 
 
 def check_mask(values, name):
-    """Raise if a masked array, or a list of such arrays, has masked values: NumPy drops the mask on conversion."""
+    """Raise if an array has masked values: NumPy drops the mask on conversion."""
     is_list = isinstance(values, (list, tuple))
     if any(map(_is_masked, values)) if is_list else _is_masked(values):
         raise TypeError(
@@ -125,7 +125,7 @@ def _array_to_numbers(X):
 
 
 def _columns(X):
-    """Return the columns of a pandas or polars data frame or a pyarrow table, else an empty list."""
+    """Return the columns of a data frame of pandas, polars or pyarrow, else an empty list."""
     library = type(X).__module__.partition(".")[0]
     if library == "pandas" and hasattr(X, "iloc") and X.ndim == 2:
         return [X.iloc[:, j] for j in range(X.shape[1])]
@@ -143,7 +143,7 @@ def _date_values(column):
         return None
     if getattr(getattr(column, "dtype", None), "kind", None) == "M" and getattr(column.dtype, "tz", None) is not None:
         column = column.dt.tz_convert(None)
-    return np.asarray(column.to_numpy())
+    return np.asarray(column.to_numpy() if hasattr(column, "dtype") else column)
 
 
 def _with_columns(X, columns):
@@ -158,7 +158,7 @@ def _with_columns(X, columns):
         series = X.get_columns()
         return X.with_columns([type(series[j])(series[j].name, values) for j, values in columns.items()])
     for j, values in columns.items():
-        X = X.set_column(j, X.column_names[j], [values])
+        X = X.set_column(j, X.column_names[j], [values] if hasattr(X, "combine_chunks") else values)
     return X
 
 

@@ -130,7 +130,7 @@ class Model(NamedTuple):
         return out
 
     def leave_one_out_errors(self, options, *, globally=False):
-        """Squared leave-one-out errors of `rows`, the mean over outputs in scaled units, and which windows are empty.
+        """Return squared leave-one-out errors of `rows` in scaled units, and which have no neighbors.
 
         With `globally`, those of the global mean, the average at an infinite bandwidth.
         """

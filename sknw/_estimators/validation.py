@@ -107,7 +107,7 @@ def check_weights(sample_weight, X):
 
 
 def check_profile(kernel):
-    """Raise unless a user's profile is a jitted function, finite and non-negative, and positive at 0."""
+    """Raise unless a user's profile is jitted, finite, non-negative, and positive at 0."""
     if not callable(kernel):
         return
     from numba.core.registry import CPUDispatcher
@@ -172,7 +172,7 @@ def check_bandwidth(bandwidth, bandwidth_type, d):
 
 
 def to_floats(values):
-    """Return real numbers of any type as an array of float64; None if they are none, or overflow."""
+    """Convert real numbers of any type to float64; return None if that is impossible."""
     try:
         a = np.asarray(values)
         if a.dtype.kind == "O" and not all(isinstance(value, Real) for value in a.flat):
@@ -197,7 +197,7 @@ def in_family(h, bandwidth_type, d):
 
 
 def _check_matrix(H):
-    """Return a symmetric positive definite matrix; features of infinite bandwidth have no off-diagonal entries."""
+    """Check that a bandwidth matrix is symmetric positive definite; make it exactly symmetric."""
     h = H.diagonal()
     if not (h > 0).all():
         raise ValueError(f"A bandwidth matrix must have a positive diagonal; got {h[~(h > 0)][0]}.")

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 #: Ratio of the largest to the smallest value of a criterion from which its axis is logarithmic.
 _DECADES = 100
 
-#: Differences below this share of the minimum are not told apart on a logarithmic axis.
+#: Differences below this share of the minimum are drawn as one on a logarithmic axis.
 _LEAST_EXCESS = 1e-3
 
 
 class BandwidthDisplay(Display):
-    """Criterion against the bandwidth or per iteration of a descent, or the relevance of each feature.
+    """Criterion by bandwidth or by iteration of a descent, or relevance of each feature.
 
     Use `BandwidthDisplay.from_estimator` to create one.
 
@@ -232,7 +232,7 @@ class BandwidthDisplay(Display):
         return self
 
     def _heights(self, ax):
-        """Return what to draw of the criterion: as it is, or minus its minimum on a logarithmic axis."""
+        """Return the criterion, or its excess over the minimum for a logarithmic axis."""
         values = np.asarray(self.criterion, dtype=np.float64)
         finite = values[np.isfinite(values)]
         if not len(finite) or finite.min() < 0 or finite.max() < _DECADES * finite.min() or not finite.max() > 0:

@@ -31,7 +31,7 @@ def column_of(X, feature):
 
 
 def unwrap(estimator):
-    """Return the estimator inside a search or at the end of a pipeline, and the transformation of its input."""
+    """Return the last estimator of a search or pipeline, and the transformation of its input."""
     check_is_fitted(estimator)
     estimator = getattr(estimator, "best_estimator_", estimator)
     if not isinstance(estimator, Pipeline):

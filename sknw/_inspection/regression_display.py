@@ -232,7 +232,7 @@ def _names(estimator, X):
 
 
 def _n_points(smoother, ends):
-    """Return the number of points of a curve between two queries, given as the last step of a pipeline gets them."""
+    """Return the number of points of a curve between two queries of the last step."""
     if not hasattr(smoother, "_model"):
         return _FEWEST_POINTS
     low, high = column_of(ends, slice(None))

@@ -200,7 +200,7 @@ def report_on(estimator, options):
 
 
 def _leave_one_out(model, options):
-    """Leave-one-out R², effective numbers of neighbors, number of empty neighborhoods, and notes on these."""
+    """Return R², effective neighbors, number of empty neighborhoods, and notes of leave-one-out."""
     if not can_leave_out(model.rows):
         return float("nan"), np.array([np.nan]), 0, ("leave-one-out is undefined for a single observation",)
     w = model.rows.w
@@ -211,7 +211,7 @@ def _leave_one_out(model, options):
 
 
 def _neighbors_of_some(model, options):
-    """Effective numbers of neighbors of training rows that are evenly spread over the training set."""
+    """Return effective numbers of neighbors of rows spread evenly over the training set."""
     n = len(model.rows.w)
     some = np.unique(np.linspace(0, n - 1, min(n, _ROWS_REPORTED)).astype(np.int64))
     step, found = max(1, _WEIGHTS_AT_A_TIME // n), []
@@ -230,7 +230,7 @@ def _spreads(estimator):
 
 
 def effective_neighbors(attention, rows, which, weight_unit):
-    """Return the number of equally weighted observations whose average has the same variance, for each query.
+    """Return the number of equally weighted observations whose average has the same variance.
 
     Parameters
     ----------
@@ -253,7 +253,7 @@ def effective_neighbors(attention, rows, which, weight_unit):
 
 
 def widths(bandwidth, metric, d):
-    """Return the bandwidth along each feature: the distance along it at which the scaled distance is 1."""
+    """Return the distance along each feature at which the scaled distance is 1."""
     if np.ndim(bandwidth) < 2:
         return np.array(np.broadcast_to(bandwidth, d), dtype=np.float64)
     h = np.full(d, np.inf)
