@@ -331,16 +331,16 @@ class Engine(Protocol):
     name: str
     exact: bool
 
-    def plan(self, problem, below=math.inf) -> Plan | None:
+    def plan(self, problem, below=math.inf):
         """What it would cost; None if the engine does not apply, or costs more than `below`."""
 
-    def prepare(self, rows, plan) -> Prepared:
+    def prepare(self, rows, plan):
         """Process the rows, once; depends on them and on the setting, never on the queries."""
 
-    def sums(self, prepared, queries, n_threads) -> State:
+    def sums(self, prepared, queries, n_threads):
         """States of some queries, with error bounds."""
 
-    def is_worth_keeping(self, rows, plan) -> bool:
+    def is_worth_keeping(self, rows, plan):
         """Whether what it prepares is small, and makes later calls quicker, of any number of queries."""
 
 
