@@ -4,22 +4,25 @@ There are five tasks: the sums of all rows, with derivatives, their leave-one-ou
 thousand of them, for both of which some kernels have "segments" as one more algorithm; and predictions for a thousand
 queries, and for a hundred thousand.
 
-The model in `_plan.py` estimates the time of one thread, so that is what is measured: processor time, which others on
-the same machine hardly change. A line for each problem: what was chosen, the times, and how much slower the choice is
+Engines price themselves by `sknw/_core/costs.py` in nanoseconds of one thread, so that is what is measured: processor
+time, which other processes on the same machine hardly change. A line for each problem: what was chosen, the times, and how much slower the choice is
 than the best. The last line is the worst of these. Two milliseconds are forgiven, for planning itself is not free.
 
     python benchmarks/plan.py [--only TASK] [--write] [--patience SECONDS]
+    python benchmarks/plan.py --fit [--stride N]
 
 With ``--write`` the times become the table that `tests/core/test_plan.py` judges the model by, those of one task if
 only that was asked for: to be done again when an algorithm has become faster. It takes half an hour, for errors a
-minute.
+minute. With ``--fit`` the costs are fitted to that table, one after the other, and written to `costs.py`.
 """
 
 import argparse
 import csv
+import dataclasses
 import functools
 import itertools
 import math
+import re
 from pathlib import Path
 from time import process_time
 
@@ -33,6 +36,7 @@ from sknw._core import (
     Setting,
     Wanted,
     check_applies,
+    costs,
     kernel_sums,
     read_only,
     spatial_order,
@@ -188,12 +192,60 @@ def read():
             yield problem, {way: float(line[way]) for way in WAYS if line[way]}
 
 
+def score(table):
+    """Mean squared logarithm of how much slower the choices are than the best ways."""
+    logs = [math.log(min(slowdown(choose(*problem), times), 1e3)) for problem, times in table]
+    return sum(log**2 for log in logs) / len(logs)
+
+
+def fit(table, factor=1.25):
+    """Change one cost after the other as long as the choices become better; returns the costs.
+
+    Parameters
+    ----------
+    table : list of tuples
+        Problems with their times.
+    factor : float
+        By which a cost is multiplied or divided at a time.
+    """
+    best, changes = score(table), {}
+    print(f"score {best:.5f}", flush=True)
+    for name, value in dataclasses.asdict(costs.now).items():
+        if not isinstance(value, float) or name in ("choosing", "worth_looking"):
+            continue
+        for step in (factor, 1 / factor):
+            while True:
+                trial = {**changes, name: float(f"{changes.get(name, value) * step:.3g}")}
+                with costs.using(**trial):
+                    found = score(table)
+                if not found < best * (1 - 1e-6):
+                    break
+                best, changes = found, trial
+                print(f"score {best:.5f} with {name}={trial[name]:g}", flush=True)
+    return changes
+
+
+def write_costs(changes):
+    """Write changed costs into the table of the package."""
+    path = Path(costs.__file__)
+    text = path.read_text()
+    for name, value in changes.items():
+        text, count = re.subn(rf"^    {name}: float = .*$", f"    {name}: float = {value!r}", text, flags=re.MULTILINE)
+        assert count == 1, f"{name} is not a line of {path.name}"
+    path.write_text(text)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--patience", type=float, default=3.0, help="no call that is expected to take longer")
     parser.add_argument("--write", action="store_true", help=f"write {TABLE.name}")
     parser.add_argument("--only", choices=TASKS, help="one task only")
+    parser.add_argument("--fit", action="store_true", help="fit sknw/_core/costs.py to the table")
+    parser.add_argument("--stride", type=int, default=1, help="with --fit: use every so many problems")
     arguments = parser.parse_args()
+    if arguments.fit:
+        write_costs(fit(list(read())[:: arguments.stride]))
+        return
     tasks = [arguments.only] if arguments.only else TASKS
     worst, found = 1.0, []
     for problem in [problem for problem in GRID if problem[0] in tasks]:
