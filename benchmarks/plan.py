@@ -5,8 +5,9 @@ thousand of them, for both of which some kernels have "segments" as one more alg
 queries, and for a hundred thousand.
 
 Engines price themselves by `sknw/_core/costs.py` in nanoseconds of one thread, so that is what is measured: processor
-time, which other processes on the same machine hardly change. A line for each problem: what was chosen, the times, and how much slower the choice is
-than the best. The last line is the worst of these. Two milliseconds are forgiven, for planning itself is not free.
+time, which other processes on the same machine hardly change. A line for each problem: what was chosen, the times, and
+how much slower the choice is than the best. The last line is the worst of these. Two milliseconds are forgiven, as
+planning takes some time itself.
 
     python benchmarks/plan.py [--only TASK] [--write] [--patience SECONDS]
     python benchmarks/plan.py --fit [--stride N]
