@@ -37,8 +37,22 @@ class Metric(NamedTuple):
     exponents: np.ndarray | None = None
 
     @classmethod
-    def of(cls, bandwidth, X):
-        """From a bandwidth (number, vector or matrix, already validated) and the training rows."""
+    def of(cls, bandwidth, X, scale=None):
+        """Return the coordinates of a bandwidth.
+
+        Parameters
+        ----------
+        bandwidth : float, ndarray of shape (d,) or of shape (d, d)
+            Already validated.
+        X : ndarray of shape (n, d)
+            Training rows.
+        scale : Scale, default=None
+            Of a data set that the rows are a part of; None for the ranges of the rows.
+
+        Returns
+        -------
+        Metric
+        """
         d = X.shape[1]
         bandwidth = np.asarray(bandwidth, dtype=np.float64)
         H = bandwidth if bandwidth.ndim == 2 else None
@@ -48,15 +62,15 @@ class Metric(NamedTuple):
         if H is not None:
             H = H[np.ix_(features, features)]
             if np.any(H != np.diag(h)):
-                span = X[:, features]
-                origin = 0.5 * span.min(axis=0) + 0.5 * span.max(axis=0)
+                low, high = _ranges(X, scale, features)
+                origin = 0.5 * low + 0.5 * high
                 return cls(features, np.ones(len(h)), np.linalg.inv(H), origin)
         # A bandwidth may have been rounded to nothing, if that of the features is in the last digits there are.
         h = np.maximum(h, np.finfo(np.float64).smallest_subnormal)
         mantissas, exponents = np.frexp(h)
         if np.abs(exponents).max(initial=0) > _LARGEST_EXPONENT:
             # Where rows are very many bandwidths apart, room is left for coordinates of queries far away.
-            largest = np.frexp(np.abs(X[:, features]).max(axis=0))[1]
+            largest = np.frexp(np.abs(_ranges(X, scale, features)).max(axis=0))[1]
             powers = np.minimum(-exponents, 2 * _LARGEST_EXPONENT - largest)
             with np.errstate(over="ignore"):
                 g = np.minimum(np.ldexp(1 / mantissas, -exponents - powers), np.finfo(np.float64).max)
@@ -85,3 +99,10 @@ class Metric(NamedTuple):
     def rows(self, sample):
         """The training rows in these coordinates."""
         return Rows(read_only(self.coordinates(sample.X).T), sample.Y, sample.w, sample.w_rest)
+
+
+def _ranges(X, scale, features):
+    """Return smallest and largest value of some features."""
+    if scale is not None:
+        return scale.low[features], scale.high[features]
+    return X[:, features].min(axis=0), X[:, features].max(axis=0)

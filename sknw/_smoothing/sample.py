@@ -12,6 +12,76 @@ from .._core import (
 )
 
 
+class Scale(NamedTuple):
+    """What all parts of a data set must agree on: ranges and totals, which merge.
+
+    Attributes
+    ----------
+    y_low, y_high : ndarray of shape (p,)
+        Smallest and largest target of each output.
+    low, high : ndarray of shape (d,)
+        Smallest and largest value of each feature.
+    largest_weight, total_weight : float
+    n : int
+        Number of rows of positive weight.
+    left_out : float or None
+        Weight that each row loses when one observation is left out, if it is the same for all rows.
+    """
+
+    y_low: np.ndarray
+    y_high: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    largest_weight: float
+    total_weight: float
+    n: int
+    left_out: float | None
+
+    @classmethod
+    def of(cls, X, Y, w):
+        """Return the scale of rows of positive weight: X of shape (n, d), Y of shape (p, n), w of shape (n,)."""
+        left_out = np.minimum(w, 1.0)
+        is_same = (left_out == left_out[0]).all()
+        return cls(
+            Y.min(axis=1),
+            Y.max(axis=1),
+            X.min(axis=0),
+            X.max(axis=0),
+            float(w.max()),
+            float(w.sum()),
+            len(w),
+            float(left_out[0]) if is_same else None,
+        )
+
+    def merge(self, other):
+        """Return the scale of the rows of both."""
+        return Scale(
+            np.minimum(self.y_low, other.y_low),
+            np.maximum(self.y_high, other.y_high),
+            np.minimum(self.low, other.low),
+            np.maximum(self.high, other.high),
+            max(self.largest_weight, other.largest_weight),
+            self.total_weight + other.total_weight,
+            self.n + other.n,
+            self.left_out if self.left_out == other.left_out else None,
+        )
+
+    @property
+    def center(self):
+        """Middle of the range of each output."""
+        return 0.5 * self.y_low + 0.5 * self.y_high
+
+    @property
+    def unit(self):
+        """The power of two above all centered targets."""
+        return power_of_two(max((self.y_high - self.center).max(), (self.center - self.y_low).max()))
+
+    @property
+    def weight_unit(self):
+        """The power of two above all weights."""
+        return power_of_two(self.largest_weight)
+
+
 class Sample(NamedTuple):
     """Training data as every sum needs it: rows of positive weight, neighbours next to each other, numbers near one.
 
@@ -44,17 +114,31 @@ class Sample(NamedTuple):
     weight_unit: float
 
     @classmethod
-    def of(cls, X, y, w):
-        """From data as given: X of shape (n, d), y of shape (n, p), w of shape (n,), not negative, not all zero."""
+    def of(cls, X, y, w, scale=None):
+        """Return the sample of data as given.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, d)
+        y : ndarray of shape (n, p)
+        w : ndarray of shape (n,)
+            Not negative, not all zero.
+        scale : Scale, default=None
+            Of a data set that these rows are a part of; None for that of the rows.
+
+        Returns
+        -------
+        Sample
+        """
         given = np.flatnonzero(w > 0)
         if X.shape[1] <= MOST_FEATURES_IN_ORDER:
             order = spatial_order((X if len(given) == len(X) else X[given]).T)
             given = given[order]
         # In place: of very many rows, to write to new memory takes longer than all arithmetic.
         X, Y, w = np.asfortranarray(X[given]), np.array(y[given].T, order="C"), w[given].astype(np.float64)
-        center = 0.5 * Y.min(axis=1) + 0.5 * Y.max(axis=1)
+        scale = Scale.of(X, Y, w) if scale is None else scale
+        center, unit, weight_unit = scale.center, scale.unit, scale.weight_unit
         Y -= center[:, None]
-        unit, weight_unit = power_of_two(max(Y.max(), -Y.min())), power_of_two(w.max())
         Y /= unit
         w_rest = w - 1
         np.maximum(w_rest, 0, out=w_rest)

@@ -180,6 +180,9 @@ def expand(kernel, u, near, W):
         a, b = exponents(kernel)[1], exponents(kernel)[0]
         for k in range(n_moments(kernel)):
             W[_VALUE, k] = W[_SLOPE, k] = 0.0
+        if a == 0:
+            W[_VALUE, 0] = 1.0
+            return
         # A row is at distance u - d. power = (u - d)**b, and base = 1 - power, whose first term 1 - u**b is had as a
         # product, which keeps its digits towards the edge.
         for k in range(b + 1):
@@ -195,11 +198,8 @@ def expand(kernel, u, near, W):
             W[_BASE, k] = -W[_POWER, k]
         W[_BASE, 0] = (1.0 - u) * edge
         # The profile base**a, and its derivative a b power base**(a - 1).
-        if a == 0:
-            W[_VALUE, 0] = 1.0
-        else:
-            for k in range(b + 1):
-                W[_VALUE, k], W[_SLOPE, k] = W[_BASE, k], W[_POWER, k]
+        for k in range(b + 1):
+            W[_VALUE, k], W[_SLOPE, k] = W[_BASE, k], W[_POWER, k]
         for i in range(a - 1):
             if i == a - 2:
                 multiply(kernel, W, _VALUE, _POWER, _SLOPE)
