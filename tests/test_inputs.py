@@ -170,6 +170,7 @@ def date_columns():
 DATES = [pytest.param(values, id=name) for name, values in date_columns()]
 
 
+@pytest.mark.thin
 @pytest.mark.filterwarnings("ignore:X (does not have|has) .*feature names")
 @pytest.mark.parametrize("given", DATES)
 def test_dates_are_seconds_whatever_their_type(given):

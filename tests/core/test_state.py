@@ -54,6 +54,7 @@ CASES = [
 ]
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize(("kernel", "d", "name"), CASES)
 def test_parts_merge_into_the_whole(rng, kernel, d, name):
     """For all kernels and engines: far queries, empty neighborhoods, nearest rows; in any order of merging."""

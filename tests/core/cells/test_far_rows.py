@@ -26,6 +26,7 @@ def make(rng, design, d, n=3000):
     return Rows(*map(read_only, (X.T, Y, np.ones(len(X)), np.zeros(len(X))))), np.full(d, 10.0)
 
 
+@pytest.mark.thin
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("design", FAR)
 @pytest.mark.parametrize("rtol", [1e-6, 1e-12])
