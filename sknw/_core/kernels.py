@@ -29,7 +29,9 @@ class Kernel:
     powers : tuple of two numbers, or None
         (b, a) if :math:`k = (1 - u^b)_+^a`, whose moments are Beta functions.
 
-    Notes ----- Kernels of finite support define `profile(s)` and `slope(s)`, which is :math:`-2 k'(s)`, for s <= 1. The
+    Notes
+    -----
+    Kernels of finite support define `profile(s)` and `slope(s)`, which is :math:`-2 k'(s)`, for s <= 1. The
     others define `exponent(s, offset)`, the base-2 logarithm of :math:`k(s) / k(\mathrm{offset})`, and
     `relative_slope(s)`, which is :math:`-2 k'(s) / k(s)`. Slopes are used only after multiplication by s; at a kink at
     0 they return 0.

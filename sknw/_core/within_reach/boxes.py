@@ -7,12 +7,12 @@ too, tiles are looked up once, box against box:
     groups within reach of the block -> tiles within reach of the block -> tiles within reach of each query -> `merge`
 
 The last is the dense algorithm's. What is in reach is known beforehand for a kernel that vanishes. For one that never
-does it follows from what has been added up: weights fall from the nearest row on, and once a query has the mass M
+does it follows from what has been added up: weights fall from the nearest row on, and once a query has the denominator M
 relative to the squared distance a of its nearest row so far, all rows with
 
 .. math:: s > a + 2 \log\frac{W}{\rho M}, \qquad W = \sum_j w_j
 
-together have no more than the share :math:`\rho` of its mass (the Gaussian; for the exponential kernel likewise in u).
+together have no more than the share :math:`\rho` of its denominator (the Gaussian; for the exponential kernel likewise in u).
 That is why the nearest tiles come first.
 """
 
@@ -38,7 +38,7 @@ from .reach import (
 )
 from .sorted_rows import WIDEST
 
-# A plain 0 would be a type of its own, for which functions are compiled once more.
+# A plain 0 would be a type of its row, for which functions are compiled once more.
 _FRONT = np.int64(0)
 
 _TINY = 1e-300
@@ -128,18 +128,18 @@ def gather(tiles, found, count, near):
 
 @jit_entry
 def add_rows_within(
-    kernel, with_respect_to, Zq, own, g, rows, tiles, groups, log_share, start, stop, budget, state, visited
+    kernel, with_respect_to, Zq, row, g, rows, tiles, groups, log_share, start, stop, budget, state, visited
 ):
     """Merge the training rows within reach into the states of the queries from `start` on.
 
     Parameters
     ----------
-    kernel, with_respect_to, Zq, own, g, rows
+    kernel, with_respect_to, Zq, row, g, rows
         As in `add_rows`; rows and queries in spatial order.
     tiles, groups : Boxes
         Of each `TILE` rows, and of each `GROUP` tiles.
     log_share : float
-        The logarithm of the sum of all weights over the share of a query's mass that may be neglected.
+        The logarithm of the sum of all weights over the share of a query's denominator that may be neglected.
     start, stop : int
         Which queries; start is a multiple of `BLOCK`.
     budget : int
@@ -175,15 +175,15 @@ def add_rows_within(
             else:
                 reach = 0.0
                 for i in range(start, end):
-                    shift = as_near(kernel, state.offset[i], Zq[i], g)
-                    reach = max(reach, horizon(kernel, differentiated, log_share, shift, state.sums[i, 0]))
+                    offset = as_near(kernel, state.offset[i], Zq[i], g)
+                    reach = max(reach, horizon(kernel, differentiated, log_share, offset, state.sums[i, 0]))
                 count = find_within(reach, low, high, tiles, groups, g, s_groups, s, found)
             gather(tiles, found, count, near)
             for i in range(start, end):
                 enclose(Zq, i, i + 1, low, high)
                 box_distances(low, high, near, _FRONT, g, s[:count])
-                shift = as_near(kernel, state.offset[i], Zq[i], g)
-                reach = horizon(kernel, differentiated, log_share, shift, state.sums[i, 0])
+                offset = as_near(kernel, state.offset[i], Zq[i], g)
+                reach = horizon(kernel, differentiated, log_share, offset, state.sums[i, 0])
                 # From the nearest tile on, all round.
                 c, left = index_of_lowest(s[:count]), count
                 while left > 0:
@@ -198,11 +198,11 @@ def add_rows_within(
                     if run > 0:
                         begin = found[c] * TILE
                         behind = min(begin + run * TILE, n)
-                        merge(kernel, None, with_respect_to, Zq[i], own[i], g, rows, begin, behind, buffers, i, state)
+                        merge(kernel, None, with_respect_to, Zq[i], row[i], g, rows, begin, behind, buffers, i, state)
                         visited[i] += behind - begin
                         budget -= behind - begin
-                        shift = as_near(kernel, state.offset[i], Zq[i], g)
-                        reach = horizon(kernel, differentiated, log_share, shift, state.sums[i, 0])
+                        offset = as_near(kernel, state.offset[i], Zq[i], g)
+                        reach = horizon(kernel, differentiated, log_share, offset, state.sums[i, 0])
                     left -= max(run, 1)
                     c = (c + max(run, 1)) % count
             first = found[0]
@@ -242,12 +242,12 @@ def box_sums(setting, rows, boxes, queries, *, n_threads=1, visited=None):
     kernel, g, wanted, rtol, _ = setting
     g, q, m = read_only(g), wanted.count(len(g)), len(queries.Z)
     order = spatial_order(queries.Z.T, g) if queries.row is None else np.argsort(queries.row, kind="stable")
-    Zq, own = read_only(queries.Z[order]), read_only(queries.rows_for_loops()[order], np.int64)
+    Zq, row = read_only(queries.Z[order]), read_only(queries.rows_for_loops()[order], np.int64)
     state, counts = State.empty(m, len(rows.Y), q), np.zeros(m, np.int64)
     compiled, log_share = for_loops(kernel)[0], log_of_share(kernel, rows, rtol)
 
     def add(start, stop, budget):
-        args = compiled, wanted.for_loops(), Zq, own, g, rows, *boxes
+        args = compiled, wanted.for_loops(), Zq, row, g, rows, *boxes
         return add_rows_within(*args, log_share, start, stop, budget, state, counts)
 
     run_by_budget(add, m, (len(g) + len(rows.Y)) * (1 + q), n_threads)

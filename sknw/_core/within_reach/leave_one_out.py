@@ -44,28 +44,28 @@ def meet(kernel, n_derivatives, z, x, g, w, y, low, reach, v, first, sums):
         Overwritten.
     first : int
     sums : float64[:, ::1]
-        Mass and moment of each row, and those of each derivative, in columns from `first` on. On the stack, as `v`
+        Mass and numerator of each row, and those of each derivative, in columns from `first` on. On the stack, as `v`
         is: whether so many arrays overlap would take too long to find out.
     """
     last, count = first + z.shape[0], 0
-    mass, moment = sums[0, first:last], sums[1, first:last]
+    denominator, numerator = sums[0, first:last], sums[1, first:last]
     for i in range(z.shape[0]):
         t = (z[i] - x[i]) * g
         s = t * t
         v_i = w[i] * profile_at(kernel, None, s, low[i])
         v[i] = v_i
-        mass[i] += v_i
-        moment[i] += v_i * y[i]
+        denominator[i] += v_i
+        numerator[i] += v_i * y[i]
         count += 1 if s <= reach[i] else 0
     if n_derivatives > 0:
-        mass, moment = sums[2, first:last], sums[3, first:last]
+        denominator, numerator = sums[2, first:last], sums[3, first:last]
         for i in range(z.shape[0]):
             t = (z[i] - x[i]) * g
             s = t * t
             v_i = slope_at(kernel, s, w[i], v[i])
             f = v_i * s if v_i != 0.0 else 0.0  # where s may be infinite
-            mass[i] += f
-            moment[i] += f * y[i]
+            denominator[i] += f
+            numerator[i] += f * y[i]
     return count
 
 
@@ -73,23 +73,23 @@ def meet(kernel, n_derivatives, z, x, g, w, y, low, reach, v, first, sums):
 def look_around(kernel, differentiated, rows, g, log_share, i, known):
     """Squared distance of a row's nearest one, and how far those go that count for it.
 
-    `known` has, of the last row, the mass of the nearest one and what is left of `log_share`: a logarithm takes longer
+    `known` has, of the last row, the denominator of the nearest one and what is left of `log_share`: a logarithm takes longer
     than all else.
     """
-    Z, low, mass = rows.Z[0], np.inf, 0.0
+    Z, low, denominator = rows.Z[0], np.inf, 0.0
     if rows.w_rest[i] > 0.0:
-        low, mass = 0.0, rows.w_rest[i]
+        low, denominator = 0.0, rows.w_rest[i]
     for j in (i - 1, i + 1):
         if 0 <= j < Z.shape[0]:
             t = (Z[i] - Z[j]) * g
             if t * t < low:
-                low, mass = t * t, rows.w[j]
+                low, denominator = t * t, rows.w[j]
     if low == np.inf:
         return low, 0.0
-    if mass != known[0]:
-        known[0], known[1] = mass, log_share - math.log(mass)
-    shift = widen(low, abs(Z[i] * g), 1) if is_nearest(kernel) else low
-    return low, horizon(kernel, differentiated, known[1], shift, 1.0)
+    if denominator != known[0]:
+        known[0], known[1] = denominator, log_share - math.log(denominator)
+    offset = widen(low, abs(Z[i] * g), 1) if is_nearest(kernel) else low
+    return low, horizon(kernel, differentiated, known[1], offset, 1.0)
 
 
 @jit_entry(allocates=False)
@@ -118,7 +118,7 @@ def leave_out_each(kernel, rows, g, log_share, first, start, stop, budget, state
     Z, n, p, q = rows.Z[0], rows.w.shape[0], rows.Y.shape[0], state.derivatives.shape[1]
     here, sums = on_stack(4, _BLOCK), on_stack(4, _BLOCK)
     low, reach, v, known = here[0], here[1], here[2], here[3]
-    known[0] = 0.0  # the mass of no row
+    known[0] = 0.0  # the denominator of no row
     while start < stop and budget > 0:
         end = min(start + _BLOCK, stop)
         for i in range(start, end):

@@ -59,20 +59,20 @@ class Boxes(NamedTuple):
 
 
 @jit
-def horizon(kernel, differentiated, log_share, shift, mass):
-    r"""Squared distance beyond which all rows together do not count for a query, at its present shift and mass.
+def horizon(kernel, differentiated, log_share, offset, denominator):
+    r"""Squared distance beyond which all rows together do not count for a query, at its present offset and denominator.
 
-    `log_share` is :math:`\log(W / \rho)`. With the exponent e, which is s/2 or u, all rows beyond c = e(shift) +
-    log_share - log(mass) have no more than the share rho of the mass, whatever the mass will grow to. In derivatives a
+    `log_share` is :math:`\log(W / \rho)`. With the exponent e, which is s/2 or u, all rows beyond c = e(offset) +
+    log_share - log(denominator) have no more than the share rho of the denominator, whatever the denominator will grow to. In derivatives a
     weight has a factor of at most 2e, and falls from there on: beyond e = c + log(4c), below 3c for c >= 3, the
     logarithm makes up for it, and so does a tangent above it, which takes less time.
     """
     if is_nearest(kernel):
-        return min(shift, LARGEST)
+        return min(offset, LARGEST)
     if not is_shifted(kernel):
         return 1.0
-    e = 0.5 * shift if is_gaussian(kernel) else math.sqrt(shift)
-    c = e + log_share - (math.log(mass) if mass != 1.0 else 0.0)
+    e = 0.5 * offset if is_gaussian(kernel) else math.sqrt(offset)
+    c = e + log_share - (math.log(denominator) if denominator != 1.0 else 0.0)
     if differentiated:
         c = max(c, 3.0)
         c += _LOG_128 - 1.0 + c / 32.0
@@ -81,7 +81,7 @@ def horizon(kernel, differentiated, log_share, shift, mass):
 
 
 def log_of_share(kernel, rows, rtol):
-    """The logarithm of the sum of all weights over the share of a query's mass that may be neglected.
+    """The logarithm of the sum of all weights over the share of a query's denominator that may be neglected.
 
     Of kernels that vanish it is not asked for.
     """

@@ -53,15 +53,15 @@ def first_not_below(Z, first, x):
 
 
 @jit
-def nearest_counting(w_rest, own, place, step):
+def nearest_counting(w_rest, row, place, step):
     """The row next to a place, on one side, that counts for a query; outside of the rows if there is none."""
-    if place == own and w_rest[own] == 0.0:
+    if place == row and w_rest[row] == 0.0:
         return place + step
     return place
 
 
 @jit_entry
-def add_rows_between(kernel, with_respect_to, Zq, own, g, rows, log_share, start, stop, budget, state, visited):
+def add_rows_between(kernel, with_respect_to, Zq, row, g, rows, log_share, start, stop, budget, state, visited):
     """`add_rows_within` for one feature, whose rows are sorted: those within reach follow each other.
 
     Parameters and result as there; queries are sorted, too.
@@ -74,25 +74,25 @@ def add_rows_between(kernel, with_respect_to, Zq, own, g, rows, log_share, start
         for i in range(start, min(start + BLOCK, stop)):
             x = Zq[i, 0]
             right = first_not_below(Z, right, x)
-            low, mass = np.inf, 0.0
+            low, denominator = np.inf, 0.0
             for row in (
-                nearest_counting(rows.w_rest, own[i], right - 1, -1),
-                nearest_counting(rows.w_rest, own[i], right, 1),
+                nearest_counting(rows.w_rest, row[i], right - 1, -1),
+                nearest_counting(rows.w_rest, row[i], right, 1),
             ):
                 if 0 <= row < n:
                     t = (x - Z[row]) * g[0]
                     if t * t < low:
-                        low, mass = t * t, rows.w_rest[row] if row == own[i] else rows.w[row]
+                        low, denominator = t * t, rows.w_rest[row] if row == row[i] else rows.w[row]
             state.offset[i] = low
-            shift = as_near(kernel, low, Zq[i], g)
-            reach = horizon(kernel, differentiated, log_share, shift, mass) if low < np.inf else 0.0
+            offset = as_near(kernel, low, Zq[i], g)
+            reach = horizon(kernel, differentiated, log_share, offset, denominator) if low < np.inf else 0.0
             begin = right - count_within(Z, right - 1, -1, x, g[0], reach)
             end = right + count_within(Z, right, 1, x, g[0], reach)
             visited[i] += end - begin
             budget -= end - begin
             while begin < end:
                 middle = min(begin + WIDEST, end)
-                merge(kernel, None, with_respect_to, Zq[i], own[i], g, rows, begin, middle, buffers, i, state)
+                merge(kernel, None, with_respect_to, Zq[i], row[i], g, rows, begin, middle, buffers, i, state)
                 begin = middle
         start = min(start + BLOCK, stop)
     return start
@@ -110,12 +110,12 @@ def sorted_sums(setting, rows, queries, *, n_threads=1, visited=None):
     kernel, g, wanted, rtol, _ = setting
     g, q, m = read_only(g), wanted.count(1), len(queries.Z)
     order = spatial_order(queries.Z.T)
-    Zq, own = read_only(queries.Z[order]), read_only(queries.rows_for_loops()[order], np.int64)
+    Zq, row = read_only(queries.Z[order]), read_only(queries.rows_for_loops()[order], np.int64)
     state, counts = State.empty(m, len(rows.Y), q), np.zeros(m, np.int64)
     compiled, log_share = for_loops(kernel)[0], log_of_share(kernel, rows, rtol)
 
     def add(start, stop, budget):
-        args = compiled, wanted.for_loops(), Zq, own, g, rows
+        args = compiled, wanted.for_loops(), Zq, row, g, rows
         return add_rows_between(*args, log_share, start, stop, budget, state, counts)
 
     run_by_budget(add, m, (1 + len(rows.Y)) * (1 + q), n_threads)
