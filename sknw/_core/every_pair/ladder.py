@@ -267,9 +267,7 @@ def ladder_sums(problem, rungs, n_threads=1):
             np.multiply.outer(ratios, state.offset[0], out=state.offset)
             state.derivatives[:] *= ratios[:, None, None, None]
         state.sums[np.isinf(state.offset)] = 0.0
-        state.derivatives[state.offset > _FARTHEST] = (
-            0.0  # squared distances without accurate digits
-        )
+        state.derivatives[state.offset > _FARTHEST] = 0.0  # squared distances without accurate digits
     return [State(*(a[k] for a in state)) for k in range(len(rungs))]
 
 
