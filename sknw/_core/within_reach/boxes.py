@@ -25,7 +25,7 @@ from .reach import (
     GROUP,
     TILE,
     Boxes,
-    horizon,
+    cutoff,
     in_order_of_queries,
     log_of_share,
     run_by_budget,
@@ -134,7 +134,7 @@ def add_rows_within(
     tiles, groups : Boxes
         Of each `TILE` rows, and of each `GROUP` tiles.
     log_share : float
-        As in `reach.horizon`.
+        As in `reach.cutoff`.
     start, stop : int
         Range of queries; `start` is a multiple of `BLOCK`.
     budget : int
@@ -171,14 +171,14 @@ def add_rows_within(
                 reach = 0.0
                 for i in range(start, end):
                     offset = as_near(kernel, state.offset[i], Zq[i], g)
-                    reach = max(reach, horizon(kernel, differentiated, log_share, offset, state.sums[i, 0]))
+                    reach = max(reach, cutoff(kernel, differentiated, log_share, offset, state.sums[i, 0]))
                 count = find_within(reach, low, high, tiles, groups, g, s_groups, s, tile_numbers)
             gather(tiles, tile_numbers, count, near)
             for i in range(start, end):
                 enclose(Zq, i, i + 1, low, high)
                 box_distances(low, high, near, _FRONT, g, s[:count])
                 offset = as_near(kernel, state.offset[i], Zq[i], g)
-                reach = horizon(kernel, differentiated, log_share, offset, state.sums[i, 0])
+                reach = cutoff(kernel, differentiated, log_share, offset, state.sums[i, 0])
                 # From the nearest tile on, cyclically.
                 c, remaining = index_of_lowest(s[:count]), count
                 while remaining > 0:
@@ -197,7 +197,7 @@ def add_rows_within(
                         visited[i] += after - begin
                         budget -= after - begin
                         offset = as_near(kernel, state.offset[i], Zq[i], g)
-                        reach = horizon(kernel, differentiated, log_share, offset, state.sums[i, 0])
+                        reach = cutoff(kernel, differentiated, log_share, offset, state.sums[i, 0])
                     remaining -= max(width, 1)
                     c = (c + max(width, 1)) % count
             first = tile_numbers[0]

@@ -7,7 +7,7 @@ with their next neighbors at once, then with those after these, and so on, until
     k = 1      z[1]  z[2]  z[3]  z[4] ...       one vector instruction for eight rows
     k = 2      z[2]  z[3]  z[4]  z[5] ...
 
-The cutoff of each row, see `reach.horizon`, is known in advance, because the nearest row is next to it.
+The cutoff of each row, see `reach.cutoff`, is known in advance, because the nearest row is next to it.
 """
 
 import math
@@ -18,7 +18,7 @@ from ..compiled_kernels import is_nearest, profile_at, slope_at, widen
 from ..kernels import for_loops
 from ..problem import State
 from ..runtime.jit import jit, jit_entry, jit_inline, on_stack, wide_vectors
-from .reach import horizon, log_of_share, run_by_budget
+from .reach import cutoff, log_of_share, run_by_budget
 
 #: Rows of a block: their sums stay in the first-level cache.
 _BLOCK = 128
@@ -91,7 +91,7 @@ def look_around(kernel, differentiated, rows, g, log_share, i, known):
     if weight != known[0]:
         known[0], known[1] = weight, log_share - math.log(weight)
     offset = widen(low, abs(Z[i] * g), 1) if is_nearest(kernel) else low
-    return low, horizon(kernel, differentiated, known[1], offset, 1.0)
+    return low, cutoff(kernel, differentiated, known[1], offset, 1.0)
 
 
 @jit_entry(allocates=False)
@@ -107,7 +107,7 @@ def leave_out_each(kernel, rows, g, log_share, first, start, stop, budget, state
     g : float
         Inverse bandwidth.
     log_share : float
-        As in `reach.horizon`.
+        As in `reach.cutoff`.
     first : int
         Row of the first state.
     start, stop : int

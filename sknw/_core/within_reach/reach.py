@@ -69,7 +69,7 @@ class Boxes(NamedTuple):
 
 
 @jit
-def horizon(kernel, differentiated, log_share, offset, denominator):
+def cutoff(kernel, differentiated, log_share, offset, denominator):
     r"""Squared cutoff of a query, at the present offset and denominator.
 
     `log_share` is :math:`\log(W / \rho)`. Let e be s/2 for the Gaussian and u for the exponential kernel. All rows

@@ -7,7 +7,7 @@ from ..every_pair.tiles import for_loops, merge
 from ..order import spatial_order
 from ..problem import State, read_only
 from ..runtime.jit import jit, jit_entry
-from .reach import BLOCK, horizon, in_order_of_queries, log_of_share, run_by_budget
+from .reach import BLOCK, cutoff, in_order_of_queries, log_of_share, run_by_budget
 
 #: Maximum number of rows that are merged at a time.
 WIDEST = 512
@@ -56,9 +56,9 @@ def first_not_below(Z, first, x):
 
 
 @jit
-def nearest_counting(w_rest, own, position, step):
+def nearest_counting(w_rest, row, position, step):
     """`position`, or the next one if it is the query's own row and has no weight left."""
-    if position == own and w_rest[own] == 0.0:
+    if position == row and w_rest[row] == 0.0:
         return position + step
     return position
 
@@ -85,7 +85,7 @@ def add_rows_between(kernel, with_respect_to, Zq, row, g, rows, log_share, start
                         low, denominator = t * t, rows.w_rest[j] if j == row[i] else rows.w[j]
             state.offset[i] = low
             offset = as_near(kernel, low, Zq[i], g)
-            reach = horizon(kernel, differentiated, log_share, offset, denominator) if low < np.inf else 0.0
+            reach = cutoff(kernel, differentiated, log_share, offset, denominator) if low < np.inf else 0.0
             begin = right - count_within(Z, right - 1, -1, x, g[0], reach)
             end = right + count_within(Z, right, 1, x, g[0], reach)
             visited[i] += end - begin
