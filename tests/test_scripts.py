@@ -33,9 +33,9 @@ def test_image_from_pixels(tmp_path):
     assert "CROP = np.s_[:, :]" in code
     code = "__file__ = 'example.py'\n" + code.replace("CROP = np.s_[:, :]", "CROP = np.s_[100:200, 100:200]")
     out = run(None, tmp_path, code=code)
-    assert "100 x 100 pixels in three colours, 1000 to learn from, 10000 to predict" in out
+    assert "100 x 100 pixels in three colors, 1000 to learn from, 10000 to predict" in out
     ours, theirs = (
-        float(re.search(rf"{name} +[\d.]+ +([\d.]+)$", out, re.MULTILINE)[1]) for name in ("Watson", "ours")
+        float(re.search(rf"{name} +[\d.]+ +([\d.]+)$", out, re.MULTILINE)[1]) for name in ("Watson", "neighbors")
     )
     # Both beat the mean of all pixels by far, and neither the other.
     assert ours > 12

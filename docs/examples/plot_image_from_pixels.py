@@ -33,7 +33,7 @@ shape = picture.shape
 pixels = np.indices(shape[:2]).reshape(2, -1).T.astype(float)
 colors = picture.reshape(-1, 3).astype(float)
 known = np.random.default_rng(0).permutation(len(pixels)) < SHARE * len(pixels)
-print(f"{shape[0]} x {shape[1]} pixels in three colours", end=", ")
+print(f"{shape[0]} x {shape[1]} pixels in three colors", end=", ")
 print(f"{known.sum()} to learn from, {len(pixels)} to predict")
 
 
@@ -87,7 +87,7 @@ search = GridSearchCV(
     scoring="neg_mean_squared_error",
     cv=folds,
 )
-neighbors = rebuild("nearest neighbours", search)
+neighbors = rebuild("nearest neighbors", search)
 k = search.best_params_["n_neighbors"]
 print(f"{k} neighbors")
 
@@ -100,7 +100,7 @@ print(f"{k} neighbors")
 
 everywhere = np.full(len(pixels), True)
 print("PSNR in dB            all pixels       removed pixels")
-results = (("Nadaraya-Watson", averaged), ("nearest neighbours", neighbors))
+results = (("Nadaraya-Watson", averaged), ("nearest neighbors", neighbors))
 for name, predicted in results:
     scores = psnr(predicted, everywhere), psnr(predicted, ~known)
     print(f"{name:<20} {scores[0]:11.2f} {scores[1]:20.2f}")

@@ -124,8 +124,10 @@ class NadarayaWatsonRegressor(MultiOutputMixin, RegressorMixin, KernelSmoother):
         Only for "gradient".
     shrinkage_ : float
         Shrinkage in use. Only for "gradient".
-    algorithm_ : str
-        Algorithm of leave-one-out sums at `bandwidth_`; "mean" if all bandwidths are infinite.
+    algorithm_ : {"dense", "sliding", "window", "fast_gauss", "nodes", "segments", "mean"}
+        What computes the leave-one-out error at `bandwidth_`. The first four compute the sums of each row, see the
+        parameter `algorithm`. "nodes" (the Gaussian, one to three features) and "segments" (polynomial kernels, one
+        feature) compute the errors of groups of rows. "mean": all bandwidths are infinite.
     n_iter_ : int
         Iterations of the descent ("gradient"), evaluations that refined the search ("loo", "aicc", "gcv"), else 1.
     X_fit_ : ndarray of shape (n_samples, n_features), float64 or float32
