@@ -93,17 +93,16 @@ def test_a_wave_that_few_rows_do_not_show(rng):
 def test_empty_windows_beside_equal_rows(rng, n_equal, monkeypatch):
     """Those have each other at any bandwidth: that they are many must not be paid for by each of them."""
     x = np.concatenate([np.zeros(n_equal), 1.0 + rng.permutation(5000 - n_equal)])[:, None]
-    y, visited = rng.normal(size=5000), []
+    y, visited, inner = rng.normal(size=5000), [], neighbours_module.leave_one_out_sums
 
-    class Neighbours(neighbours_module.Neighbours):
-        def sums(self, first, last, n_threads=1):
-            visited.append((self.kernel, first))
-            return super().sums(first, last, n_threads)
+    def count(setting, rows, first, last, **options):
+        visited.append((setting.kernel, last - first))
+        return inner(setting, rows, first, last, **options)
 
-    monkeypatch.setattr(neighbours_module, "Neighbours", Neighbours)
+    monkeypatch.setattr(neighbours_module, "leave_one_out_sums", count)
     fast = loo_error(x, y, 0.5, kernel="epanechnikov")
-    nearest = [first for kernel, first in visited if kernel == "nearest"]
-    assert nearest == [n_equal if n_equal > 500 else 0]
+    nearest = [m for kernel, m in visited if kernel == "nearest"]
+    assert nearest == ([5000 - n_equal] if n_equal > 500 else [5000])
     assert_allclose(fast, loo_error(x, y, 0.5, kernel="epanechnikov", algorithm="dense"), rtol=1e-10)
 
 
@@ -254,7 +253,9 @@ def test_grid_covers_a_minority_that_is_much_denser(rng, monkeypatch):
 def test_algorithm_is_reported_and_can_be_asked_for(rng):
     X, y = make_data(rng, 40_000, 1)
     assert NadarayaWatsonRegressor(0.1).fit(X, y).algorithm_ == "fast_gauss"
-    assert NadarayaWatsonRegressor(0.1, kernel="linear").fit(X, y).algorithm_ == "sliding"
+    assert NadarayaWatsonRegressor(0.1, kernel="linear").fit(X, y).algorithm_ == "segments"
+    assert NadarayaWatsonRegressor(0.1, kernel="cosine").fit(X, y).algorithm_ == "sliding"
+    assert NadarayaWatsonRegressor().fit(X, y).algorithm_ == "nodes"
     assert NadarayaWatsonRegressor(0.1, rtol=0).fit(X, y).algorithm_ in ("window", "dense")
     assert NadarayaWatsonRegressor(0.1, algorithm="dense").fit(X, y).algorithm_ == "dense"
     assert NadarayaWatsonRegressor(math.inf).fit(X, y).algorithm_ == "mean"

@@ -32,7 +32,7 @@ ORDER = [
 # Within the core, likewise.
 CORE = [
     "runtime", "problem", "kernels", "order", "compiled_kernels",
-    "every_pair", "within_reach", "sliding", "cells", "costs", "dispatch", "",
+    "costs", "every_pair", "within_reach", "sliding", "cells", "dispatch", "",
 ]  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from sklearn.model_selection import GridSearchCV
 import naive
 import sknw
 from sknw import NadarayaWatsonRegressor
-from sknw._core import dispatch as _sums
+from sknw._core.every_pair import tiles as _tiles
 
 PACKAGE = pathlib.Path(sknw.__file__).parent
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
@@ -28,7 +28,7 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this
 @pytest.fixture
 def many_blocks(monkeypatch):
     """Blocks of 64 queries, so that small data keep threads busy."""
-    monkeypatch.setattr(_sums, "_WORK_PER_BLOCK", 1)
+    monkeypatch.setattr(_tiles, "_WORK_PER_BLOCK", 1)
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from calls import kernel_sums, make_problem
+from calls import make_problem
 from sknw._core import costs
-from sknw._core.dispatch import ENGINES
+from sknw._core.dispatch import ENGINES, kernel_sums
 from sknw._core.kernels import KERNELS
 from sknw._core.order import spatial_order
 from sknw._core.problem import Rows, State, Wanted, read_only, uncertain

@@ -11,7 +11,7 @@ from calls import kernel_sums
 from problems import EPS, rows_of
 from sknw._core import Wanted
 from sknw._core.cells import chebyshev as nodes_module
-from sknw._core.cells import fast_gauss_loops as expansions
+from sknw._core.cells import chebyshev_loops
 from sknw._core.cells.chebyshev import N_NODES, NODES, Grid, Nodes, by_cell, lagrange, last_coefficients, least_of_cell
 
 
@@ -31,7 +31,7 @@ def places(grid):
 
 
 def test_lagrange():
-    assert expansions.DEGREES == N_NODES
+    assert chebyshev_loops.DEGREES == N_NODES
     # Nodes are right to an eps, and slopes of polynomials of degree k below k**2: Markov's inequality.
     assert_allclose(lagrange(NODES), np.eye(N_NODES), atol=N_NODES**2 * EPS)
     x = np.linspace(-1, 1, 10_001)

@@ -131,33 +131,37 @@ def test_gradients_are_those_of_single_rows(rng, n, d, p, derivatives):
 
 def test_gradients_that_lack_digits_are_left_to_single_rows(rng):
     rows, adjoints = make_rows(rng, 3 * PANEL, 2, 1), rng.normal(size=(3 * PANEL, 2))
-    how = {"derivatives": Wanted.PAIRS, "by_matrices": False, "n_threads": 1}
+
+    def gradient(rows, g, offset, adjoints, rtol):
+        setting = Setting("gaussian", g, Wanted.PAIRS, rtol)
+        return gradient_of_all_pairs(rows, setting, offset, adjoints, by_matrices=False)
+
     own = np.arange(len(rows.w))
     for g, rtol, is_found in ((1.0, 1e-10, True), (1e6, 1e-10, False), (1.0, 0.0, False)):
         g = read_only(np.full(2, g))
         shift = sums(rows, g, rtol=0).offset
-        assert (gradient_of_all_pairs(rows, g, shift, adjoints, rtol=rtol, **how) is not None) == is_found
+        assert (gradient(rows, g, shift, adjoints, rtol) is not None) == is_found
     # Two halves so far from each other that squares of coordinates are large beside those of differences.
     apart = rows._replace(Z=read_only(rows.Z + 250.0 * (own % 2)))
     g = read_only(np.ones(2))
     shift = sums(apart, g, rtol=0).offset
-    assert gradient_of_all_pairs(apart, g, shift, adjoints, rtol=1e-6, **how) is None
+    assert gradient(apart, g, shift, adjoints, 1e-6) is None
     # A row that the absolute weights of others do not reach; and derivatives that overflow with them.
     Z = rows.Z.copy()
     Z[:, 5] = 27.5
     far = rows._replace(Z=read_only(Z))
     shift = sums(far, g, rtol=0).offset
     assert 800 < shift.max() * pairs_module.UNIT < 1000
-    assert gradient_of_all_pairs(far, g, shift, adjoints, rtol=1e-10, **how) is None
+    assert gradient(far, g, shift, adjoints, 1e-10) is None
     args = "gaussian", far, g, far.Z.T, own, shift, adjoints
     found, exact = (pull_back(*args, derivatives=Wanted.PAIRS, rtol=rtol) for rtol in (1e-10, 0.0))
     assert_array_equal(found, exact)
     Z[:, 5] = 20.0
     near = rows._replace(Z=read_only(Z))
     shift = sums(near, g, rtol=0).offset
-    assert gradient_of_all_pairs(near, g, shift, adjoints, rtol=1e-10, **how) is not None
+    assert gradient(near, g, shift, adjoints, 1e-10) is not None
     huge = np.full_like(adjoints, 1e300)
-    assert gradient_of_all_pairs(near, g, shift, huge, rtol=1e-10, **how) is None
+    assert gradient(near, g, shift, huge, 1e-10) is None
 
 
 @pytest.mark.parametrize(("far", "lightest"), [(33, 1.0), (33, 1e-12), (33, 1e-40), (33, 1e-60), (27, 1e-130)])

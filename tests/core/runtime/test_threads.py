@@ -11,6 +11,7 @@ import weakref
 import numpy as np
 import pytest
 
+from sknw._core.runtime import blas as _blas
 from sknw._core.runtime import threads as _threads
 from sknw._core.runtime.blas import one_thread_for_blas
 from sknw._core.runtime.threads import available_threads, run_blocks
@@ -353,10 +354,10 @@ def test_contexts_that_nobody_leaves(two_for_blas):
         lose()
         assert set(blas_threads().values()) == {1}
         with one_thread_for_blas():
-            assert _threads._limits.has(threading.get_ident())
+            assert _blas._limits.has(threading.get_ident())
             assert set(blas_threads().values()) == {1}
         assert blas_threads() == two_for_blas
-        assert not _threads._limits.has(threading.get_ident())
+        assert not _blas._limits.has(threading.get_ident())
 
 
 @pytest.mark.parametrize("how_often", range(6))
@@ -378,8 +379,8 @@ def test_interrupted_amid_the_libraries(two_for_blas, monkeypatch, how_often):
                 raise KeyboardInterrupt
             self.library.set_num_threads(n)
 
-    libraries = [Library(library) for library in _threads._blas()]
-    monkeypatch.setattr(_threads, "_blas", lambda: libraries)
+    libraries = [Library(library) for library in _blas._blas()]
+    monkeypatch.setattr(_blas, "_blas", lambda: libraries)
 
     def enter_and_leave():
         for _ in range(6):
@@ -408,7 +409,7 @@ def test_libraries_with_a_limit_for_each_thread(monkeypatch):
             threads[threading.current_thread()] = n
 
     libraries = [Library()]
-    monkeypatch.setattr(_threads, "_blas", lambda: libraries)
+    monkeypatch.setattr(_blas, "_blas", lambda: libraries)
 
     def other():
         with one_thread_for_blas():
@@ -427,13 +428,13 @@ def test_libraries_with_a_limit_for_each_thread(monkeypatch):
 
 
 def test_one_thread_for_blas_within_blocks(pool, two_for_blas, monkeypatch):
-    barrier, seen, limited, libraries = threading.Barrier(3), [], [], _threads._blas
+    barrier, seen, limited, libraries = threading.Barrier(3), [], [], _blas._blas
 
     def spy():
         limited.append(threading.current_thread().name)
         return libraries()
 
-    monkeypatch.setattr(_threads, "_blas", spy)  # libraries on OpenMP have a limit for each thread
+    monkeypatch.setattr(_blas, "_blas", spy)  # libraries on OpenMP have a limit for each thread
 
     def work(_):
         barrier.wait(timeout=30)
