@@ -15,8 +15,8 @@ import numpy as np
 
 from . import costs
 from .cells.engines import FastGauss
-from .cells.fast_gauss import MOST_FEATURES
 from .cells.grid import is_sorted
+from .cells.layout import MOST_FEATURES
 from .every_pair.engines import FewRows, Gaussian, Symmetric, Tiles
 from .every_pair.few_rows import few_sums
 from .order import MOST_FEATURES_IN_ORDER, spatial_order

@@ -22,140 +22,24 @@ Chebyshev nodes instead of expansions of a given kernel.
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
 from ..problem import Rows, Wanted, read_only
 from ..runtime.blas import one_thread_for_blas
 from ..runtime.threads import run_blocks
+from .chebyshev_grid import N_NODES, NODES, PARTS, ROWS_TOGETHER, Buffers, Grid, lagrange
+from .node_fields import along, by_cell, gaussians, of_whole_lines, offsets_up_to, to_nodes
 
 _EPS = float(np.finfo(np.float64).eps)
-
-
-#: Nodes of a cell along a feature, equal to `chebyshev_loops.DEGREES`.
-N_NODES = 16
-
-
-_DEGREES, _ODD = np.arange(N_NODES), 2 * np.arange(N_NODES) + 1
-
-
-#: The Chebyshev nodes in [-1, 1].
-NODES = np.cos(_ODD * np.pi / (2 * N_NODES))
-
-
-#: Coefficients of the Lagrange polynomials in Chebyshev polynomials, L_l = sum_k COEFFICIENTS[l, k] T_k. They also turn
-#: values at the nodes into coefficients. Multiples of the angle are reduced to one turn exactly.
-COEFFICIENTS = np.cos(np.outer(_ODD, _DEGREES) % (4 * N_NODES) * (np.pi / (2 * N_NODES)))
-
-
-COEFFICIENTS *= np.where(_DEGREES, 2, 1) / N_NODES
 
 
 #: The Lebesgue constant: the largest ratio of values between nodes to those at nodes.
 _LEBESGUE = 2 / math.pi * math.log(N_NODES) + 0.97
 
 
-def lagrange(x):
-    """The Lagrange polynomials at points in [-1, 1], of shape (len(x), N_NODES)."""
-    return np.polynomial.chebyshev.chebvander(x, N_NODES - 1) @ COEFFICIENTS.T
-
-
 #: Lagrange polynomials of a wide cell at the nodes of the two cells that are its halves.
 _HALVES = np.concatenate([lagrange((NODES - 1) / 2), lagrange((NODES + 1) / 2)])
-
-
-class Grid(NamedTuple):
-    """A regular grid of cells, as the compiled loops read it.
-
-    Attributes
-    ----------
-    low, sizes : ndarray of shape (d,)
-        Left edge of the first cell, and width of a cell. The width is a few bits times a power of two, and `low` is a
-        multiple of a fraction of it. So the middle of each cell is exact, and distances from it are accurate to eps of
-        a cell.
-    counts : ndarray of shape (d,), int64
-        Number of cells along each feature.
-    """
-
-    low: np.ndarray
-    sizes: np.ndarray
-    counts: np.ndarray
-
-    @classmethod
-    def over(cls, Z, counts):
-        """A grid with given numbers of cells for points Z of shape (d, n).
-
-        The grid hardly extends beyond the points. Returns None if the range of a feature is zero, overflows, or is too
-        far from the origin for cells of this width.
-        """
-        low, high = Z.min(axis=1), Z.max(axis=1)
-        with np.errstate(over="ignore"):
-            extent = high - low
-        if not ((extent > 1 / _LONGEST) & (extent < _LONGEST)).all():
-            return None
-        mantissa, exponent = np.frexp(extent / counts * (1 + 1 / _PARTS))
-        sizes = np.ldexp(np.ceil(_PARTS * mantissa) / _PARTS, exponent)
-        first = np.floor(low / (sizes / _PARTS))
-        if not np.abs(first).max() < _LARGEST_NUMBER:
-            return None
-        return cls(first * (sizes / _PARTS), sizes, np.asarray(counts, dtype=np.int64))
-
-    def cells_of(self, Z):
-        """Number of the cell of each point; those of the last feature vary fastest."""
-        cells = np.zeros(Z.shape[1], dtype=np.int64)
-        for z, low, size, count in zip(Z, self.low, self.sizes, self.counts, strict=True):
-            cells *= count
-            cells += np.minimum((z - low) / size, count - 1).astype(np.int64)
-        return cells
-
-    def of_three_features(self):
-        """The grid with features of one cell each before the others."""
-        before = np.ones(3 - len(self.counts))
-        low, sizes, counts = (np.concatenate([before, a]) for a in self)
-        return Grid(low, sizes, counts.astype(np.int64))
-
-    def coarser(self, levels):
-        """The grid with cells wider by powers of two."""
-        levels = np.asarray(levels)
-        return self._replace(sizes=self.sizes * 2.0**levels, counts=self.counts >> levels)
-
-
-class Buffers(NamedTuple):
-    """Buffers of one thread for the loops over the rows of a cell."""
-
-    T: np.ndarray
-    by_row: np.ndarray
-    u: np.ndarray
-    sums: np.ndarray
-
-    @classmethod
-    def of(cls, d, n_channels):
-        """Buffers for given numbers of features and channels."""
-        lengths = [1 if k < 3 - d else N_NODES for k in range(3)]
-        width = _ROWS_TOGETHER
-        return cls(
-            np.ones((3, N_NODES, width)),
-            np.empty((width, N_NODES)),
-            np.empty((4, width)),
-            np.empty((n_channels, *lengths)),
-        )
-
-
-#: Rows per short loop: buffers of this size fit into the first-level cache.
-_ROWS_TOGETHER = 256
-
-
-#: Largest range of a feature, and inverse of the smallest, for which the arithmetic does not overflow.
-_LONGEST = 1e150
-
-
-#: Cells begin at multiples of this fraction of their width, which has as many bits itself.
-_PARTS = 256
-
-
-#: Largest number of such fractions whose product with their width, plus half a cell, is exact.
-_LARGEST_NUMBER = 2.0**43
 
 
 class Nodes:
@@ -210,7 +94,7 @@ class Nodes:
             counts = np.full(d, max(c << (count // c).bit_length() - 1 for c in (2, 3) if c <= count))
         else:
             with np.errstate(over="ignore", divide="ignore"):
-                counts = np.ceil(np.maximum(np.ptp(rows.Z, axis=1) / sizes * (1 + 4 / _PARTS), 1))
+                counts = np.ceil(np.maximum(np.ptp(rows.Z, axis=1) / sizes * (1 + 4 / PARTS), 1))
         grid = Grid.over(rows.Z, counts) if np.log(counts).sum() <= math.log(limit) + 1e-9 else None
         return None if grid is None else cls(rows, grid, n_threads)
 
@@ -227,7 +111,7 @@ class Nodes:
         lengths = [1] * (3 - d) + (N_NODES * grid.counts).tolist()
         moments = np.empty((len(V), *lengths))
 
-        each, of_three = np.arange(_ROWS_TOGETHER), grid.of_three_features()
+        each, of_three = np.arange(ROWS_TOGETHER), grid.of_three_features()
 
         def add(first, last):
             buffers = Buffers.of(d, len(V))
@@ -238,7 +122,7 @@ class Nodes:
         run_blocks(add, list(zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)), self.n_threads)
         moments = moments.reshape(len(V), *lengths[3 - d :])
         with one_thread_for_blas():
-            run_blocks(_to_nodes, [(channel,) for channel in moments], self.n_threads)
+            run_blocks(to_nodes, [(channel,) for channel in moments], self.n_threads)
         return moments
 
     def moments(self, levels):
@@ -342,13 +226,13 @@ class Nodes:
         reach = math.sqrt(2 * math.log(1e3 * n / rtol))
         fields, cells, remainder = [moments[: 1 + p]], by_cell(moments[0]), 0.0
         for k, (width, count) in enumerate(zip((grid.sizes * inv_h).tolist(), grid.counts.tolist(), strict=True)):
-            offsets = _offsets(math.ceil(min(reach / max(width, _EPS**8), count - 1)))
-            table = _gaussians(width, offsets, 1 + order)
+            offsets = offsets_up_to(math.ceil(min(reach / max(width, _EPS**8), count - 1)))
+            table = gaussians(width, offsets, 1 + order)
             if len(offsets) == 2 * count - 1 and count <= _SHORT:  # all cells are within the cutoff of each other
-                table = _of_whole_lines(table, count)
+                table = of_whole_lines(table, count)
             by_feature = derivatives == Wanted.FEATURES
             results = [
-                _along(field, k + 1, table[:, :, : 1 if by_feature and j else 1 + order - j], self.n_threads)
+                along(field, k + 1, table[:, :, : 1 if by_feature and j else 1 + order - j], self.n_threads)
                 for j, field in enumerate(fields)
             ]
             if by_feature:
@@ -357,7 +241,7 @@ class Nodes:
                 fields = [sum(results[j][i - j] for j in range(min(1 + i, len(results)))) for i in range(1 + order)]
             distances = np.maximum(np.abs(offsets) - 1, 0) * width
             near = np.exp(-0.25 * distances**2)[:, None, None, None]
-            cells = _along(cells, k, near, self.n_threads)[0]
+            cells = along(cells, k, near, self.n_threads)[0]
             remainder += _remainder(0.5 * width) * _LEBESGUE**k
         rounding = _ROUNDING * _EPS * _LEBESGUE ** len(inv_h)
         return fields[0], fields[1:], (remainder + rounding) * cells + self.rows.w.sum() * math.exp(-0.5 * reach**2)
@@ -405,121 +289,3 @@ _ROWS_PER_BLOCK = 2**14
 #: Number of cells of a line up to which one full matrix is faster than a banded one; narrower cells have fewer within
 #: the cutoff of each other.
 _SHORT = 32
-
-
-def _offsets(limit):
-    """Offsets of the cells within the cutoff of a cell."""
-    return np.arange(-limit, limit + 1)
-
-
-def _gaussians(width, offsets, n_functions):
-    """The kernel between nodes of cells, and its derivative in log h, as a table for `_along`."""
-    positions = (offsets[:, None, None] + 0.5 * NODES[:, None]) * width
-    s = (0.5 * width * NODES - positions) ** 2
-    k = np.exp(-0.5 * s)
-    return np.stack([k, s * k][:n_functions], axis=2)
-
-
-def _of_whole_lines(table, n):
-    """The table for lines of n cells that are treated as a single cell."""
-    offsets = np.arange(n)[:, None] - np.arange(n) + n - 1
-    _, n_sources, n_functions, n_targets = table.shape
-    return table[offsets].transpose(0, 2, 3, 1, 4).reshape(1, n * n_sources, n_functions, n * n_targets)
-
-
-def _lines(field, axis):
-    """The field with the nodes of each cell along an axis as the last axis."""
-    shape = field.shape
-    lines = field.reshape(*shape[:axis], -1, N_NODES, *shape[axis + 1 :])
-    return lines if axis == field.ndim - 1 else np.moveaxis(lines, axis + 1, -1)
-
-
-def by_cell(field):
-    """Sums over the nodes of each cell."""
-    for axis in range(field.ndim):
-        field = _lines(field, axis) @ _ONES
-    return field
-
-
-_ONES = np.ones(N_NODES)
-
-
-def least_of_cell(field):
-    """The smallest value at a node of each cell."""
-    for axis in range(field.ndim):
-        field = _lines(field, axis).min(axis=-1)
-    return field
-
-
-def last_coefficients(field):
-    """Sum over features of the largest of the last two Chebyshev coefficients of each cell.
-
-    The maximum is over all lines along a feature. For smooth functions, coefficients decrease fast, and the sum of all
-    later ones is smaller.
-    """
-    total = 0.0
-    for axis in range(field.ndim):
-        last = _lines(field, axis) @ _LAST
-        largest = np.maximum(np.abs(last[..., 0]), np.abs(last[..., 1]))
-        for other in range(field.ndim):
-            if other != axis:
-                largest = _lines(largest, other).max(axis=-1)
-        total = total + largest
-    return total
-
-
-_LAST = np.ascontiguousarray(COEFFICIENTS[:, -2:])
-
-
-def _to_nodes(field):
-    """Turn moments in Chebyshev polynomials into moments in Lagrange polynomials, in place."""
-    for axis in range(field.ndim):
-        lines = _lines(field, axis)
-        lines[:] = lines @ COEFFICIENTS.T
-
-
-def _along(field, axis, table, n_threads):
-    """Apply a banded matrix that depends on offsets of cells only to all lines along an axis.
-
-    Parameters
-    ----------
-    field : ndarray
-    axis : int
-    table : ndarray of shape (2 * limit + 1, n_sources, n_functions, n_targets)
-        By the offset of the source's cell from that of the target, from -limit to limit.
-    n_threads : int
-
-    Returns
-    -------
-    list of ndarray
-        One field for each function.
-    """
-    n_offsets, n_sources, n_functions, n_targets = table.shape
-    limit = n_offsets // 2
-    lines = np.moveaxis(field, axis, -1)
-    shape, n = lines.shape[:-1], lines.shape[-1] // n_sources
-    padded = np.zeros((math.prod(shape), (n + 2 * limit) * n_sources))
-    padded[:, limit * n_sources : (limit + n) * n_sources] = lines.reshape(len(padded), -1)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, n_offsets * n_sources, axis=1)[:, ::n_sources]
-    table = table.reshape(n_offsets * n_sources, n_functions * n_targets)
-    out = np.empty((n_functions, len(padded), n, n_targets))
-
-    def multiply(line, stop, first, last):
-        product = windows[line:stop, first:last].reshape(-1, len(table)) @ table
-        product = product.reshape(stop - line, last - first, n_functions, n_targets)
-        out[:, line:stop, first:last] = np.moveaxis(product, 2, 0)
-
-    width = min(n, _WINDOWS)
-    height = max(1, _WINDOWS // width)
-    blocks = [
-        (line, min(line + height, len(padded)), first, min(first + width, n))
-        for line in range(0, len(padded), height)
-        for first in range(0, n, width)
-    ]
-    with one_thread_for_blas():
-        run_blocks(multiply, blocks, n_threads)
-    return [np.moveaxis(product.reshape(*shape, -1), -1, axis) for product in out]
-
-
-#: Windows per matrix product: these, and the matrix, fit into the second-level cache.
-_WINDOWS = 512

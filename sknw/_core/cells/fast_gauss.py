@@ -30,14 +30,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import costs
-from ..problem import LEAST_RTOL, State, read_only
+from ..problem import State, read_only
 from ..runtime.threads import in_cache, run_blocks
-from .grid import Axis, Cells, Points, is_sorted, round_down
+from .grid import Cells, Points, is_sorted
 from .hermite import (
-    Accuracy,
     absolute_terms,
-    accuracies,
     hermite_functions,
     lines_of,
     loss_of,
@@ -46,10 +43,7 @@ from .hermite import (
     stages,
     terms_of,
 )
-
-#: With more features, cells contain too few rows each.
-MOST_FEATURES = 3
-
+from .layout import MOST_BANDWIDTHS, MOST_COEFFICIENTS
 
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -58,122 +52,6 @@ _EPS = float(np.finfo(np.float64).eps)
 #: thousand numbers in 4 lanes each), the coefficients of a translation, and Horner's rule. Errors in tests are a tenth
 #: of it.
 _ROUNDING = 32
-
-
-class Layout(NamedTuple):
-    """Cells of the training rows.
-
-    Attributes
-    ----------
-    accuracy : Accuracy
-    axes : list of d Axis
-        Cells from the first row to the last.
-    near : ndarray of shape (n,), bool, or None
-        Rows in cells. Rows so far from zero that edges would not be exact are set aside. None if all rows are in cells.
-    cost : float
-        Estimated time, in multiplications with addition.
-    """
-
-    accuracy: Accuracy
-    axes: list
-    near: np.ndarray | None
-    cost: float
-
-    @property
-    def n_coefficients(self):
-        """Number of coefficients of all cells."""
-        n_cells = math.prod(axis.length for axis in self.axes)
-        return n_cells * len(terms_of(len(self.axes), self.accuracy.n_terms).powers)
-
-
-def lay_out(rows, setting, m, limit=math.inf):
-    """Choose the cells of a problem.
-
-    Parameters
-    ----------
-    rows : Rows
-        In ascending order if there is a single feature.
-    setting : Setting
-        `rtol` is the relative error of the denominator, and the error of the averages over the range of the targets,
-        for evenly distributed rows.
-    m : int
-        Number of queries, which affects the cost only, not the cells.
-    limit : float
-        Cost above which the result is None. This is often decided on a subsample of the rows.
-
-    Returns
-    -------
-    Layout or None
-        None if the algorithm does not apply.
-    """
-    g, rtol, (d, n) = setting.inv_h, setting.rtol, rows.Z.shape
-    if not 1 <= d <= MOST_FEATURES or rtol < LEAST_RTOL or not 1 / _LARGEST_FACTOR < min(g) <= max(g) < _LARGEST_FACTOR:
-        return None
-    near = _near_zero(rows.Z, g)
-    if near is not None:
-        if np.count_nonzero(near) < n / 2:
-            return None
-        rows = rows.take(near)
-    choices = accuracies(d, rtol, 2 ** math.ceil(math.log2(n)), setting.wanted)
-    reach = choices[0].reach
-    subsample = slice(None, None, 1 + n // _PROBED)
-    for probed in ([read_only(z[subsample]) for z in rows.Z], rows.Z):  # more points never require fewer cells
-        probes = [Axis.over((z,), 1 / g_k, reach / g_k, d == 1) for z, g_k in zip(probed, g, strict=True)]
-        if None in probes:
-            return None
-        lengths = [probe.length for probe in probes]
-        prices = [_cost(choice, lengths, n, n, len(rows.Y), setting.wanted) for choice in choices]
-        best = int(np.argmin(prices))
-        cost = _cost(choices[best], lengths, n, m, len(rows.Y), setting.wanted)
-        if not cost < limit:
-            return None
-    sizes = [round_down(choices[best].width / g_k) for g_k in g]
-    widths = zip(rows.Z, sizes, reach / g, strict=True)
-    axes = [Axis.over((z,), size, width, d == 1) for z, size, width in widths]
-    return None if None in axes else Layout(choices[best], axes, near, cost)
-
-
-def _near_zero(Z, g):
-    """Whether points are near enough to zero for cells with exact edges; None if all are."""
-    limits = _MOST_BANDWIDTHS / g
-    ends = np.maximum(np.abs(Z.min(axis=1)), np.abs(Z.max(axis=1)))
-    return None if (ends < limits).all() else (np.abs(Z) < limits[:, None]).all(axis=0)
-
-
-#: Largest distance from zero, in bandwidths, at which cells have exact edges.
-_MOST_BANDWIDTHS = 2.0**36
-
-#: Size of the subsample that decides whether all rows are processed.
-_PROBED = 2**14
-
-#: Inverse bandwidths above this, or below its inverse, could overflow or underflow.
-_LARGEST_FACTOR = 1e150
-
-
-def least_cost(n, m, p):
-    """Lower bound of the cost for n rows, m queries and p outputs, in multiplications."""
-    return (1 + p) * (n + m) * costs.now.products_of_point
-
-
-def _cost(accuracy, lengths, n, m, p, wanted):
-    """Cost of the sums in multiplications with addition; `inf` if there are too many cells."""
-    d, P = len(lengths), accuracy.n_terms
-    n_coefficients = math.comb(P + d - 1, d)
-    n_cells = math.prod(math.ceil(length / accuracy.width) + 1 for length in lengths)
-    if n_cells * n_coefficients > _MOST_NUMBERS or n_cells > 1000 + 4 * (n + m):
-        return math.inf
-    products = n_coefficients * P / d
-    offsets = 2 * accuracy.reach / accuracy.width + 3
-    q = wanted.count(d)
-    return (1 + p) * (
-        n * (2 * n_coefficients + costs.now.products_of_point)
-        + m * ((1 + q) * n_coefficients + costs.now.products_of_point)
-        + d * n_cells * offsets * products
-    )
-
-
-#: Maximum number of coefficients of all cells: two copies take 256 MiB.
-_MOST_NUMBERS = 2**24
 
 
 class Table(NamedTuple):
@@ -229,7 +107,7 @@ class Expansions:
             return None
         inner, outer = (math.prod(axis.length for axis in each) for each in (self.layout.axes, axes))
         n_coefficients = len(terms_of(len(axes), self.layout.accuracy.n_terms).powers)
-        return axes if outer <= _MOST_MARGINS * inner and outer * n_coefficients <= _MOST_NUMBERS else None
+        return axes if outer <= _MOST_MARGINS * inner and outer * n_coefficients <= MOST_COEFFICIENTS else None
 
     def _compute(self, axes, n_threads):
         from .fast_gauss_loops import add_moments
@@ -273,7 +151,7 @@ class Expansions:
 
     def is_beyond_reach(self, Z):
         """Whether all rows that are set aside are beyond the cutoff of each point."""
-        limits = (_MOST_BANDWIDTHS - 2 * self.layout.accuracy.reach) / self.setting.inv_h
+        limits = (MOST_BANDWIDTHS - 2 * self.layout.accuracy.reach) / self.setting.inv_h
         return (np.abs(Z) < limits[:, None]).all(axis=0)
 
 
