@@ -5,7 +5,7 @@ import numpy as np
 from sknw._core import costs, dispatch
 from sknw._core.cells.fast_gauss import Expansions
 from sknw._core.cells.fast_gauss import fast_gauss_sums as sums_of_expansions
-from sknw._core.cells.fast_gauss import lay_out as layout_of_setting
+from sknw._core.cells.layout import lay_out as layout_of_setting
 from sknw._core.problem import Problem, Queries, Rows, Setting, Wanted, read_only
 from sknw._criteria import by_segments
 from sknw._criteria.problem import ErrorProblem, Settings

@@ -8,7 +8,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from sknw import NadarayaWatsonRegressor, loo_error
 from sknw._core import Wanted
-from sknw._core.cells.chebyshev import N_NODES, NODES, Nodes, by_cell, last_coefficients
+from sknw._core.cells.chebyshev import Nodes
+from sknw._core.cells.chebyshev_grid import N_NODES, NODES
+from sknw._core.cells.node_fields import by_cell, last_coefficients
 from sknw._criteria import by_nodes as node_errors
 from sknw._criteria.by_nodes import Prepared
 from sknw._criteria.leave_one_out import engine_of, leave_one_out, problems_of

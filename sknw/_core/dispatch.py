@@ -15,8 +15,8 @@ import numpy as np
 
 from . import costs
 from .cells.engines import FastGauss
-from .cells.fast_gauss import MOST_FEATURES
 from .cells.grid import is_sorted
+from .cells.layout import MOST_FEATURES
 from .every_pair.engines import FewRows, Gaussian, Symmetric, Tiles
 from .every_pair.few_rows import few_sums
 from .order import MOST_FEATURES_IN_ORDER, spatial_order
@@ -116,6 +116,9 @@ def kernel_sums(problem, algorithm="auto", *, n_threads=1, prepared=None):
         Queries that the engine does not certify are recomputed by an exact one. `offset` is `inf` where all squared
         distances overflow.
     """
+    n, m, d, p = problem.sizes
+    if m == 0:
+        return State.empty(0, p, problem.setting.wanted.count(d))
     if prepared is None:
         problem, position = in_ascending_order(problem)
         if position is not None:

@@ -208,8 +208,8 @@ class State(NamedTuple):
 
     def put(self, queries, states):
         """Overwrite the states of the queries with the given numbers."""
-        for whole, part in zip(self, states, strict=True):
-            whole[queries] = part
+        for whole, values in zip(self, states, strict=True):
+            whole[queries] = values
 
     def scaled(self, factor):
         """The state after all weights are multiplied by a factor: a number, or one per query."""

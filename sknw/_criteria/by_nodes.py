@@ -21,7 +21,9 @@ from .._core import (
     one_thread_for_blas,
     run_blocks,
 )
-from .._core.cells.chebyshev import N_NODES, Nodes, by_cell, last_coefficients, least_of_cell, widest
+from .._core.cells.chebyshev import Nodes, widest
+from .._core.cells.chebyshev_grid import N_NODES
+from .._core.cells.node_fields import by_cell, last_coefficients, least_of_cell
 from .problem import PartialErrors
 
 #: Name of the error engine.

@@ -67,14 +67,8 @@ def errors(problem, squares=None):
     Takes O(n p) time, for some rows O(log n) more for each, and 10 n bytes of memory or 9 m and n/10.
     """
     from .._core.sliding.moments import count_moments
-    from .._core.sliding.segment_loops import (
-        FRINGE,
-        RUN,
-        RUNS,
-        LeftOut,
-        add_errors,
-        sum_runs,
-    )
+    from .._core.sliding.segment_loops import FRINGE, LeftOut, add_errors
+    from .._core.sliding.segment_sums import RUN, RUNS, sum_runs
     from .._core.within_reach.bounds import find_edges, find_edges_of_some
 
     rows, g, queries = Rows(*map(read_only, problem.rows)), float(problem.metric.g[0]), problem.queries
@@ -116,14 +110,14 @@ def errors(problem, squares=None):
 
 def roundings_in_core(n):
     """Return how many roundings a term of a core undergoes, among single rows or in runs of all levels."""
-    from .._core.sliding.segment_loops import ROUNDINGS_OF_LEVEL, RUN
+    from .._core.sliding.segment_sums import ROUNDINGS_OF_LEVEL, RUN
 
     return float(max(2 * RUN, RUN + ROUNDINGS_OF_LEVEL * len(_sizes(n))))
 
 
 def _sizes(n):
     """Return the number of rows of a run, for each level that has runs."""
-    from .._core.sliding.segment_loops import RUN, RUNS
+    from .._core.sliding.segment_sums import RUN, RUNS
 
     sizes = []
     while RUN * RUNS ** len(sizes) <= n:

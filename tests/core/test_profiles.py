@@ -59,7 +59,8 @@ def test_formulas_equal_the_reference_without_compiling(name):
         value, step = naive.PROFILES[name](s).real, 1e-30
         slope = -2 * naive.PROFILES[name](complex(s, step)).imag / step if s else 0.0
         if math.isfinite(kernel.reach):
-            assert kernel.profile(s) == pytest.approx(value, rel=1e-14, abs=1e-16)
+            # The series of the cosine has 13 terms of at most 1.3, each rounded twice.
+            assert kernel.profile(s) == pytest.approx(value, rel=1e-14, abs=26 * 1.3 * 1.2e-16)
             if s:
                 assert kernel.slope(s) == pytest.approx(slope, rel=1e-12)
         else:

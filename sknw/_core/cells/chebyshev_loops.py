@@ -29,13 +29,13 @@ def add_chebyshev_moments(Z, V, order, starts, grid, first, last, each, buffers,
         Quantities to sum up.
     order, starts : int64[::1]
         Rows of each cell.
-    grid : chebyshev.Grid
+    grid : chebyshev_grid.Grid
         Of three features; those before the last d have one cell.
     first, last : int
         Cells from `first` to before `last`.
     each : int64[::1]
         The numbers 0, 1, ... up to the width of the buffers.
-    buffers : chebyshev.Buffers
+    buffers : chebyshev_grid.Buffers
         Overwritten; polynomials of features before the last d are 1.
     out : float64[:, :, :, ::1] of shape (n_channels, N_0, N_1, N_2)
         The entries of the given cells are overwritten. Along each of the last d axes, the `DEGREES` degrees of a cell
@@ -44,8 +44,8 @@ def add_chebyshev_moments(Z, V, order, starts, grid, first, last, each, buffers,
     d, (T, by_row, u, sums) = Z.shape[0], buffers
     x, n_0, n_1 = u[3], sums.shape[1], sums.shape[2]
     for c in range(first, last):
-        place_2, rest = c % grid.counts[2], c // grid.counts[2]
-        place_1, place_0 = rest % grid.counts[1], rest // grid.counts[1]
+        index_2, others = c % grid.counts[2], c // grid.counts[2]
+        index_1, index_0 = others % grid.counts[1], others // grid.counts[1]
         for channel in range(V.shape[0]):
             for a in range(n_0):
                 for b in range(n_1):
@@ -54,8 +54,8 @@ def add_chebyshev_moments(Z, V, order, starts, grid, first, last, each, buffers,
         for start in range(starts[c], starts[c + 1], each.shape[0]):
             n = min(each.shape[0], starts[c + 1] - start)
             for k in range(3 - d, 3):
-                place = place_0 if k == 0 else place_1 if k == 1 else place_2
-                middle = grid.low[k] + (place + 0.5) * grid.sizes[k]
+                index = index_0 if k == 0 else index_1 if k == 1 else index_2
+                middle = grid.low[k] + (index + 0.5) * grid.sizes[k]
                 for j in range(n):
                     x[j] = (Z[k - 3 + d, order[start + j]] - middle) * (2.0 / grid.sizes[k])
                 chebyshev(x[:n], T[k])
@@ -73,6 +73,6 @@ def add_chebyshev_moments(Z, V, order, starts, grid, first, last, each, buffers,
         for channel in range(V.shape[0]):
             for a in range(n_0):
                 for b in range(n_1):
-                    into = out[channel, place_0 * n_0 + a, place_1 * n_1 + b]
+                    into = out[channel, index_0 * n_0 + a, index_1 * n_1 + b]
                     for i in range(DEGREES):
-                        into[place_2 * DEGREES + i] = sums[channel, a, b, i]
+                        into[index_2 * DEGREES + i] = sums[channel, a, b, i]

@@ -4,7 +4,8 @@ import math
 
 from .. import costs
 from ..problem import LEAST_RTOL, Plan, Prepared
-from .fast_gauss import MOST_FEATURES, Expansions, fast_gauss_sums, lay_out, least_cost
+from .fast_gauss import Expansions, fast_gauss_sums
+from .layout import MOST_FEATURES, lay_out, least_cost
 
 #: Number of coefficients that is always worth keeping: 8 MiB.
 _FEW_NUMBERS = 2**20

@@ -162,7 +162,7 @@ def translate(factors, targets, sources, begin, stride, filled, source, first, l
 
     Parameters
     ----------
-    factors : float64[:, :, ::1] of shape (2 * most + 1, n_targets, n_sources)
+    factors : float64[:, :, ::1] of shape (2 * limit + 1, n_targets, n_sources)
         Indexed by the offset from source to target, and by the positions of both coefficients in their lines.
     targets, sources : int64[::1]
         Coefficients by lines, along which only the exponent of this axis changes.
@@ -178,7 +178,7 @@ def translate(factors, targets, sources, begin, stride, filled, source, first, l
     target : float64[:, ::1] of shape (n_coefficients, n_cells)
         The entries of the given cells are overwritten.
     """
-    most, n_cells = factors.shape[0] // 2, source.shape[1]
+    limit, n_cells = factors.shape[0] // 2, source.shape[1]
     while first < last:
         stop = min(last, first + _CELLS)
         for line in range(begin.shape[1] - 1):
@@ -187,14 +187,14 @@ def translate(factors, targets, sources, begin, stride, filled, source, first, l
             for i in range(into.shape[0]):
                 for j in range(first, stop):
                     target[into[i], j] = 0.0
-            for offset in range(-most, most + 1):
+            for offset in range(-limit, limit + 1):
                 low = max(first - offset * stride, 0)
                 high = min(stop - offset * stride, n_cells)
                 if low >= high or filled[high] == filled[low]:
                     continue
                 for i in range(into.shape[0]):
-                    part = target[into[i], low + offset * stride : high + offset * stride]
-                    add_products(factors[offset + most, i], out_of, source, low, part)
+                    block = target[into[i], low + offset * stride : high + offset * stride]
+                    add_products(factors[offset + limit, i], out_of, source, low, block)
         first = stop
 
 
@@ -216,20 +216,20 @@ def evaluate(Zq, cells, order, starts, runs, entries, factors, first, last, seri
     """
     t = np.empty((3, _WIDTH))
     q, inner, outer = np.empty(_WIDTH), np.empty(_WIDTH), np.empty(_WIDTH)
-    here = np.empty(series.shape[0])
+    coefficients_of_cell = np.empty(series.shape[0])
     n_polynomials = out.shape[0]
     coefficients = np.empty((n_polynomials, series.shape[0]))
     n_runs = runs.shape[0]
     for c in range(first, last):
         if starts[c] == starts[c + 1]:
             continue
-        for i in range(here.shape[0]):
-            here[i] = series[i, c]
+        for i in range(coefficients_of_cell.shape[0]):
+            coefficients_of_cell[i] = series[i, c]
         for p in range(n_polynomials):
-            for i in range(here.shape[0]):
+            for i in range(coefficients_of_cell.shape[0]):
                 coefficients[p, i] = 0.0
         for e in range(entries.shape[0]):
-            coefficients[entries[e, 0], entries[e, 1]] += factors[e] * here[entries[e, 2]]
+            coefficients[entries[e, 0], entries[e, 1]] += factors[e] * coefficients_of_cell[entries[e, 2]]
         for start in range(starts[c], starts[c + 1], _WIDTH):
             points = order[start : min(start + _WIDTH, starts[c + 1])]
             n = points.shape[0]

@@ -119,7 +119,7 @@ class Axis(NamedTuple):
         return inside & (is_occupied | (whole & (numbers <= self.occupied[after])))
 
     def with_margins(self, reach):
-        """The axis with all cells within a distance of occupied ones; None if edges would not be exact."""
+        """The axis extended by all cells within a distance; None if edges would not be exact."""
         limit = math.ceil(reach / self.size) + 1
         numbers = (
             np.unique(self.occupied[:, None] + np.arange(-limit, limit + 1)) if self.length < _LONGEST_TABLE else None

@@ -79,10 +79,10 @@ class Accuracy(NamedTuple):
 
 @functools.lru_cache(maxsize=64)
 def accuracies(d, rtol, n, derivatives):
-    """Widths of cells and numbers of terms that give the accuracy `rtol` for evenly distributed rows.
+    """Widths of cells, and numbers of terms, with the accuracy `rtol` for evenly spread rows.
 
-    For other data, the error bound is compared with the denominator of each query. Since the terms aim at a share
-    `_MARGIN` of `rtol`, most queries are certified.
+    For other data, the error bound is compared with the denominator of each query. The terms aim at a share `_MARGIN`
+    of `rtol`, so that most queries are certified.
 
     Returns
     -------
@@ -114,14 +114,14 @@ _MARGIN = 0.3
 def stages(d):
     """Number of truncations, times 1.5 for the truncation of already truncated series.
 
-    There is one per translation and one before them. A second truncation applies to the remainder of the first, which
-    is smaller by a factor; the total is below 1.5 times one truncation.
+    There is one truncation per translation, and one before them. A second truncation applies to a truncated series,
+    which differs from the whole by a factor below 1.5.
     """
     return 1.5 * (d + 1)
 
 
 def loss_of(d, width, n_terms, reach, derivatives):
-    r"""Ratio of the error bound of a derivative to that of a sum, divided by `_SLACK`; at least 1.
+    r"""Ratio of the error bounds of a derivative and of a sum, over `_SLACK`; at least 1.
 
     Let R be the remainder of a factor of the kernel along one feature, :math:`\max |h_P| r^P / P!`. Its second
     derivative in tau is the function of order two higher, truncated two terms earlier. Its remainder is

@@ -313,12 +313,9 @@ def _add_by_blocks(frame, Zq, row, wanted, sums, derivatives, *, rtol, by_matric
         for chosen in (accurate, near & ~accurate):
             if not chosen.any():
                 continue
-            chosen_block, numbers = (
-                block.part(chosen),
-                slice(first, last) if chosen.all() else first + np.flatnonzero(chosen),
-            )
+            numbers = slice(first, last) if chosen.all() else first + np.flatnonzero(chosen)
             row_of_chosen = None if row is None else read_only(row[numbers], np.int64)
-            args = frame, chosen_block, extras, row_of_chosen, sums[numbers], derivatives[numbers]
+            args = frame, block.part(chosen), extras, row_of_chosen, sums[numbers], derivatives[numbers]
             if by_matrices:
                 _add_by_matrices(*args, limit)
             else:

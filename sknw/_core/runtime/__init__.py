@@ -1,1 +1,1 @@
-"""Compilation, its cache on disk, threads, and what is known of the processor."""
+"""Compilation, its disk cache, threads, BLAS, and properties of the processor."""

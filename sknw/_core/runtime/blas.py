@@ -1,4 +1,4 @@
-"""One thread for the linear algebra of other libraries, as long as it is called within blocks of work."""
+"""Single-threaded BLAS within blocks of work."""
 
 import functools
 import os
@@ -9,17 +9,17 @@ from typing import NamedTuple
 
 
 class one_thread_for_blas:
-    """A context in which the linear algebra of NumPy and SciPy starts no threads of its own.
+    """Context in which the BLAS of NumPy and SciPy uses a single thread.
 
-    For products of matrices within blocks, whose threads would otherwise be multiplied by those of BLAS, and change the
-    last digits::
+    Used for matrix products within blocks. Otherwise the threads of the blocks would be multiplied by those of BLAS,
+    whose number also affects rounding::
 
         with one_thread_for_blas():
             run_blocks(...)
 
-    Libraries on OpenMP have a limit for each thread. Others have one for the process: whoever enters first sets it, and
-    the last one to leave takes it back. Takes some 30 microseconds, and some milliseconds the first time, when the
-    libraries are looked for.
+    Libraries on OpenMP have a limit per thread, others one per process. The latter is set when the first context is
+    entered, and restored when the last one is left. Entering takes some 30 microseconds, and some milliseconds the
+    first time, when the libraries are searched for.
     """
 
     def __enter__(self):
@@ -30,7 +30,7 @@ class one_thread_for_blas:
 
 
 class _Held(NamedTuple):
-    """A context that somebody is within: a weak reference to it, and by whom it was entered."""
+    """An active context: a weak reference to it, and the thread and frame that entered it."""
 
     context: weakref.ref
     thread: int
@@ -38,24 +38,24 @@ class _Held(NamedTuple):
 
 
 class _Limits:
-    """Who wants BLAS to have one thread.
+    """Active contexts, and the numbers of threads to restore.
 
-    Ctrl-C may come anywhere, between entering and leaving and within either. So what libraries had is known before it
-    is changed and until it is given back, and a context that nobody will leave, as it is not there any more or the
-    frame that entered it is not being executed, is forgotten by the next who enters or leaves.
+    KeyboardInterrupt may occur at any point, also while a context is entered or left. So previous limits are stored
+    before they are changed, and kept until they are restored. A context that will never be left is removed when another
+    is entered or left: if it no longer exists, or if the frame that entered it is no longer executed.
     """
 
     def __init__(self):
         self.lock = threading.Lock()
         self.held = []
-        self.before = {}  # threads of each library, and of each thread if it has a limit of its own
+        self.before = {}  # number of threads by library, and by thread if limits are per thread
 
     def has(self, thread):
-        """Whether a thread is within."""
+        """Whether a thread is within a context."""
         return any(held.thread == thread for held in self.held)
 
     def enter(self, context, frame):
-        """Limit all libraries."""
+        """Limit all libraries to one thread."""
         me = threading.get_ident()
         with self.lock:
             self._forget()
@@ -65,14 +65,14 @@ class _Limits:
                 library.set_num_threads(1)
 
     def leave(self, context):
-        """Give libraries the threads that they had, if nobody is within any more whom that would concern."""
+        """Restore the limits of libraries that no active context concerns."""
         with self.lock:
             self.held = [held for held in self.held if held.context() is not context]
             self._forget()
             self._give_back()
 
     def begin_anew(self):
-        """In a forked child: threads of its parent are not within, but the one that forked may be."""
+        """Keep only the contexts of the forking thread in a forked child."""
         self.lock = threading.Lock()
         self._forget()
         self._give_back()
@@ -81,7 +81,7 @@ class _Limits:
         if self.held:
             frames = sys._current_frames()
             running = {held.thread: _ids(frames.get(held.thread)) for held in self.held}
-            frames.clear()  # of which this is one: a circle, which would keep the arrays of all
+            frames.clear()  # one of them is this frame: a cycle would keep all arrays alive
             self.held = [held for held in self.held if held.context() and held.frame in running[held.thread]]
 
     def _give_back(self):
@@ -90,35 +90,36 @@ class _Limits:
             if not (self.held if thread is None else thread != me or self.has(me)):
                 library.set_num_threads(n_threads)
                 del self.before[library, thread]
-            # Or else threadpoolctl would not let other threads change it, one of which may be the last to leave.
+            # threadpoolctl would otherwise not let other threads change the limit, and one of them may be the last to
+            # leave.
             if hasattr(library, "clear_controlling_thread") and not self.has(me):
                 library.clear_controlling_thread()
 
 
 def _ids(frame):
-    """Of a frame and of all that it was called from."""
-    found = set()
+    """The ids of a frame and of its callers."""
+    ids = set()
     while frame is not None:
-        found.add(id(frame))
+        ids.add(id(frame))
         frame = frame.f_back
-    return found
+    return ids
 
 
 def _is_by_thread(library):
-    """Whether a library has a limit for each thread."""
+    """Whether a library has a limit per thread."""
     return getattr(library, "threading_layer", None) == "openmp"
 
 
 def _blas():
-    """The linear algebra libraries that are loaded, as controllers of threadpoolctl."""
-    # Compiled products come from SciPy's library, which is loaded when the first of them is compiled.
+    """The loaded BLAS libraries, as controllers of threadpoolctl."""
+    # Matrix products in compiled code use SciPy's library, which is loaded when the first of them is compiled.
     return _find_blas("scipy.linalg.cython_blas" in sys.modules)
 
 
 @functools.cache
 def _find_blas(with_scipy):
-    """`_blas`; the argument tells when there may be one more."""
-    from threadpoolctl import ThreadpoolController  # parses shared libraries
+    """Implementation of `_blas`, cached for each value of its argument."""
+    from threadpoolctl import ThreadpoolController  # slow to import: it parses shared libraries
 
     return ThreadpoolController().select(user_api="blas").lib_controllers
 

@@ -1,13 +1,13 @@
-"""Compiled code on disk, so that a process need not compile what an earlier one has.
+"""Disk cache of compiled code, shared by processes.
 
-numba has a cache of its own. It does not notice when a function that was inlined from another file changes, raises
-where a file is damaged, may mix up entries that two processes write at once, and reads only from folders that it may
+numba has its own cache. That cache does not notice changes of functions inlined from other files, raises
+if a file is damaged, may mix up entries written by two processes at once, and reads only from folders that it may
 write to. Here each entry is one file. Its name contains a digest of everything that the code depends on, and its
-content begins with a digest of the rest, so that a complete file is a valid one. In all other cases the function is
+content starts with a digest of the rest, so that incomplete files are recognized. In all other cases the function is
 compiled.
 
-The sources that an entry depends on are found by name: the definition of the function, the definitions of all names in
-it, and so on (`sources.py`). An edit of a function that no compiled function calls recompiles nothing.
+The sources of an entry are found by name: the definition of the function, the definitions of all names in
+it, and so on (`sources`). An edit of a function that compiled functions do not call recompiles nothing.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from .sources import digest_of
 
 @contextlib.contextmanager
 def without_collections():
-    """No garbage collections within: numba makes millions of objects, and each would go through all there are."""
+    """Disable garbage collection, which is slow while numba creates millions of objects."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -50,12 +50,12 @@ _SWITCH = "SKNW_NUMBA_CACHE"
 
 
 class DiskCache(NullCache):
-    """The compiled code of one function, a file for each set of types, in place of numba's own `FunctionCache`.
+    """Disk cache of one function, with a file per signature; replaces numba's own cache.
 
     Parameters
     ----------
     function : function
-        Of a module of the core.
+        Function of a module of the core.
     """
 
     def __init__(self, function):
@@ -64,11 +64,11 @@ class DiskCache(NullCache):
 
     @property
     def cache_path(self):
-        """The first of the folders, where entries are written to if it allows."""
+        """The first folder, which entries are written to if possible."""
         return str(next(iter(_folders()), ""))
 
     def load_overload(self, signature, target):
-        """The code for some types, or None if there is none that is whole."""
+        """The code for a signature, or None if there is no valid entry."""
         target.refresh()
         name = self._file(signature, target)
         for folder in _folders() if name else ():
@@ -77,12 +77,12 @@ class DiskCache(NullCache):
                 check, entry = content[:32], content[32:]
                 if check == hashlib.sha256(entry).digest():
                     return CompileResult._rebuild(target, *pickle.loads(entry))
-            except Exception:  # as if it were not there, whatever is wrong with it
+            except Exception:  # treat any damaged entry as missing
                 continue
         return None
 
     def save_overload(self, signature, compiled):
-        """Write the code for some types to the first folder that can be written to."""
+        """Write the code for a signature to the first writable folder."""
         name = self._file(signature, compiled.target_context)
         if not name or compiled.library.has_dynamic_globals:
             return
@@ -90,18 +90,23 @@ class DiskCache(NullCache):
         for folder in _folders():
             try:
                 _write(folder / name, hashlib.sha256(entry).digest() + entry)
-            except OSError:  # read-only, full, or not even a folder
+            except OSError:  # read-only, full, or not a folder
                 continue
             _remove_outdated(folder / name)
             return
 
     def _file(self, signature, target):
-        """Name of the file with the code for some types; None where code is not kept."""
+        """Name of the file with the code for a signature; None if code is not cached."""
         stamp = digest_of(*self._source)
         if stamp is None or os.environ.get(_SWITCH, "").strip() == "0":
             return None
         everything = (
-            *(stamp, self._name, repr(signature), target.codegen().magic_tuple()),  # the last is the processor
+            *(
+                stamp,
+                self._name,
+                repr(signature),
+                target.codegen().magic_tuple(),
+            ),  # the last one identifies the processor
             *(numba.__version__, llvmlite.__version__, sys.implementation.cache_tag, getattr(sys, "abiflags", "")),
             *(repr(getattr(config, name, None)) for name in ("OPT", "BOUNDSCHECK", "LOOP_VECTORIZE", "SLP_VECTORIZE")),
         )
@@ -113,19 +118,19 @@ _SUFFIX = ".sknw"
 
 
 def _folders():
-    """Where entries may be: what numba is told, else beside the sources, as bytecode is, else in the user's cache."""
-    # Installations have folders of their own, so that each may remove what it has no use for.
-    own = f"sknw_{hashlib.sha256(os.fsencode(_FOLDER)).hexdigest()[:16]}"
+    """Folders of entries: numba's setting, else beside the sources, else the user's cache."""
+    # Each installation has a folder of its own, so that it may remove outdated entries.
+    name = f"sknw_{hashlib.sha256(os.fsencode(_FOLDER)).hexdigest()[:16]}"
     if config.CACHE_DIR:
-        return [pathlib.Path(config.CACHE_DIR) / own]
+        return [pathlib.Path(config.CACHE_DIR) / name]
     folders = [_FOLDER / "__pycache__"]
-    with contextlib.suppress(RuntimeError):  # nobody's home
-        folders.append(_user_folder() / own)
+    with contextlib.suppress(RuntimeError):  # there is no home folder
+        folders.append(_user_folder() / name)
     return folders
 
 
 def _user_folder():
-    """The folder for what can be made again."""
+    """The user's cache folder."""
     if sys.platform == "win32":
         return pathlib.Path(os.environ.get("LOCALAPPDATA") or pathlib.Path.home() / "AppData" / "Local")
     if sys.platform == "darwin":
@@ -134,20 +139,20 @@ def _user_folder():
 
 
 def _write(path, content):
-    """Write a file that is there as a whole or not at all, whoever else does so."""
+    """Write a file atomically, also if several processes write it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex[:16]}")
     try:
         unfinished.write_bytes(content)
         os.replace(unfinished, path)
-    except BaseException:  # Ctrl-C too
+    except BaseException:  # including KeyboardInterrupt
         with contextlib.suppress(OSError):
             unfinished.unlink()
         raise
 
 
 def _remove_outdated(path):
-    """Remove entries of the same function that were compiled from other sources: no process would read them."""
+    """Remove entries of the same function that were compiled from other sources."""
     function, stamp = path.name.split("-")[:2]
     for other in path.parent.glob(f"{function}-*{_SUFFIX}"):
         if other.name.split("-")[1] != stamp:

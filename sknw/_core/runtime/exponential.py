@@ -1,6 +1,6 @@
-"""The exponential as plain arithmetic, which LLVM turns into vector instructions wherever it is in a loop.
+"""Powers of two as plain arithmetic, which LLVM vectorizes within loops.
 
-numba translates ``math.exp`` to one scalar call per number.
+In contrast, numba compiles ``math.exp`` to one scalar call per number.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ def bits(typingctx, x):
 
 @intrinsic
 def number(typingctx, bits):
-    """The float64 that an int64 has the bits of, or the float32 of an int32."""
+    """The float64 with the bits of an int64, or the float32 with the bits of an int32."""
 
     def codegen(context, builder, signature, args):
         return builder.bitcast(args[0], context.get_value_type(signature.return_type))
@@ -34,7 +34,7 @@ def number(typingctx, bits):
 
 @intrinsic
 def raised(typingctx, p, z):
-    """P times the power of two whose exponent stands in the lowest bits of z, both float64 or float32."""
+    """The product of p and 2**k, where k is in the lowest bits of z; float64 or float32."""
 
     def codegen(context, builder, signature, args):
         p, z = (builder.bitcast(a, context.get_value_type(_WHOLE[signature.return_type])) for a in args)
@@ -44,7 +44,7 @@ def raised(typingctx, p, z):
     return p(p, z), codegen
 
 
-# Minimax polynomial of 2**r on [-1/2, 1/2], degree 11, highest power first; its own relative error is 3e-18.
+# Minimax polynomial of 2**r on [-1/2, 1/2], of degree 11, highest power first. Its relative error is 3e-18.
 _C11, _C10, _C9, _C8, _C7, _C6, _C5, _C4, _C3, _C2, _C1, _C0 = (
     4.4558179083360645e-10,
     7.074194297288521e-09,
@@ -61,12 +61,12 @@ _C11, _C10, _C9, _C8, _C7, _C6, _C5, _C4, _C3, _C2, _C1, _C0 = (
 )
 
 
-# Adding 1.5 * 2**52 rounds to an integer, which then stands in the lowest bits of the sum.
+# Adding 1.5 * 2**52 rounds to an integer, which is then in the lowest bits of the sum.
 _ROUND = 6755399441055744.0
 
 
-#: Below this power the result is 0. Products of larger ones with weights and targets are no subnormal numbers, which
-#: would take a hundred times as long, and are nothing beside the nearest row's.
+#: Below this exponent, the result is 0: such weights are negligible beside that of the nearest row. Products of larger
+#: ones with weights and targets are not subnormal, and these would take a hundred times as long.
 EXP2_LOWEST = -960.0
 
 
@@ -77,18 +77,18 @@ def exp2(t):
 
 
 def half_to_the(s):
-    r"""The power :math:`2^{-s}`, of s or of the largest one whose power is a normal number.
+    """The power :math:`2^{-s}`; for large s, the smallest power that is computed.
 
-    With n the nearest integer to -s it is :math:`2^n 2^r`. It must not be compiled with `reassoc`, which would fold
-    ``(s + _ROUND) - _ROUND`` to ``s``. In float64, s >= -1000, it is right within 2 units in the last place, in
-    float32, s >= -100, to 2e-7.
+    With n the integer nearest to -s, it is :math:`2^n 2^r`. It must not be compiled with `reassoc`, which would
+    simplify ``(s + _ROUND) - _ROUND`` to ``s``. The error is at most 2 units in the last place in float64, for s >=
+    -1000, and 2e-7 in float32, for s >= -100.
     """
     raise NotImplementedError("for compiled code only")
 
 
 @overload_jit(half_to_the)
 def _half_to_the(s):
-    """Choose the precision."""
+    """Select the precision."""
 
     def double(s):
         c = s if s < -EXP2_LOWEST else -EXP2_LOWEST
@@ -123,7 +123,7 @@ def _half_to_the(s):
     return single if s == types.float32 else double
 
 
-# The same in float32: degree 5, relative error 9e-8, with coefficients that are float32 themselves.
+# Polynomial for float32, of degree 5 with float32 coefficients. Its relative error is 9e-8.
 _S5, _S4, _S3, _S2, _S1, _S0 = (
     np.float32(c)
     for c in (
@@ -137,5 +137,5 @@ _S5, _S4, _S3, _S2, _S1, _S0 = (
 )
 
 
-# Nor is a product with a target subnormal, unless that is below a ten-thousandth.
+# Products with targets above 1e-4 are not subnormal either.
 _SINGLE_ROUND, _SINGLE_MOST = np.float32(1.5 * 2**23), np.float32(110.0)

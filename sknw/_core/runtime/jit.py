@@ -1,8 +1,4 @@
-"""Every numba option, and the exponential that numba cannot vectorise.
-
-numba translates ``math.exp`` to one scalar call per number; `exp2` below is plain arithmetic, which LLVM turns
-into vector instructions wherever it stands in a loop.
-"""
+"""Options of numba, and intrinsics for compiled loops."""
 
 import contextlib
 import functools
@@ -15,9 +11,9 @@ from numba.extending import intrinsic, overload
 
 from .disk_cache import DiskCache, without_collections
 
-#: Fused multiply-adds are the only liberty that is taken everywhere. `error_model="numpy"` makes 0/0 a NaN. Without
-#: `_nrt` nothing can be allocated, and no slice counts references to the array that it is of: the counters of arrays
-#: that threads share would be fetched and locked some thirty times for each query and tile.
+#: Fused multiply-adds are the only relaxation of floating-point arithmetic that is allowed everywhere.
+#: `error_model="numpy"` makes 0/0 a NaN. Without `_nrt` nothing can be allocated, and slices do not count references to
+#: their array. These counters are shared by threads, and would be locked some thirty times for each query and tile.
 _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}, "_nrt": False}
 
 
@@ -25,23 +21,23 @@ _OPTIONS_OF_SUMS = _OPTIONS | {"fastmath": {"contract", "reassoc", "nsz"}}
 
 
 def jit(function):
-    """Compile a piece of arithmetic for other compiled functions; Python cannot call it."""
+    """Compile a function for other compiled functions; Python cannot call it."""
     return njit(**_OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
 
 
 def jit_sum(function):
-    """Compile a leaf that only adds up numbers: additions may be regrouped into vector lanes.
+    """Compile a leaf function that adds up numbers, with additions regrouped into vector lanes.
 
-    NaN and infinity keep their meaning, and nothing that relies on the order of operations may stand inside; what it
-    calls keeps its own options.
+    NaN and infinity keep their meaning. The function must not contain anything that depends on the order of operations.
+    Functions that it calls keep their own options.
     """
     return njit(**_OPTIONS_OF_SUMS)(function)
 
 
 def jit_inline(function):
-    """Put the text of a function in place of each call, before numba compiles it. Not for plain arithmetic.
+    """Insert the source of a function at each call, before numba compiles it.
 
-    The options are those of its callers then, and `reassoc` there would reach into it.
+    It is compiled with the options of its callers. Not for plain arithmetic, which `reassoc` might change there.
     """
     return njit(inline="always")(function)
 
@@ -49,9 +45,9 @@ def jit_inline(function):
 class _SelfContained(Compiler):
     """Compile an entry so that it calls its own copies of the functions that are linked into it.
 
-    A function that is not inlined exists in the library that numba compiled it in and, optimized once more, in each
-    entry that calls it. Where these copies have one name, the linker picks the first: another one in the process that
-    compiles than in those that load the entry from disk. The copies may differ in the last bit.
+    A function that is not inlined exists in the library in which numba compiled it, and, optimized again, in each entry
+    that calls it. If all copies have the same name, the linker uses the first one. That is a different one in the
+    process that compiles than in those that load the entry from disk, and copies may differ in the last bit.
     """
 
     def compile_extra(self, function):
@@ -72,7 +68,16 @@ class _SelfContained(Compiler):
 
 
 def jit_entry(function=None, *, allocates=True, cache=True):
-    """Compile a function that Python calls, when it does, and keep the machine code on disk where that is possible."""
+    """Compile a function that Python calls, at its first call, and cache it on disk if possible.
+
+    Parameters
+    ----------
+    function : function
+    allocates : bool
+        Whether it allocates arrays.
+    cache : bool
+        Whether to use the disk cache.
+    """
     if function is None:
         return functools.partial(jit_entry, allocates=allocates, cache=cache)
     options = _OPTIONS | {"_nrt": allocates, "pipeline_class": _SelfContained}
@@ -84,16 +89,16 @@ def jit_entry(function=None, *, allocates=True, cache=True):
 
 
 def overload_jit(function, *, sums=False):
-    """Register what a function is in compiled code: chosen by types, so that only what is called is compiled.
+    """Register the implementation of a function in compiled code, selected by argument types.
 
-    With `sums` it is compiled as `jit_sum` does it.
+    With `sums`, it is compiled like `jit_sum`.
     """
     return overload(function, jit_options=_OPTIONS_OF_SUMS if sums else _OPTIONS)
 
 
 @intrinsic
 def not_inlined(typingctx):
-    """Keep the function in which this stands a function, so that it is compiled and optimised once."""
+    """Prevent inlining of the enclosing function, so that it is compiled and optimized once."""
 
     def codegen(context, builder, signature, args):
         builder.function.attributes.add("noinline")
@@ -104,11 +109,11 @@ def not_inlined(typingctx):
 
 @intrinsic
 def wide_vectors(typingctx):
-    """Let the function in which this stands use the widest vectors that the processor has.
+    """Let the enclosing function use the widest vectors of the processor.
 
-    LLVM keeps to 256 bits on processors with 512 that it believes to slow down; loops of arithmetic like ours gain up
-    to half as much again there. It is a hint: other processors, and a version of llvmlite whose set of attributes takes
-    none that it does not know, do without.
+    LLVM limits vectors to 256 bits on processors whose frequency it expects to drop with 512 bits. Loops of plain
+    arithmetic are up to 1.5 times as fast with 512 bits. The attribute is only a hint, and is skipped on other
+    processors and with versions of llvmlite that reject unknown attributes.
     """
 
     def codegen(context, builder, signature, args):
@@ -120,9 +125,9 @@ def wide_vectors(typingctx):
 
 
 def stack_array(context, builder, shape, dtype=types.float64):
-    """Code for a two-dimensional array that belongs to the function in which it stands.
+    """Generate code for a two-dimensional array on the stack of the enclosing function.
 
-    The compiler knows that it overlaps with no other, and keeps small ones in registers as far as it unrolls loops.
+    LLVM can prove that it does not alias other arrays, and keeps small ones in registers when it unrolls loops.
     """
     out = context.make_array(types.Array(dtype, 2, "C"))(context, builder)
     data = cgutils.alloca_once(builder, context.get_value_type(dtype), size=shape[0] * shape[1])
@@ -135,7 +140,7 @@ def stack_array(context, builder, shape, dtype=types.float64):
 
 @intrinsic(prefer_literal=True)
 def on_stack(typingctx, n_lines, width):
-    """A `stack_array` of a shape that is known when the function is compiled."""
+    """A `stack_array` of float64, whose shape is known at compile time."""
 
     def codegen(context, builder, signature, args):
         return stack_array(context, builder, (n_lines.literal_value, width.literal_value))
@@ -145,7 +150,7 @@ def on_stack(typingctx, n_lines, width):
 
 @intrinsic(prefer_literal=True)
 def on_stack_like(typingctx, a, n_lines, width):
-    """The same with entries of the type of those of an array."""
+    """A `stack_array` with the dtype of another array."""
 
     def codegen(context, builder, signature, args):
         return stack_array(context, builder, (n_lines.literal_value, width.literal_value), a.dtype)
@@ -155,7 +160,7 @@ def on_stack_like(typingctx, a, n_lines, width):
 
 @intrinsic
 def as_in(typingctx, x, a):
-    """The number x in the type of the entries of an array."""
+    """The number x in the dtype of the array a."""
 
     def codegen(context, builder, signature, args):
         return context.cast(builder, args[0], signature.args[0], signature.return_type)

@@ -1,4 +1,4 @@
-"""What is known of the processor: how much of the rows its caches hold, and in lines of what length."""
+"""Cache sizes of the processor, tile widths, and aligned arrays."""
 
 import functools
 import math
@@ -6,39 +6,47 @@ import pathlib
 
 import numpy as np
 
-#: By level, of a processor that tells nothing: what most have had for long.
+#: Bytes by cache level, if the system provides no information: common sizes.
 _COMMON = {1: 32 * 1024, 2: 1024 * 1024}
 
 
 @functools.cache
 def bytes_of_cache(level, root="/sys/devices/system/cpu/cpu0/cache"):
-    """How much data the first-level cache of a core holds, or the second-level one."""
+    """Size in bytes of the first-level or second-level data cache of a core."""
     for folder in sorted(pathlib.Path(root).glob("index*")):
         try:
-            which, kind, size = ((folder / name).read_text().strip() for name in ("level", "type", "size"))
+            found_level, kind, size = ((folder / name).read_text().strip() for name in ("level", "type", "size"))
         except OSError:
             continue
-        if which == str(level) and kind != "Instruction" and size.endswith("K") and size[:-1].isdecimal():
+        if found_level == str(level) and kind != "Instruction" and size.endswith("K") and size[:-1].isdecimal():
             return max(_COMMON[level] // 2, int(size[:-1]) * 1024)
     return _COMMON[level]
 
 
 def tile_width(numbers, itemsize=8):
-    """How many rows to take at a time, so many numbers of each, for the first-level cache to hold them.
+    """Number of rows of a tile that fits into the first-level cache.
 
-    Between 64 and 1024: fewer are not worth a call, and of more nothing is gained. A multiple of the length of vectors.
+    It is a multiple of the vector length between 64 and 1024. Smaller tiles are not worth a call, and larger ones are
+    no faster.
+
+    Parameters
+    ----------
+    numbers : int
+        Numbers per row.
+    itemsize : int
+        Bytes per number.
     """
     return max(64, min(1024, bytes_of_cache(1) * 7 // 8 // (numbers * itemsize) // 32 * 32))
 
 
-#: Bytes of a line of the caches, and of the longest vectors.
+#: Bytes of a cache line, which is also the length of the longest vectors.
 _LINE = 64
 
 
 def aligned(shape, dtype=np.float64):
-    """An empty C-contiguous array that starts with a line of the caches.
+    """An empty C-contiguous array that starts at a cache line.
 
-    Loops that fetch vectors from the first-level cache take up to a third more time if each of these is in two lines.
+    Loops over data in the first-level cache take up to a third longer if vectors straddle two cache lines.
     """
     n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
     room = np.empty(n_bytes + _LINE, dtype=np.uint8)

@@ -1,8 +1,8 @@
-"""Which source code a compiled function depends on.
+"""Source code that a compiled function depends on.
 
 A top-level statement of a module depends on the statements that define the names in it, in the same module or where
-they are imported from, and on the overloads that are registered for a function. The digest of a function is that of
-all statements that it depends on, directly or not.
+they are imported from. It also depends on overloads registered for a function. The digest of a function covers
+all statements that it depends on, directly or indirectly.
 """
 
 import ast
@@ -10,7 +10,7 @@ import functools
 import hashlib
 from typing import NamedTuple
 
-#: Decorator whose argument is the function that the decorated one stands for in compiled code.
+#: Decorator that registers an implementation for its argument.
 _OVERLOAD = "overload_jit"
 
 
@@ -20,11 +20,11 @@ class _Module(NamedTuple):
     Attributes
     ----------
     texts : dict of str to list of bytes
-        Statements that define a name.
+        Statements that define each name.
     uses : dict of str to set of str
-        Names in these.
+        Names in these statements.
     imports : dict of str to tuple (path, str)
-        Names that are imported from files of the package, within functions too.
+        Names imported from files of the package, within functions too.
     """
 
     texts: dict
@@ -34,7 +34,7 @@ class _Module(NamedTuple):
 
 @functools.cache
 def digest_of(path, name):
-    """Digest of all sources that a definition depends on; None if there is none, or a file cannot be read."""
+    """Digest of all sources that a definition depends on; None if it or a file cannot be read."""
     digest, todo, done = hashlib.sha256(), [(path, name)], set()
     while todo:
         path, name = todo.pop()
@@ -66,11 +66,11 @@ def _read(path):
     lines, module = source.splitlines(), _Module({}, {}, {})
     for node in ast.parse(source).body:
         names, used = _defined(node), set()
-        for part in ast.walk(node):
-            if isinstance(part, ast.Name):
-                used.add(part.id)
-            elif isinstance(part, ast.ImportFrom) and part.level:
-                _add_import(module.imports, path, part)
+        for child in ast.walk(node):
+            if isinstance(child, ast.Name):
+                used.add(child.id)
+            elif isinstance(child, ast.ImportFrom) and child.level:
+                _add_import(module.imports, path, child)
         first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
         text = b"\n".join(lines[first - 1 : node.end_lineno])
         for name in names:
@@ -80,22 +80,22 @@ def _read(path):
 
 
 def _defined(node):
-    """Names that a statement defines, changes, or registers an overload of."""
+    """Names that a statement defines, changes, or registers an implementation of."""
     calls = [
-        part for part in ast.walk(node) if isinstance(part, ast.Call) and getattr(part.func, "id", "") == _OVERLOAD
+        child for child in ast.walk(node) if isinstance(child, ast.Call) and getattr(child.func, "id", "") == _OVERLOAD
     ]
     stands_for = [call.args[0].id for call in calls if call.args and isinstance(call.args[0], ast.Name)]
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         return [node.name, *stands_for]
     targets = [*getattr(node, "targets", []), getattr(node, "target", None)]
-    parts = [part for target in targets if target is not None for part in ast.walk(target)]
-    return [*stands_for, *(part.id for part in parts if isinstance(part, ast.Name))]
+    parts = [child for target in targets if target is not None for child in ast.walk(target)]
+    return [*stands_for, *(child.id for child in parts if isinstance(child, ast.Name))]
 
 
 def _add_import(imports, path, node):
-    """Note where the names of a relative import are defined."""
+    """Record where the names of a relative import are defined."""
     folder = path.parents[node.level - 1]
-    place = folder.joinpath(*(node.module or "").split("."))
+    module = folder.joinpath(*(node.module or "").split("."))
     for alias in node.names:
-        target = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+        target = module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
         imports[alias.asname or alias.name] = target, alias.name

@@ -1,4 +1,4 @@
-"""Threads: how many, how blocks of work are handed to them, and what keeps other libraries from adding their own."""
+"""Number of threads, and their use for blocks of work."""
 
 import collections
 import contextlib
@@ -14,18 +14,18 @@ from .blas import is_limited, one_thread_for_blas
 
 
 def available_threads():
-    """Number of threads that this process may use: its processors, or less if a container or the environment says so.
+    """Number of threads that this process may use.
 
-    `OMP_NUM_THREADS` and `NUMBA_NUM_THREADS` count, which joblib sets in its worker processes, and joblib's own
-    `LOKY_MAX_CPU_COUNT`.
+    It is the number of available processors, or less if limited by a container or by an environment variable:
+    `OMP_NUM_THREADS` and `NUMBA_NUM_THREADS`, which joblib sets in its workers, or `LOKY_MAX_CPU_COUNT` of joblib.
     """
     try:
         count = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on this system
+    except AttributeError:  # not available on this system
         count = os.cpu_count() or 1
     count = min(count, _processors_of_the_container())
     for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "LOKY_MAX_CPU_COUNT"):
-        limit = os.environ.get(name, "").split(",")[0].strip()  # OpenMP takes a list, one number for each level
+        limit = os.environ.get(name, "").split(",")[0].strip()  # OpenMP allows a list, one number per level of nesting
         if limit.isdecimal() and int(limit) > 0:
             count = min(count, int(limit))
     return count
@@ -33,12 +33,12 @@ def available_threads():
 
 @functools.cache
 def _processors_of_the_container(root="/"):
-    """How many processors the control groups of this process leave it the time of, rounded up; `inf` without a limit.
+    """Limit of processors by control groups, rounded up; `inf` without a limit.
 
-    A container, or a system service, is given a quota of processor time rather than processors. Both versions of
-    control groups say so in files, for the process's own group and for those around it; the least counts. Read once.
+    A container or a system service has a quota of processor time. Files of both versions of control groups contain the
+    quotas of the process's group and of the groups around it. The smallest one counts. The result is cached.
     """
-    root, most = pathlib.Path(root), math.inf
+    root, limit = pathlib.Path(root), math.inf
     for line in _lines(root / "proc/self/cgroup"):
         _, _, line = line.partition(":")
         controllers, _, group = line.partition(":")
@@ -47,7 +47,7 @@ def _processors_of_the_container(root="/"):
             if "cpu" not in controllers.split(","):
                 continue
             mount /= "cpu"
-        # Within a container the group's own path may not be there; the container's group is then at the root.
+        # Within a container, the path of the group may not exist. The group of the container is then at the root.
         parts = pathlib.PurePosixPath(group).parts[1:]
         for folder in {mount.joinpath(*parts[:i]) for i in range(len(parts) + 1)}:
             if controllers:
@@ -55,12 +55,12 @@ def _processors_of_the_container(root="/"):
             else:
                 quota = " ".join(_lines(folder / "cpu.max")).split()
             if len(quota) == 2 and all(number.isdecimal() for number in quota) and int(quota[1]):
-                most = min(most, max(1, math.ceil(int(quota[0]) / int(quota[1]))))
-    return most
+                limit = min(limit, max(1, math.ceil(int(quota[0]) / int(quota[1]))))
+    return limit
 
 
 def _lines(path):
-    """Lines of a file of the system's; none if it cannot be read."""
+    """Lines of a system file; none if it cannot be read."""
     try:
         return path.read_text().split("\n")[:-1] if path.is_file() else []
     except (OSError, ValueError):
@@ -68,26 +68,29 @@ def _lines(path):
 
 
 def run_blocks(function, blocks, n_threads):
-    """Call `function(*block)` for each block, on up to `n_threads` threads, the calling one included.
+    """Call ``function(*block)`` for each block, on up to `n_threads` threads.
+
+    The calling thread is one of them.
 
     Parameters
     ----------
     function : callable
-        Blocks must write to places of their own: then neither the number of threads nor the order of the calls can
-        change a result. It may itself call `run_blocks`.
+        Each block must write to memory of its own. Results then depend neither on the number of threads nor on the
+        order of calls. The function may call `run_blocks` itself.
     blocks : sequence of tuples
     n_threads : int
 
     Raises
     ------
     BaseException
-        What the first failing block raised, or Ctrl-C. Blocks that run have ended then, and the others are dropped.
+        The exception of the first failing block, or KeyboardInterrupt. Running blocks have ended by then, and the
+        others are dropped.
 
     Notes
     -----
-    The threads belong to the process, are started when first needed and wait in between: a call costs some tens of
-    microseconds besides the blocks. The calling thread never waits for a block that has not begun, and so any number
-    of calls, within each other too, come to an end whatever the other threads do.
+    Threads belong to the process, start when first needed, and wait between calls. A call takes some tens of
+    microseconds besides the blocks. The calling thread never waits for a block that has not begun. So any number
+    of calls, nested ones too, terminate whatever the other threads do.
     """
     helpers = min(n_threads, len(blocks)) - 1
     if helpers < 1:
@@ -104,13 +107,13 @@ def run_blocks(function, blocks, n_threads):
         try:
             raise error
         finally:
-            del error  # whose traceback holds this frame: a circle, which would keep the arrays
+            del error  # its traceback refers to this frame: a cycle would keep the arrays alive
 
 
 def in_cache(m):
-    """Blocks of so few queries that what simple arithmetic does to them stays in the second-level cache.
+    """Blocks of queries for simple arithmetic on arrays.
 
-    And of so many that threads seldom wait for each other between two steps of it.
+    They fit into the second-level cache, and are large enough that threads rarely wait for each other.
     """
     return [(start, min(start + _IN_CACHE, m)) for start in range(0, m, _IN_CACHE)]
 
@@ -119,15 +122,18 @@ _IN_CACHE = 2**16
 
 
 class _Job:
-    """The blocks of one call of `run_blocks`. Whoever works on it takes one after the other."""
+    """The blocks of one call of `run_blocks`, taken one by one by several threads."""
 
     def __init__(self, function, blocks):
-        self.function, self.blocks = function, collections.deque(blocks)  # whose ends are safe to take from any thread
+        self.function, self.blocks = (
+            function,
+            collections.deque(blocks),
+        )  # popping from an end of a deque is thread-safe
         self.error, self.n_helping, self.changed = None, 0, threading.Condition()
         self.limited = is_limited()
 
     def work(self):
-        """Do blocks until there are no more."""
+        """Process blocks until none are left."""
         while True:
             try:
                 block = self.blocks.popleft()
@@ -136,16 +142,16 @@ class _Job:
             self.function(*block)
 
     def help(self):
-        """Do blocks on a thread of the pool."""
+        """Process blocks on a thread of the pool."""
         with self.changed:
-            if not self.blocks:  # done, and perhaps long ago
+            if not self.blocks:  # already finished
                 return
             self.n_helping += 1
         try:
-            # Some libraries have a limit for each thread.
+            # Some BLAS libraries have a limit per thread.
             with one_thread_for_blas() if self.limited else contextlib.nullcontext():
                 self.work()
-        except BaseException as error:  # which belongs to the thread that waits for the blocks
+        except BaseException as error:  # raised again by the calling thread
             self.error = error
             self.blocks.clear()
         finally:
@@ -154,12 +160,12 @@ class _Job:
                 self.changed.notify_all()
 
     def end(self):
-        """Drop what nobody has begun, wait for what somebody has; returns what went wrong on threads of the pool."""
+        """Drop blocks that have not begun, wait for the others, and return an exception of the pool."""
         with self.changed:
             self.blocks.clear()
             while self.n_helping:
                 self.changed.wait()
-        # The pool may come across this job later; the arrays need not wait for that.
+        # The pool may take this job from its queue later. Release the arrays now.
         error, self.error, self.function = self.error, None, None
         return error
 
@@ -171,22 +177,20 @@ class _Pool:
         self.jobs, self.n_threads, self.lock = queue.SimpleQueue(), 0, threading.Lock()
 
     def ask(self, job, helpers):
-        """Have some threads help with a job, as soon as they are free."""
+        """Let some threads help with a job as soon as they are free."""
         if self.n_threads < helpers:
             with self.lock:
                 while self.n_threads < helpers and self._start():
                     pass
         for _ in range(min(helpers, self.n_threads)):
-            # NumPy's error state, scikit-learn's configuration and the like are those of the caller.
+            # Context variables of the caller apply, such as NumPy's error state and scikit-learn's configuration.
             self.jobs.put((contextvars.copy_context(), job))
 
     def _start(self):
         thread = threading.Thread(target=self._serve, name=f"sknw-{self.n_threads}", daemon=True)
         try:
             thread.start()
-        except (
-            RuntimeError
-        ):  # no more threads are to be had, or the interpreter is about to end: do with those there are
+        except RuntimeError:  # no more threads can be started; continue with the existing ones
             return False
         self.n_threads += 1
         return True
@@ -195,11 +199,11 @@ class _Pool:
         while True:
             context, job = self.jobs.get()
             context.run(job.help)
-            del context, job  # which hold on to the caller's arrays
+            del context, job  # they refer to the caller's arrays
 
 
 def _begin_anew():
-    """In a forked child: its parent's threads are not there, and locks may be held for ever."""
+    """Replace the pool in a forked child, where its threads do not exist and locks may be held."""
     global _pool
     _pool = _Pool()
 

@@ -13,7 +13,7 @@ from sknw._criteria import by_segments
 from sknw._criteria.problem import ErrorProblem, Settings
 from sknw._smoothing.metric import Metric
 
-KERNELS = [name for name, profile in KERNELS.items() if profile.powers]
+NAMES = [name for name, profile in KERNELS.items() if profile.powers]
 
 #: What a prediction may be wrong by, the targets being within -1 and 1: the promise, and what is found on the average,
 #: a hundredth of the bound for the worst of all roundings that it is made from.
@@ -100,7 +100,7 @@ def check(kernel, rows, g, n_threads=1, some=None, v=None):
 
 
 @pytest.mark.thin
-@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("kernel", NAMES)
 @pytest.mark.parametrize("design", DESIGNS)
 @pytest.mark.parametrize("weights", ["one", "counts", "mixed", "decades", "next to nothing"])
 def test_certified_errors_are_right(rng, kernel, design, weights):
@@ -117,7 +117,7 @@ def test_certified_errors_are_right(rng, kernel, design, weights):
 
 
 @pytest.mark.thin
-@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("kernel", NAMES)
 @pytest.mark.parametrize("design", DESIGNS)
 @pytest.mark.parametrize("weights", ["one", "mixed", "decades"])
 def test_some_rows(rng, kernel, design, weights):
@@ -134,7 +134,7 @@ def test_some_rows(rng, kernel, design, weights):
                     assert len(rest) == 0
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("kernel", NAMES)
 def test_edges_of_some_windows(rng, kernel):
     """At both ends of the rows, and where runs begin and end."""
     n = 2100
@@ -145,7 +145,7 @@ def test_edges_of_some_windows(rng, kernel):
 
 
 @pytest.mark.thin(strength=1)
-@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("kernel", NAMES)
 @pytest.mark.parametrize("n", [1, 2, 3, 127, 128, 129, 1023, 1024, 1025])
 def test_any_number_of_rows(rng, kernel, n):
     rows = make_rows(rng, rng.uniform(size=n))
@@ -153,7 +153,7 @@ def test_any_number_of_rows(rng, kernel, n):
         check(kernel, rows, np.array([1 / h]))
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("kernel", NAMES)
 def test_runs_of_runs(rng, kernel):
     """Cores that hold runs of the three lowest levels; targets that jump show a row that counts twice or not at all."""
     n = 20_000
@@ -178,7 +178,7 @@ def test_cancellation_is_not_certified(rng):
     assert len(rest) == 0
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("kernel", NAMES)
 def test_subnormal_denominators_are_not_certified(rng, kernel):
     """Products of such weights are rounded to multiples of the smallest number, whatever they are."""
     z = np.append(rng.uniform(size=400), 5 + rng.uniform(size=400))

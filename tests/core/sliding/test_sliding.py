@@ -14,8 +14,8 @@ from sknw._core import KERNELS, Rows, Wanted, read_only
 from sknw._core.sliding import sums as sliding_module
 from sknw._core.sliding.sums import _calls
 
-KERNELS = [name for name in KERNELS if name != "gaussian"]
-COMPACT = [name for name in KERNELS if name != "exponential"]
+NAMES = [name for name in KERNELS if name != "gaussian"]
+COMPACT = [name for name in NAMES if name != "exponential"]
 
 DESIGNS = {
     "lognormal": lambda rng: rng.lognormal(0, 2, size=24),
@@ -97,7 +97,7 @@ def check(kernel, rows, g, x, own):
 
 
 @pytest.mark.parametrize("design", DESIGNS)
-@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("kernel", NAMES)
 def test_sums_match_exact_arithmetic(rng, kernel, design):
     z = DESIGNS[design](rng)
     rows = make_rows(rng, z, p=2, decades=12)
@@ -189,7 +189,7 @@ def test_row_at_the_very_edge(beside):
 
 @pytest.mark.thin(strength=1)
 @pytest.mark.parametrize("derivatives", Wanted)
-@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("kernel", NAMES)
 def test_sums_match_the_dense_engine(rng, kernel, derivatives):
     """Many blocks, and blocks of many segments; queries in any order, ties among them, own rows anywhere."""
     n = 3000
@@ -230,7 +230,7 @@ def test_clusters_far_apart_do_not_underflow():
     assert_array_equal(state.sums[3], 0)
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("kernel", NAMES)
 def test_targets_over_twelve_decades(rng, kernel):
     """A moment is good relative to the targets within reach, whatever those beside it are."""
     z = np.sort(rng.uniform(size=60))
@@ -242,7 +242,7 @@ def test_targets_over_twelve_decades(rng, kernel):
         assert abs(sliding_sums(kernel, rows, [20.0], z[:, None], own).sums[z < 0.45, 1]).max() < 100
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("kernel", NAMES)
 def test_infinite_bandwidth_takes_all_alike(rng, kernel):
     rows = make_rows(rng, rng.normal(size=50))
     state = sliding_sums(kernel, rows, [0.0], rows.Z.T, derivatives=Wanted.SCALE)
@@ -251,7 +251,7 @@ def test_infinite_bandwidth_takes_all_alike(rng, kernel):
     assert_array_equal(state.derivatives, 0)
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("kernel", NAMES)
 def test_nobody_within_reach(rng, kernel):
     rows = make_rows(rng, np.arange(20.0))._replace(w_rest=read_only(np.zeros(20)))
     state = sliding_sums(kernel, rows, [100.0], rows.Z.T, np.arange(20))

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import naive
 from calls import kernel_sums, neighbour_sums, window_sums
 from problems import COMPACT, EPS, INFINITE, rows_of
-from sknw._core import KERNELS, Wanted
+from sknw._core import KERNELS, Wanted, costs
 from sknw._core.order import spatial_order
 from sknw._core.within_reach import reach as reach_module
 
@@ -48,7 +48,8 @@ def assert_as_dense(kernel, rows, g, Zq, own=None, *, derivatives=Wanted.VALUE, 
 
 
 def _assert_as_dense(got, n_terms, kernel, rows, g, Zq, own, derivatives, rtol):
-    expected = kernel_sums(kernel, rows, g, Zq, own, derivatives=derivatives)
+    with costs.using(few_pairs=0):  # the same loops for squared distances
+        expected = kernel_sums(kernel, rows, g, Zq, own, derivatives=derivatives)
     reached = expected.offset <= 1 if kernel in COMPACT and len(g) > 1 else np.isfinite(expected.offset)
     assert_array_equal(got.offset, np.where(reached, expected.offset, math.inf))
     mass, size = expected.sums[:, 0], max(1, np.abs(rows.Y).max())
