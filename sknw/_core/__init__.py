@@ -1,18 +1,20 @@
-"""Sums over training rows, and nothing else: the core computes sums, the layers above divide and decide.
+"""Kernel sums over training rows.
 
-Nothing here knows a parameter of the estimator, a warning, or scikit-learn, and importing it does not import numba::
+The layers above divide the sums and choose bandwidths. The core does not import scikit-learn, and does not depend on
+the parameters of estimators. Importing it does not import numba::
 
-    dispatch        which engine forms a sum, by the costs in `costs`
-    every_pair/     every pair, any kernel; the Gaussian in fewer operations; gradients by reverse mode; many bandwidths
-    within_reach/   only the pairs within the cutoff: sorted rows of one feature, boxes around rows of several
-    sliding/        one feature: sums that move along with the query
+    problem         the input and output of kernel sums: `Problem`, `State`, `Plan`, `Engine`
+    dispatch        chooses the engine of a problem, by the costs in `costs`
+    every_pair/     every pair: any kernel; faster loops for the Gaussian; reverse mode; bandwidth ladders
+    within_reach/   pairs within the cutoff only: sorted rows in one feature, bounding boxes in several
+    sliding/        one feature: sums over sliding windows of sorted rows
     cells/          the Gaussian by moments of cells: fast Gauss transform, and sums at Chebyshev nodes
-    problem         what goes in, what comes out
-    kernels, compiled_kernels, order       the profiles; the order of rows in space
-    runtime/        compilation, its cache on disk, threads, the processor
+    kernels         the kernels, as Python formulas; `compiled_kernels` has them for the compiled loops
+    order           spatial order of training rows
+    runtime/        compilation, its disk cache, threads, BLAS, cache sizes of the processor
 """
 
-from .costs import LAST_PLACE
+from .costs import LAST_RUNG
 from .dispatch import ALGORITHMS, check_applies, choose, kernel_sums, kernel_weights
 from .kernels import KERNELS, canonical_factor
 from .order import MOST_FEATURES_IN_ORDER, spatial_order
@@ -23,7 +25,7 @@ from .runtime.threads import available_threads, in_cache, run_blocks
 __all__ = [
     "ALGORITHMS",
     "KERNELS",
-    "LAST_PLACE",
+    "LAST_RUNG",
     "LEAST_RTOL",
     "MOST_FEATURES_IN_ORDER",
     "SMALLEST_MASS",

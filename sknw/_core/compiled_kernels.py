@@ -1,4 +1,4 @@
-"""What compiled loops compute of a kernel, made for the type of the kernel that they are given."""
+"""Formulas of kernels for compiled loops, selected at compile time by the kernel's type."""
 
 import functools
 import math
@@ -16,19 +16,19 @@ EPS = np.finfo(np.float64).eps
 
 @functools.cache
 def _compiled(formula):
-    """A formula of a kernel for compiled loops; `KERNELS` has the sources of all."""
+    """Compile a formula of a kernel class."""
     assert KERNELS
     return jit(formula)
 
 
 @overload_jit(polynomial)
 def _polynomial(coefficients, x):
-    """The same function, compiled."""
+    """Compiled `kernels.polynomial`."""
     return polynomial
 
 
 def _is_of(*kinds):
-    """An overload that says at compile time whether a kernel is of one of some classes."""
+    """Make an overload that returns whether a kernel is of given classes, as a constant."""
 
     def choose(kernel):
         value = kernel.instance_class in kinds
@@ -53,12 +53,12 @@ def is_cosine(kernel):
 
 
 def is_nearest(kernel):
-    """Whether only the nearest rows count."""
+    """Whether a kernel is the nearest-row limit."""
     raise NotImplementedError("for compiled code only")
 
 
 def is_shifted(kernel):
-    """Whether the weights of a kernel are relative to that of the nearest row, as in a softmax."""
+    """Whether weights are relative to that of the nearest row, as in a softmax."""
     raise NotImplementedError("for compiled code only")
 
 
@@ -77,12 +77,12 @@ _is_custom = overload_jit(is_custom)(_is_of(Custom))
 
 @jit
 def widen(low, size, d):
-    """Up to which squared distance rows count as nearest if the nearest one is at `low`.
+    """Largest squared distance at which a row counts as nearest, if the smallest is `low`.
 
-    In decimals .3 - .2 and .2 - .1 are the same, in floating-point numbers they are not. Coordinates of a query and of
-    a row at the distance u are right to eps |z| / 2 and eps (|z| + u/g) / 2, and the distance is rounded by
-    (d/4 + 2) eps u: with the sum of |z g| as `size`, two distances that differ by less than
-    eps (2 size + (d/2 + 5) u) may be the same.
+    Distances that are equal in exact arithmetic may differ after rounding, for example .3 - .2 and .2 - .1. The
+    coordinate z of a query has an error of eps abs(z) / 2, and that of a row at scaled distance u an error of eps
+    (abs(z) + u/g) / 2. The distance is rounded by (d/4 + 2) eps u besides. Let `size` be the sum of abs(z g) over
+    features. Two distances may be equal if they differ by less than eps (2 size + (d/2 + 5) u).
     """
     u = math.sqrt(low)
     u += EPS * (2.0 * size + (0.5 * d + 5.0) * u)
@@ -91,7 +91,7 @@ def widen(low, size, d):
 
 @jit
 def as_near(kernel, low, z, g):
-    """What `widen` gives for a query, if the nearest rows are asked for; `low` itself for a kernel."""
+    """Squared distance up to which a row counts as nearest for "nearest"; else `low`."""
     if not is_nearest(kernel) or low == np.inf:
         return low
     size = 0.0
@@ -102,7 +102,10 @@ def as_near(kernel, low, z, g):
 
 @jit
 def rescale(kernel, old, new):
-    """Factor that turns weights relative to the squared distance `old` into weights relative to the smaller `new`."""
+    """Factor from weights relative to the distance `old` to those relative to the smaller `new`.
+
+    Both are squared distances.
+    """
     if old == np.inf or is_nearest(kernel):
         return 0.0
     if is_gaussian(kernel):
@@ -111,7 +114,7 @@ def rescale(kernel, old, new):
 
 
 def out_of_reach(kernel, low, offset):
-    """Whether all weights of a tile whose nearest row is at squared distance `low` are exactly zero."""
+    """Whether all weights of a tile are exactly zero, if its nearest row is at `low`."""
     raise NotImplementedError("for compiled code only")
 
 
@@ -130,9 +133,9 @@ def _out_of_reach(kernel, low, offset):
 
 
 def profile_at(kernel, profile, s, offset):
-    """The profile at s; relative to that at `offset` where a kernel never vanishes.
+    """The profile at s, relative to that at `offset` for kernels that never vanish.
 
-    A row at squared distance s counts if s <= 1, for every kernel of finite support.
+    For kernels of finite support, a row counts if and only if s <= 1.
     """
     raise NotImplementedError("for compiled code only")
 
@@ -153,13 +156,13 @@ def _profile_at(kernel, profile, s, offset):
 
 
 def _custom_profile(kernel, profile, s, offset):
-    # A row that is left out is at s = inf, for which a user's function need not be defined.
+    # A row with leave-one-out weight 0 is at s = inf, where a user's profile need not be defined.
     value = profile(s) if s < np.inf else 0.0
-    return value if value >= 0.0 else np.nan  # which no sum can hide
+    return value if value >= 0.0 else np.nan  # a NaN propagates into the sums, where it is detected
 
 
 def slope_at(kernel, s, w, v):
-    r"""From s and :math:`v = w k(s)` follows :math:`-2 w k'(s)`, whose product with s is the derivative in log h."""
+    """The weighted slope -2 w k'(s), from s and v = w k(s); times s it is a derivative in log h."""
     raise NotImplementedError("for compiled code only")
 
 
@@ -177,7 +180,7 @@ def _slope_at(kernel, s, w, v):
 
 
 def exponents(kernel):
-    """The exponents (b, a) of a profile (1 - u**b)**a."""
+    """Exponents (b, a) of a profile (1 - u**b)**a, as compile-time constants."""
     raise NotImplementedError("for compiled code only")
 
 

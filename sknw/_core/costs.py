@@ -1,7 +1,7 @@
-"""What engines cost: every fitted constant, in one table.
+"""Cost model of the engines: all fitted constants, in one table.
 
-Engines estimate nanoseconds of one thread from these; only ratios matter. `python benchmarks/plan.py --fit` writes the
-numbers from the measured times beside it, and a test requires that no choice takes twice as long as the best.
+Engines estimate nanoseconds on one thread from these constants; only ratios matter. ``python benchmarks/plan.py --fit``
+writes them from measured times. A test requires that no choice takes twice as long as the best one.
 """
 
 import contextlib
@@ -12,54 +12,55 @@ from .problem import Wanted
 
 @dataclasses.dataclass(frozen=True)
 class Costs:
-    """Costs in nanoseconds of one thread, if not stated otherwise."""
+    """Fitted constants, in nanoseconds on one thread unless stated otherwise."""
 
-    # A call before its first pair, and one of cells.
+    # Fixed cost of a call, and of a call of the fast Gauss transform.
     call: float = 1e4
     call_of_cells: float = 2e6
-    # A pair over every pair: itself, each feature in registers, all features by a matrix product, each output.
+    # Engines over every pair: a pair, each feature in registers, matrix products, each feature of these, each output.
     pair: float = 0.7
     feature: float = 0.1
     features_by_matrices: float = 0.9
     feature_by_matrices: float = 0.045
     output: float = 0.12
-    # Each derivative of a pair, and each output of it; the second pass of reverse mode, and each feature in it.
+    # Each derivative of a pair, and each output of it; the second pass of reverse mode, and each feature in that.
     derivative: float = 0.12
     derivative_of_output: float = 0.14
     reverse: float = 0.5
     reverse_feature: float = 0.05
-    # Share of that of the loops of the Gaussian alone, and of those that visit each pair once.
+    # Cost of the Gaussian loops, and of those that visit each pair once, as a fraction of the general ones.
     gaussian: float = 0.65
     symmetric: float = 0.64
-    # A query that looks up what is within its cutoff; the same of a row in sorted rows; a pair within, as a multiple.
+    # Searching the rows within the cutoff of a query, and of a training row among sorted rows. A pair within the
+    # cutoff, as a multiple of one over every pair.
     look_up: float = 320.0
     look_up_of_row: float = 60.0
     pair_in_sorted_rows: float = 2.0
     pair_in_boxes: float = 1.2
-    # Sliding sums: a row, each output of it, each moment of that; the same of a query.
+    # Sliding sums: a row, each output of it, each moment of that; the same for a query.
     sliding_row: float = 10.0
     sliding_row_output: float = 3.0
     sliding_row_moment: float = 6.0
     sliding_query: float = 15.0
     sliding_query_output: float = 8.0
     sliding_query_moment: float = 25.0
-    # A multiplication with addition of cells, and how many of these it takes to find the cell of a point.
+    # Fast Gauss transform: a multiplication with addition, and finding the cell of a point, in such multiplications.
     product: float = 0.25
     products_of_point: float = 40.0
-    # Segments: each moment of a row; a segment that is shorter than its window, over how many rows it has; each moment
-    # of the window of a single row.
+    # Segments: each moment of a row; a segment that is shorter than its window, divided by its number of rows; each
+    # moment of the window of a single row.
     segment_moment: float = 9.0
     segment: float = 500.0
     window_of_row: float = 400.0
-    # Nodes of cells that take as long as a row does otherwise, with one, two and three features.
+    # Number of Chebyshev nodes that cost as much as a row does otherwise, with one, two and three features.
     nodes_of_row: tuple = (1, 2, 24)
-    # Pairs, in number, that NumPy visits in less time than compiled loops take to load.
+    # Number of pairs up to which NumPy takes less time than loading the compiled loops.
     few_pairs: int = 128**2
-    # Rows, in number, from which derivatives by feature have loops of their own.
+    # Number of rows from which the Gaussian loops are used for derivatives by feature.
     fewest_by_feature: int = 128
-    # Below this cost no other engine is considered: choosing takes as long.
+    # Cost below which no other engine is considered: planning takes as long.
     choosing: float = 2e5
-    # Engines that look for pairs within cutoffs or for cells are considered if others cost this many times as much.
+    # Engines that search for pairs or cells are considered only if the best plan costs this many times the search.
     worth_looking: float = 2.0
 
 
@@ -77,18 +78,18 @@ def using(**changes):
         now = before
 
 
-#: From this many features on, squared distances are products of matrices where these have the digits that are wanted.
-#: Below, loops are made for the number of features, and squares stay in registers.
+#: Number of features up to which loops are compiled for that number and keep squares in registers. With more features,
+#: squared distances are matrix products, where these are accurate enough.
 MOST_IN_REGISTERS = 18
 
 
 def worth_a_second_pass(d, wanted):
-    """Whether a gradient over every pair takes less time by a second pass than by derivatives of each sum."""
+    """Whether reverse mode is faster for a gradient than derivatives of each sum."""
     return wanted == Wanted.PAIRS or (wanted == Wanted.FEATURES and d > MOST_IN_REGISTERS)
 
 
 def of_pair(d, p, wanted):
-    """Nanoseconds of a pair over every pair, of any kernel."""
+    """Nanoseconds per pair of the general loops over every pair."""
     by_registers = d <= MOST_IN_REGISTERS
     features = now.feature * d if by_registers else now.features_by_matrices + now.feature_by_matrices * d
     value = now.pair + features + now.output * p
@@ -97,5 +98,6 @@ def of_pair(d, p, wanted):
     return value + wanted.count(d) * (now.derivative + now.derivative_of_output * p)
 
 
-#: Beyond this rung of a ladder, the least weight that squares may have is no longer nothing, times squared distances.
-LAST_PLACE = 300
+#: Highest rung of a ladder. Beyond it, the smallest weight that squaring keeps is no longer negligible once it is
+#: multiplied by squared distances.
+LAST_RUNG = 300

@@ -1,12 +1,12 @@
-"""Which engine forms a sum, and who completes what it cannot certify.
+"""Choice of the engine of a problem, and completion of the queries that it does not certify.
 
 ==============  =====================================================  ============================================
 algorithm       applies to                                             time, with n rows, m queries, d features
 ==============  =====================================================  ============================================
 "dense"         any kernel, any number of features                     O(n m d)
 "sliding"       one feature; all kernels but the Gaussian              O((n + m) log (n + m)), exact
-"window"        up to eight features; all kernels but a user's         O(pairs within the cutoff); exact where the
-                                                                       kernel ends, to `rtol` where it never vanishes
+"window"        up to eight features; all kernels but a user's         O(pairs within the cutoff); exact for kernels
+                                                                       of finite support, else to `rtol`
 "fast_gauss"    the Gaussian, one to three features, `rtol` >= 1e-13   O(n + m), to `rtol`
 ==============  =====================================================  ============================================
 """
@@ -24,7 +24,7 @@ from .problem import Problem, Queries, Rows, Setting, State, Wanted, read_only, 
 from .sliding.engines import Sliding
 from .within_reach.engines import BoundingBoxes, LeaveOneOut, SortedRows
 
-#: All engines, in the order in which they are asked for a plan: those that plan in no time come first.
+#: All engines, in the order in which they plan: engines with cheap plans come first.
 ENGINES = (
     FewRows(),
     Tiles(),
@@ -37,20 +37,20 @@ ENGINES = (
     FastGauss(),
 )
 
-#: What users can ask for.
+#: Values of the parameter `algorithm` besides "auto".
 ALGORITHMS = tuple(dict.fromkeys(engine.name for engine in ENGINES))
 
 
 def check_applies(algorithm, kernel, d):
-    """Raise if an algorithm that a user has chosen cannot form sums with a kernel in d features."""
+    """Raise if an algorithm does not support the kernel or the number of features."""
     if algorithm == "sliding" and (d != 1 or callable(kernel) or kernel == "gaussian"):
         raise ValueError(
-            "algorithm='sliding' needs a single feature and a kernel other than 'gaussian' or a profile of your own; "
-            f"got {d} features and kernel={kernel!r}. Use algorithm='auto'."
+            "algorithm='sliding' needs a single feature and a built-in kernel other than 'gaussian'; got "
+            f"{d} features and kernel={kernel!r}. Use algorithm='auto'."
         )
     if algorithm == "window" and (d > MOST_FEATURES_IN_ORDER or callable(kernel)):
         raise ValueError(
-            f"algorithm='window' needs at most {MOST_FEATURES_IN_ORDER} features and a kernel of the package; got {d} "
+            f"algorithm='window' needs at most {MOST_FEATURES_IN_ORDER} features and a built-in kernel; got {d} "
             f"features and kernel={kernel!r}. Use algorithm='auto'."
         )
     if algorithm == "fast_gauss" and (d > MOST_FEATURES or kernel != "gaussian"):
@@ -61,15 +61,15 @@ def check_applies(algorithm, kernel, d):
 
 
 def choose(problem, algorithm="auto", engines=ENGINES):
-    """The plan of least cost.
+    """The plan of lowest cost.
 
     Parameters
     ----------
     problem : Problem
-        Rows of one feature in ascending order.
+        With rows in ascending order if there is a single feature.
     algorithm : str
-        Name of the engines to choose among, or "auto" for all. Where none of that name applies, as for the nearest
-        rows and where no approximation is allowed, all are asked.
+        Name of the engines to choose from, or "auto" for all engines. If no engine of this name applies, for example
+        because no approximation is allowed, all engines are considered.
     engines : sequence of Engine
 
     Returns
@@ -78,10 +78,10 @@ def choose(problem, algorithm="auto", engines=ENGINES):
 
     Notes
     -----
-    At most O(n + m) time, and less than the sums themselves.
+    At most O(n + m) time, which is less than that of the sums.
     """
     best = None
-    if problem.setting.kernel == "nearest":  # a question of the package's own, whatever the user's choice for others
+    if problem.setting.kernel == "nearest":  # used for empty neighborhoods, where the user's choice does not apply
         algorithm = "auto"
     for engine in engines:
         if algorithm in ("auto", engine.name):
@@ -92,33 +92,34 @@ def choose(problem, algorithm="auto", engines=ENGINES):
 
 
 def prepare(problem, algorithm="auto"):
-    """Training rows as the chosen engine uses them, for this and other queries; rows in ascending order."""
+    """Prepare the rows of a problem with the engine of lowest cost; see `choose`."""
     plan = choose(problem, algorithm)
     return plan.engine.prepare(problem.rows, plan)
 
 
 def kernel_sums(problem, algorithm="auto", *, n_threads=1, prepared=None):
-    """Sums over all training rows, for each query, in one way and, where that certifies no result, in another.
+    """Kernel sums over all training rows, certified to `rtol`.
 
     Parameters
     ----------
     problem : Problem
     algorithm : str
-        See `choose`.
+        As in `choose`.
     n_threads : int
-        Threads. The result does not depend on it, to the last bit.
+        Number of threads. Results are bitwise independent of it.
     prepared : Prepared, default=None
-        Of the same rows and setting; used without planning again.
+        Prepared rows for the same rows and setting. If given, nothing is planned.
 
     Returns
     -------
     State
-        All queries are certified. Where `offset` is `inf`, all squared distances overflow.
+        Queries that the engine does not certify are recomputed by an exact one. `offset` is `inf` where all squared
+        distances overflow.
     """
     if prepared is None:
-        problem, order = in_ascending_order(problem)
-        if order is not None:
-            return _in_given_order(kernel_sums(problem, algorithm, n_threads=n_threads), problem, order)
+        problem, position = in_ascending_order(problem)
+        if position is not None:
+            return _in_given_order(kernel_sums(problem, algorithm, n_threads=n_threads), problem, position)
         prepared = prepare(problem, algorithm)
     engine = prepared.plan.engine
     state = prepared.sums(problem.queries, n_threads)
@@ -132,7 +133,7 @@ def kernel_sums(problem, algorithm="auto", *, n_threads=1, prepared=None):
 
 
 def _complete(problem, name, n_threads):
-    """Sums of queries that an engine did not certify; by engines of its name, if there is one."""
+    """Sums of uncertain queries from an exact engine, of the same name if there is one."""
     if problem.setting.single:  # in float64 first
         double = problem._replace(setting=problem.setting._replace(single=False))
         return kernel_sums(double, name, n_threads=n_threads)
@@ -142,57 +143,70 @@ def _complete(problem, name, n_threads):
 
 
 def in_ascending_order(problem):
-    """The problem with rows of one feature in ascending order, and that order; None if they are, or have more features.
+    """Sort the rows if there is a single feature, possibly the only one of finite bandwidth.
 
-    It may be the only feature of several with a finite bandwidth.
+    Returns
+    -------
+    problem : Problem
+        With rows in ascending order.
+    position : ndarray of shape (n,), or None
+        Position of each original row in ascending order. None if the rows were not reordered.
     """
     rows, queries = problem.rows, problem.queries
     if len(problem.setting.inv_h) != 1 or is_sorted(np.asarray(rows.Z[0])):
         return problem, None
     order = spatial_order(rows.Z)
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
+    position = np.empty_like(order)
+    position[order] = np.arange(len(order))
     rows = rows.take(order)
     if queries.kind == "all":
-        return problem._replace(rows=rows, queries=Queries.all(rows)), place
+        return problem._replace(rows=rows, queries=Queries.all(rows)), position
     if queries.row is not None:
-        row = np.where(queries.row >= 0, place[queries.row], -1)
+        row = np.where(queries.row >= 0, position[queries.row], -1)
         queries = queries._replace(row=read_only(row, np.int64), kind="some")
-    return problem._replace(rows=rows, queries=queries), place
+    return problem._replace(rows=rows, queries=queries), position
 
 
-def _in_given_order(state, problem, place):
-    """The state of all rows in ascending order, in the order in which they were given."""
-    return State(*(a[place] for a in state)) if problem.queries.kind == "all" else state
+def _in_given_order(state, problem, position):
+    """Undo the sorting of `in_ascending_order` for the states of all rows."""
+    return State(*(a[position] for a in state)) if problem.queries.kind == "all" else state
 
 
 def kernel_weights(problem, n_threads=1):
-    """Normalized weights of every training row, for each query; see `every_pair.weights`."""
+    """Normalized weights of all training rows for each query; see `every_pair.weights`."""
     from .every_pair.weights import weights
 
     return weights(problem, n_threads)
 
 
 def ladder_sums(problem, rungs, n_threads=1):
-    """Sums over every pair at bandwidths in geometric progression; see `every_pair.ladder`."""
+    """Sums over every pair for a ladder of bandwidths; see `every_pair.ladder`."""
     from .every_pair.ladder import ladder_sums
 
     return ladder_sums(problem, rungs, n_threads)
 
 
 def gradient(problem, offset, adjoints, n_threads=1):
-    """Gradient of a function of sums over every pair by reverse mode; see `every_pair.adjoint`."""
+    """Gradient of a function of sums over every pair, by reverse mode; see `every_pair.adjoint`."""
     from .every_pair.adjoint import gradient
 
     return gradient(problem, offset, adjoints, n_threads)
 
 
 def nearest_squares(Z, n_threads=1):
-    """Squared distances of points, of shape (n, d), to the nearest other one.
+    """Squared distance of each point to the nearest other point.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n, d)
+
+    Returns
+    -------
+    ndarray of shape (n,)
 
     Notes
     -----
-    O(n² d) time for few points, else that of looking for neighbors.
+    O(n² d) time up to some thousand points, and that of a neighbor search beyond.
     """
     n, d = Z.shape
     rows = Rows(*map(read_only, (Z.T, np.zeros((1, n)), np.ones(n), np.zeros(n))))
@@ -206,12 +220,12 @@ def nearest_squares(Z, n_threads=1):
     return nearest_squares(problem.queries.Z, n_threads=n_threads)
 
 
-#: Up to so many points every pair is visited in less time than neighbors are found.
+#: Number of points up to which visiting every pair is faster than a neighbor search.
 _QUICK_PAIRS = 5000
 
 
 def times_matrix(Z, G):
-    """The product of two matrices, each line of which is rounded in the same way; see `every_pair.coordinates`."""
+    """Product of two matrices with reproducible rounding; see `every_pair.coordinates`."""
     from .every_pair.coordinates import times_matrix
 
     return times_matrix(Z, G)

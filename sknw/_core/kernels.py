@@ -1,10 +1,10 @@
-r"""The kernels: one class each, with its formulas as members.
+"""The kernels: one class each, with the formulas as static methods.
 
-A kernel is a profile :math:`k(s)` of the squared scaled distance :math:`s = u^2`. An instance of a class has no data:
-compiled loops are made for its type, and take the formulas that they need from the class. The formulas are plain
-functions of one number, and can be called without compiling anything.
+A kernel is a profile :math:`k(s)` of the squared scaled distance :math:`s = u^2`. Instances carry no data. Compiled
+loops are specialized for the type of the instance and take the formulas from the class, see `compiled_kernels`. The
+formulas are plain functions of numbers, and can be called without compilation.
 
-A new kernel is one class here, and its formula in the tests' reference.
+A new kernel requires one class here, and its formula in the reference implementation of the tests.
 """
 
 import math
@@ -12,28 +12,29 @@ from typing import NamedTuple
 
 _LOG2_E = math.log2(math.e)
 
-# cos(pi sqrt(s) / 2) as a polynomial in s on [0, 1], and sin(pi u / 2) / u: Taylor series, whose next terms are 1e-19.
+# cos(pi sqrt(s) / 2) as a polynomial in s on [0, 1], and sin(pi u / 2) / u. The first omitted Taylor terms are 1e-19.
 _COSINE_SERIES = tuple((-1) ** i * (math.pi / 2) ** (2 * i) / math.factorial(2 * i) for i in range(13))
 _SINE_SERIES = tuple((-1) ** i * (math.pi / 2) ** (2 * i + 1) / math.factorial(2 * i + 1) for i in range(13))
 
 
 class Kernel:
-    r"""What the package knows about a kernel.
+    r"""Base class of kernels: properties used to choose algorithms and to compile loops.
 
     Attributes
     ----------
     reach : float
-        Largest scaled distance u at which a training row counts; `inf` for kernels that never vanish.
+        Support radius as a scaled distance u; `inf` for kernels that never vanish.
     differentiable : bool
-        Whether the leave-one-out error has a useful derivative with respect to the bandwidth.
+        Whether the derivative of the leave-one-out error in the bandwidth can be used by a search.
     powers : tuple of two numbers, or None
         (b, a) if :math:`k = (1 - u^b)_+^a`, whose moments are Beta functions.
 
     Notes
     -----
-    A kernel of finite support has the members `profile(s)` and `slope(s)`, :math:`-2 k'(s)`, for s <= 1. One that never
-    vanishes has `exponent(s, offset)`, the logarithm to base 2 of :math:`k(s) / k(\mathrm{offset})`, and
-    `relative_slope(s)`, :math:`-2 k'(s) / k(s)`. Slopes are only ever multiplied by s, and given as 0 at a kink at 0.
+    Kernels of finite support define `profile(s)` and `slope(s)`, which is :math:`-2 k'(s)`, for s <= 1. The
+    others define `exponent(s, offset)`, the base-2 logarithm of :math:`k(s) / k(\mathrm{offset})`, and
+    `relative_slope(s)`, which is :math:`-2 k'(s) / k(s)`. Slopes are used only after multiplication by s; at a kink at
+    0 they return 0.
     """
 
     reach, differentiable, powers = math.inf, False, None
@@ -169,15 +170,15 @@ class Cosine(Kernel, NamedTuple("Cosine", [])):
 
 
 class Nearest(Kernel, NamedTuple("Nearest", [])):
-    """Not a kernel but the limit of every one as the bandwidth goes to 0: only the nearest rows count."""
+    """The limit of every kernel as the bandwidth goes to 0: equal weights for the nearest rows."""
 
 
 class Custom(Kernel, NamedTuple("Custom", [])):
-    """A profile that the user brings, as a jitted function. Where it vanishes is not known."""
+    """A user's profile, given as a jitted function. Its support is not known."""
 
 
 def polynomial(coefficients, x):
-    """A polynomial, lowest power first, by Horner's rule."""
+    """Evaluate a polynomial, given by coefficients from the lowest power on, by Horner's rule."""
     value = 0.0
     for i in range(len(coefficients)):
         value = value * x + coefficients[len(coefficients) - 1 - i]
@@ -199,7 +200,13 @@ KERNELS = {
 
 
 def for_loops(kernel):
-    """A kernel, by its name or as a user's profile, as the compiled loops take it, and the user's profile or None."""
+    """Arguments of the compiled loops for a kernel: an instance, and a user's profile or None.
+
+    Parameters
+    ----------
+    kernel : str or jitted function
+        A key of `KERNELS`, "nearest", or a user's profile.
+    """
     if callable(kernel):
         return Custom(), kernel
     return (Nearest() if kernel == "nearest" else KERNELS[kernel]), None
@@ -213,7 +220,7 @@ def radial_moment(name, power, *, squared=False):
     name : str
         Kernel, a key of `KERNELS`.
     power : float
-        The exponent p >= 0.
+        The order p >= 0.
     squared : bool, default=False
         Integrate the square of the profile.
 
@@ -221,13 +228,13 @@ def radial_moment(name, power, *, squared=False):
     -------
     float
     """
-    times = 2 if squared else 1
-    if name == "gaussian":  # the substitution t = times * u**2 / 2 gives a Gamma function
+    order = 2 if squared else 1
+    if name == "gaussian":  # the substitution t = order * u**2 / 2 gives a Gamma function
         half = (power + 1) / 2
-        return math.lgamma(half) - math.log(2) + half * math.log(2 / times)
+        return math.lgamma(half) - math.log(2) + half * math.log(2 / order)
     if name == "exponential":
-        return math.lgamma(power + 1) - (power + 1) * math.log(times)
-    if name == "cosine":  # cos(x)**2 = (1 + cos(2 x)) / 2; term by term, of which 40 are more than enough
+        return math.lgamma(power + 1) - (power + 1) * math.log(order)
+    if name == "cosine":  # cos(x)**2 = (1 + cos(2 x)) / 2, integrated term by term; 40 terms are more than enough
 
         def integral(frequency):
             terms = ((-1) ** i * frequency ** (2 * i) / math.factorial(2 * i) / (power + 2 * i + 1) for i in range(40))
@@ -235,16 +242,16 @@ def radial_moment(name, power, *, squared=False):
 
         return math.log(0.5 / (power + 1) + 0.5 * integral(math.pi) if squared else integral(0.5 * math.pi))
     b, a = KERNELS[name].powers
-    x, z = (power + 1) / b, times * a + 1  # v = u**b gives the Beta function B(x, z) / b
+    x, z = (power + 1) / b, order * a + 1  # substituting v = u**b gives the Beta function B(x, z) / b
     return math.lgamma(x) + math.lgamma(z) - math.lgamma(x + z) - math.log(b)
 
 
 def canonical_factor(name, d):
-    r"""Bandwidth at which a kernel smooths as much as the Gaussian of bandwidth 1 does.
+    r"""Bandwidth at which a kernel smooths as much as the Gaussian with bandwidth 1.
 
-    With the kernel scaled to integrate to one over :math:`R^d`, R the integral of its square and :math:`\mu_2` its
-    variance along one axis, the canonical bandwidth is :math:`\delta = (R / \mu_2^2)^{1/(d+4)}`; this is the ratio of
-    the kernel's to the Gaussian's.
+    Let the kernel integrate to one over :math:`R^d`, R be the integral of its square, and :math:`\mu_2` its variance
+    along one axis. Its canonical bandwidth is :math:`\delta = (R / \mu_2^2)^{1/(d+4)}`. The factor is the canonical
+    bandwidth of the kernel divided by that of the Gaussian.
 
     Parameters
     ----------
@@ -260,12 +267,11 @@ def canonical_factor(name, d):
     References
     ----------
     J. S. Marron and D. Nolan, "Canonical kernels for density estimation", Statistics & Probability Letters 7 (1988),
-    195-199: d = 1. The same balance of squared bias and variance gives the form for d features.
+    195-199, for d = 1. The same balance of squared bias and variance gives the form for d features.
     """
 
     def log_canonical(name):
-        # The surface of the unit sphere stands once in the mass, once in R's integral and once in mu_2's; what does
-        # not depend on the kernel cancels in the ratio.
+        # The surface area of the unit sphere and other factors common to all kernels cancel in the ratio.
         mass = radial_moment(name, d - 1)
         log_roughness = radial_moment(name, d - 1, squared=True) - 2 * mass
         log_variance = radial_moment(name, d + 1) - mass

@@ -1,32 +1,32 @@
-"""An order of points in which neighbours in space are neighbours in memory."""
+"""Spatial order of points: points that are close in memory are close in space."""
 
 import numpy as np
 
-#: With more features, all points are about equally far from each other.
+#: With more features, distances between points concentrate and a spatial order is of little use.
 MOST_FEATURES_IN_ORDER = 8
 
 
-#: Points of a leaf, which are not sorted any further.
+#: Points of a leaf of the tree; leaves are not sorted any further.
 LEAF = 64
 
 
-def spatial_order(Z, g=None):
-    """Order in which consecutive points lie close together, at every scale.
+def spatial_order(Z, inv_h=None):
+    """Spatial order of points, in which consecutive points are close at every scale.
 
-    The order of the leaves of a k-d tree. From the front, every `LEAF` * 2**k points are a box of the tree: all points
-    of a box are halved, as evenly as that allows, by the feature in which they extend the furthest.
+    It is the order of the leaves of a k-d tree. From the start, every block of `LEAF` * 2**k points is a box of the
+    tree. A box is split in half, as evenly as that allows, along the feature of largest extent.
 
     Parameters
     ----------
     Z : ndarray of shape (d, n)
-        Coordinates, one feature after the other.
-    g : ndarray of shape (d,), default=None
-        Factor of each feature, by which extents are compared; one over the interquartile range by default.
+        Coordinates, feature by feature.
+    inv_h : ndarray of shape (d,), default=None
+        Factors of the features, by which extents are compared; one over the interquartile range by default.
 
     Returns
     -------
     ndarray of shape (n,), int64
-        A permutation. In one feature that of a stable sort.
+        A permutation. For one feature, that of a stable sort.
 
     Notes
     -----
@@ -34,30 +34,35 @@ def spatial_order(Z, g=None):
     """
     d, n = Z.shape
     if d == 1:
-        order = np.argsort(Z[0])  # in less time than a stable sort, whose result it is unless there are ties
+        order = np.argsort(Z[0])  # faster than a stable sort, with the same result unless there are ties
         z = Z[0][order]
         return order if (z[1:] > z[:-1]).all() else np.argsort(Z[0], kind="stable")
-    g = _steepness(Z) if g is None else g
+    inv_h = _steepness(Z) if inv_h is None else inv_h
     order, Z = np.arange(n), Z.copy()
     size = LEAF
     while size < n:
         size *= 2
     while size > LEAF:
         whole = n - n % size
-        _halve(order[:whole].reshape(-1, size), Z[:, :whole].reshape(d, -1, size), g, size // 2)
+        _halve(order[:whole].reshape(-1, size), Z[:, :whole].reshape(d, -1, size), inv_h, size // 2)
         if n - whole > size // 2:
-            _halve(order[None, whole:], Z[:, None, whole:], g, size // 2)
+            _halve(order[None, whole:], Z[:, None, whole:], inv_h, size // 2)
         size //= 2
     return order
 
 
-def _halve(order, Z, g, half):
-    """Put the `half` lowest points of each segment first, in place.
+def _halve(order, Z, inv_h, half):
+    """Partition each segment in place so that its `half` lowest points come first.
 
-    order is of shape (segments, size), Z of shape (d, segments, size).
+    Parameters
+    ----------
+    order : ndarray of shape (segments, size)
+    Z : ndarray of shape (d, segments, size)
+    inv_h : ndarray of shape (d,)
+    half : int
     """
     with np.errstate(over="ignore"):
-        extent = (Z.max(axis=2) - Z.min(axis=2)) * g[:, None]
+        extent = (Z.max(axis=2) - Z.min(axis=2)) * inv_h[:, None]
     feature = extent.argmax(axis=0)
     lowest_first = np.argpartition(Z[feature, np.arange(len(order))], half, axis=1)
     for a in (order, *Z):
@@ -65,7 +70,7 @@ def _halve(order, Z, g, half):
 
 
 def _steepness(Z):
-    """One over the interquartile range of each feature; over its range, or 1, where the former is zero."""
+    """One over each feature's interquartile range; over its range, or 1, if that is zero."""
     n = Z.shape[1]
     low, high = np.partition(Z, (n // 4, 3 * n // 4), axis=1)[:, [n // 4, 3 * n // 4]].T
     with np.errstate(over="ignore"):

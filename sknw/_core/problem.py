@@ -1,11 +1,12 @@
-r"""What goes into kernel sums, and what comes out: training rows, queries, and the state of a sum per query.
+r"""Input and output of kernel sums: rows, queries, settings, and the state of each query.
 
-The state of a query over some rows is
+The state of a query over a set of training rows is
 
 .. math:: M = \sum_j v_j, \qquad N_c = \sum_j v_j\, y_{jc}, \qquad v_j = w_j\, k(s_j) / k(\mathrm{offset}),
 
-the denominator and the numerators of its average. States over disjoint rows merge into one; so do the bounds of their
-errors. An engine computes states in one way; `dispatch` chooses an engine and completes what it cannot certify.
+the denominator and the numerators of its weighted average. States over disjoint sets of rows can be merged, and so can
+their error bounds. An engine computes states by one algorithm. The module `dispatch` chooses an engine, and recomputes
+the queries that its error bounds do not certify.
 """
 
 import enum
@@ -14,20 +15,23 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-#: Below the smallest normal number a denominator has lost its digits: no row is within the support.
+#: A denominator below the smallest normal number has lost digits: the neighborhood counts as empty.
 SMALLEST_MASS = float(np.finfo(np.float64).tiny)
 
-#: Rounding alone takes more than this share of a denominator.
+#: Smallest `rtol` that an approximation can keep: rounding errors of a denominator are of this relative size.
 LEAST_RTOL = 1e-13
 
 
 class Wanted(enum.IntEnum):
-    """Which sums are wanted: those of the weights k, and of -2 k' times products of scaled differences t."""
+    """Which sums to compute: of the weights k, and of -2 k' times products of differences.
+
+    Differences t are scaled by the bandwidths; s is the sum of their squares.
+    """
 
     VALUE = 0
-    SCALE = 1  # besides, s: the derivative in the logarithm of one factor of all bandwidths
-    FEATURES = 2  # besides, t_a**2: the derivatives in the logarithm of each feature's bandwidth
-    PAIRS = 3  # besides, t_a t_b for a <= b, of which the derivative in a bandwidth matrix is made
+    SCALE = 1  # also times s: the derivative in the logarithm of a factor common to all bandwidths
+    FEATURES = 2  # also times t_a**2: the derivatives in the logarithm of each feature's bandwidth
+    PAIRS = 3  # also times t_a t_b for a <= b: the derivative in a bandwidth matrix follows from these
 
     def count(self, d):
         """Number of derivatives with d features."""
@@ -35,27 +39,27 @@ class Wanted(enum.IntEnum):
 
     @property
     def by_coordinate(self):
-        """Whether coordinates have derivatives of their own."""
+        """Whether there are separate derivatives for each coordinate."""
         return self in (Wanted.FEATURES, Wanted.PAIRS)
 
     def for_loops(self):
-        """The type that compiled loops are chosen by: a tuple of as many zeros; VALUE and SCALE share one."""
+        """Tuple of zeros whose length selects the compiled loops; VALUE and SCALE share one."""
         return (0,) * self if self > Wanted.SCALE else ()
 
 
 class Rows(NamedTuple):
-    """Training rows as the loops read them: C-contiguous read-only float64.
+    """Training rows in the form that the compiled loops read: C-contiguous, read-only, float64.
 
     Attributes
     ----------
     Z : ndarray of shape (d, n)
-        Coordinates, one feature after the other.
+        Coordinates, feature by feature.
     Y : ndarray of shape (p, n)
-        Targets, one output after the other, at least one.
+        Targets, output by output; p >= 1.
     w : ndarray of shape (n,)
         Weights, positive.
     w_rest : ndarray of shape (n,)
-        Weight that is left of each row when one observation is removed.
+        Leave-one-out weight of each row: its weight after one observation is removed.
     """
 
     Z: np.ndarray
@@ -64,26 +68,28 @@ class Rows(NamedTuple):
     w_rest: np.ndarray
 
     def read_only(self):
-        """The same rows in the form that the loops read."""
+        """The rows as C-contiguous read-only float64 arrays."""
         if not len(self.Y):
-            raise ValueError("Sums are of at least one output, but the training rows have none.")
+            raise ValueError("The training rows have no outputs. At least one is required.")
         return Rows(*map(read_only, self))
 
     def take(self, numbers):
-        """Some of the rows."""
+        """The rows with the given numbers."""
         return Rows(*(read_only(a[..., numbers]) for a in self))
 
 
 class Queries(NamedTuple):
-    """Points at which sums are wanted, and which training rows they are.
+    """Points at which sums are computed, and the training rows that they are, if any.
 
     Attributes
     ----------
     Z : ndarray of shape (m, d)
+        Coordinates.
     row : ndarray of shape (m,), int64, or None
-        Training row of each query, of whose weight `Rows.w_rest` counts; -1 for a new point. None if all are new.
+        Training row of each query, which enters its sums with the weight `Rows.w_rest`; -1 for a new point. None if all
+        queries are new points.
     kind : {"new", "all", "run", "some"}
-        New points; all rows in their order; rows that follow each other; any rows.
+        New points; all training rows in their order; consecutive training rows; any training rows.
     """
 
     Z: np.ndarray
@@ -92,13 +98,13 @@ class Queries(NamedTuple):
 
     @classmethod
     def all(cls, rows):
-        """All training rows."""
+        """All training rows, in their order."""
         n = len(rows.w)
         return cls(read_only(rows.Z.T), read_only(np.arange(n), np.int64), "all")
 
     @classmethod
     def of_rows(cls, rows, numbers):
-        """Training rows of some numbers."""
+        """The training rows with the given numbers."""
         numbers = np.asarray(numbers, dtype=np.int64)
         if len(numbers) and numbers[-1] - numbers[0] == len(numbers) - 1 and (np.diff(numbers) == 1).all():
             kind = "all" if len(numbers) == len(rows.w) else "run"
@@ -106,29 +112,31 @@ class Queries(NamedTuple):
         return cls(read_only(rows.Z.T[numbers]), read_only(numbers, np.int64), "some")
 
     def take(self, numbers):
-        """Some of the queries."""
+        """The queries with the given numbers."""
         row = None if self.row is None else read_only(self.row[numbers], np.int64)
         return Queries(read_only(self.Z[numbers]), row, "new" if row is None else "some")
 
     def rows_for_loops(self):
-        """The training row of each query, or -1, as the loops read them."""
+        """Training row of each query or -1, as an int64 array of shape (m,)."""
         return read_only(np.full(len(self.Z), -1) if self.row is None else self.row, np.int64)
 
 
 class Setting(NamedTuple):
-    """How sums are wanted, whatever the rows and the queries.
+    """Kernel, bandwidths, sums to compute and tolerance: everything but the data.
 
     Attributes
     ----------
     kernel : str or jitted function
         A key of `KERNELS`, "nearest" for the limit of small bandwidths, or a user's profile.
     inv_h : ndarray of shape (d,)
-        One over the bandwidth of each feature.
+        Inverse bandwidth of each feature.
     wanted : Wanted
+        Sums to compute.
     rtol : float
-        Largest error of an average besides rounding, relative to the range of the targets, if these are centered.
+        Maximum approximation error of an average relative to the range of the targets, for centered targets. Rounding
+        errors come on top.
     single : bool
-        Whether the Gaussian over every pair may be formed in float32, in which `rtol` is not kept; VALUE only.
+        Whether the Gaussian over every pair may be computed in float32, which does not keep `rtol`. For VALUE only.
     """
 
     kernel: Any
@@ -139,14 +147,14 @@ class Setting(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """Sums over all training rows for some queries.
+    """A setting, the training rows to sum over, and the queries.
 
     Attributes
     ----------
     setting : Setting
     rows : Rows
-        In `spatial_order`, which all engines but those over every pair rely on for speed; of one feature in ascending
-        order.
+        In `spatial_order`, and in ascending order if there is a single feature. Engines over every pair accept any
+        order; those for several features are only faster with it.
     queries : Queries
     """
 
@@ -156,31 +164,32 @@ class Problem(NamedTuple):
 
     @property
     def sizes(self):
-        """Numbers of rows, queries, features and outputs."""
+        """Numbers of rows, queries, features and outputs: n, m, d, p."""
         return len(self.rows.w), len(self.queries.Z), len(self.setting.inv_h), len(self.rows.Y)
 
     def at(self, numbers):
-        """The same for some of the queries."""
+        """The problem for the queries with the given numbers."""
         return self._replace(queries=self.queries.take(numbers))
 
 
 class State(NamedTuple):
-    r"""Kernel sums over some rows, for m queries.
+    """Kernel sums of m queries over a set of training rows.
 
     Attributes
     ----------
     offset : ndarray of shape (m,)
-        Squared scaled distance to whose profile weights are relative: that of the nearest row so far, `inf` if there
-        is none, or if it overflows; 0 where the Gaussian is summed as it is. Kernels of finite support are never
-        relative; there the offset is the squared distance of the nearest row.
+        Squared scaled distance whose profile value the weights are relative to. It is that of the nearest row, or 0
+        where the Gaussian is summed without scaling. It is `inf` if there are no rows, or if all squared distances
+        overflow. Weights of kernels of finite support are not relative to anything; their offset is the squared
+        distance of the nearest row.
     sums : ndarray of shape (m, 1 + p)
         Denominator and numerators.
     derivatives : ndarray of shape (m, q, 1 + p)
-        Wanted of `sums`, at constant offset.
+        Derivatives of `sums` at constant offset, as selected by `Wanted`.
     error : ndarray of shape (m, 2)
-        Bounds of the absolute errors of the denominator, and of each numerator over the largest absolute target, in
-        units of `sums`; `inf` where an engine did not compute a query. Relative errors of single weights of up to
-        `rtol` come on top.
+        Bounds of the absolute errors, in units of `sums`: of the denominator, and of each numerator divided by the
+        largest absolute target. `inf` for queries that were not computed. Relative errors of single weights, up to
+        `rtol`, come on top.
     """
 
     offset: np.ndarray
@@ -190,7 +199,7 @@ class State(NamedTuple):
 
     @classmethod
     def empty(cls, m, p, q=0):
-        """The state of a sum over no rows."""
+        """The state over no rows."""
         return cls(np.full(m, math.inf), np.zeros((m, 1 + p)), np.zeros((m, q, 1 + p)), np.zeros((m, 2)))
 
     def part(self, queries):
@@ -198,12 +207,12 @@ class State(NamedTuple):
         return State(*(a[queries] for a in self))
 
     def put(self, queries, states):
-        """Write the states of some queries to their places."""
+        """Overwrite the states of the queries with the given numbers."""
         for whole, part in zip(self, states, strict=True):
             whole[queries] = part
 
     def scaled(self, factor):
-        """The state of rows whose weights are larger by a factor, a number or one for each query."""
+        """The state after all weights are multiplied by a factor: a number, or one per query."""
         factor = np.broadcast_to(factor, self.offset.shape)
         return State(
             np.where(factor > 0, self.offset, math.inf),
@@ -213,18 +222,20 @@ class State(NamedTuple):
         )
 
     def merge(self, other, kernel):
-        """The state over the rows of both, which are disjoint.
+        """Merge the states over two disjoint sets of rows.
 
         Parameters
         ----------
         other : State
         kernel : str or jitted function
-            Of both. For "nearest", rows at the smaller offset count; those at the same offset count together.
+            Kernel of both states. For "nearest", only the rows at the smaller offset count; rows at equal offsets are
+            added up together.
 
         Returns
         -------
         State
-            Relative to the smaller of both offsets. Errors add. Associative to rounding; `State.empty` is neutral.
+            Relative to the smaller of both offsets. Error bounds add up. The operation is associative up to rounding,
+            and `State.empty` is its neutral element.
         """
         offset = np.minimum(self.offset, other.offset)
         factors = [relative_profile(kernel, state.offset, offset) for state in (self, other)]
@@ -236,13 +247,13 @@ class State(NamedTuple):
 
 
 def _times(a, factor):
-    """Lines of an array times one factor each; the factor 0 leaves nothing, of `inf` neither."""
+    """Multiply each entry along the first axis by its factor; the factor 0 always gives 0."""
     factor = factor.reshape(-1, *(1,) * (a.ndim - 1))
     return np.where(factor > 0, a, 0.0) * factor
 
 
 def relative_profile(kernel, old, new):
-    """Factor that turns weights relative to the offset `old` into weights relative to the smaller `new`."""
+    """Factor from weights relative to the offset `old` to those relative to the smaller `new`."""
     with np.errstate(invalid="ignore", over="ignore"):
         if kernel == "gaussian":
             factor = np.exp(0.5 * (new - old))
@@ -256,10 +267,10 @@ def relative_profile(kernel, old, new):
 
 
 def uncertain(state, rtol):
-    """Numbers of the queries whose average the error bounds do not certify.
+    r"""Numbers of the queries whose averages the error bounds do not certify to `rtol`.
 
-    A denominator M and numerators N that are wrong by e and e' |y| at most, |y| <= R / 2 with R the range of the
-    targets, give an average N / M that is wrong by R (e + e') / 2 / (M - e) at most.
+    Let R be the range of the targets, with :math:`|y| \le R / 2`. If the denominator M is wrong by at most e, and the
+    numerators N by at most :math:`e' |y|`, then the average N / M is wrong by at most :math:`R (e + e') / 2 / (M - e)`.
     """
     M, (e, e_numerators) = state.sums[:, 0], state.error.T
     with np.errstate(invalid="ignore"):
@@ -267,7 +278,7 @@ def uncertain(state, rtol):
 
 
 class Plan(NamedTuple):
-    """What an engine would do.
+    """How an engine would compute a problem, and what that costs.
 
     Attributes
     ----------
@@ -276,7 +287,7 @@ class Plan(NamedTuple):
         Estimated nanoseconds on one thread.
     setting : Setting
     layout : object
-        What the engine has found out about the rows, if it has to.
+        Findings about the rows that the engine needs again in `prepare`; None for most engines.
     """
 
     engine: "Engine"
@@ -286,14 +297,14 @@ class Plan(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """Training rows as an engine uses them: what `fit` keeps, and what each `predict` uses.
+    """Training rows as processed by an engine, reusable for any queries.
 
     Attributes
     ----------
     plan : Plan
     rows : Rows
     data : object
-        What the engine has made of the rows.
+        Data structure that the engine computed from the rows.
     """
 
     plan: Plan
@@ -301,13 +312,13 @@ class Prepared(NamedTuple):
     data: Any = None
 
     def sums(self, queries, n_threads=1):
-        """States of some queries.
+        """States of the given queries.
 
         Parameters
         ----------
         queries : Queries
         n_threads : int
-            Threads. The result does not depend on it, to the last bit.
+            Number of threads. Results are bitwise independent of it.
 
         Returns
         -------
@@ -318,36 +329,36 @@ class Prepared(NamedTuple):
 
 
 class Engine(Protocol):
-    """A way to compute kernel sums.
+    """An algorithm for kernel sums.
 
     Attributes
     ----------
     name : str
-        What users call it in `algorithm`; engines may share a name.
+        Name in the parameter `algorithm`. Several engines may share a name.
     exact : bool
-        Whether it never leaves a query uncertain.
+        Whether the engine certifies all queries.
     """
 
     name: str
     exact: bool
 
     def plan(self, problem, below=math.inf):
-        """What it would cost; None if the engine does not apply, or costs more than `below`."""
+        """Plan a problem; None if the engine does not apply, or if it costs more than `below`."""
 
     def prepare(self, rows, plan):
-        """Process the rows, once; depends on them and on the setting, never on the queries."""
+        """Process the training rows, which depends on the rows and the setting only."""
 
     def sums(self, prepared, queries, n_threads):
-        """States of some queries, with error bounds."""
+        """States of the given queries, with error bounds."""
 
     def is_worth_keeping(self, rows, plan):
-        """Whether what it prepares is small, and makes later calls quicker, of any number of queries."""
+        """Whether the prepared data is small, and saves time in later calls of any size."""
 
 
 def read_only(a, dtype=np.float64):
-    """A view of `a` that cannot be written to; of a C-contiguous copy of that dtype, if it is not one.
+    """A read-only C-contiguous view of an array, or of a converted copy of it.
 
-    Every array reaches the compiled loops like this, memory-mapped ones included, so that each loop is compiled for one
+    All arrays are passed to the compiled loops like this, memory maps included, so that each loop is compiled for one
     set of types only.
     """
     a = np.ascontiguousarray(a, dtype=dtype).view(np.ndarray)

@@ -19,7 +19,7 @@ import math
 
 import numpy as np
 
-from .._core import KERNELS, LAST_PLACE, Wanted
+from .._core import KERNELS, LAST_RUNG, Wanted
 from .._smoothing.sample import can_leave_out
 from . import by_nodes, by_rows, by_segments
 from .problem import ErrorProblem, Errors
@@ -217,7 +217,7 @@ def _ladder(problems, numbers):
             continue
         steps = np.log(metric.g / top.g) / HALF_OCTAVE
         rung = round(steps[0])
-        if np.abs(steps - rung).max() < 1e-9 and 0 < rung - rungs[-1] <= _WIDEST_GAP and rung <= LAST_PLACE:
+        if np.abs(steps - rung).max() < 1e-9 and 0 < rung - rungs[-1] <= _WIDEST_GAP and rung <= LAST_RUNG:
             ladder.append(i)
             rungs.append(rung)
     return ladder, rungs

@@ -1,1 +1,1 @@
-"""From kernel sums to answers: prepared data, coordinates of a bandwidth, averages and weights."""
+"""From kernel sums to predictions: training samples, coordinates, averages and weights."""

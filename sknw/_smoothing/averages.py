@@ -1,4 +1,4 @@
-"""From kernel sums to averages, and answers to queries with an empty neighborhood."""
+"""Weighted averages from kernel sums, and predictions for empty neighborhoods."""
 
 import math
 from typing import NamedTuple
@@ -13,16 +13,16 @@ from .sample import power_of_two
 
 
 class Averages(NamedTuple):
-    """Answers to m queries.
+    """Predictions for m queries.
 
     Attributes
     ----------
     means : ndarray of shape (m, p)
-        Weighted averages of the targets, in the sample's units.
+        Weighted averages of the targets, in the units of `Sample.Y`.
     is_empty : ndarray of shape (m,), bool
-        Queries with no row within the support, answered as `empty` says.
+        Queries with an empty neighborhood, whose prediction follows `empty`.
     state : State
-        The sums, with their derivatives if these are wanted.
+        Kernel sums, including derivatives if they are wanted.
     """
 
     means: np.ndarray
@@ -31,19 +31,20 @@ class Averages(NamedTuple):
 
 
 def average(problem, *, empty="nearest", algorithm="auto", n_threads=1, state=None, prepared=None):
-    """Weighted averages of the targets for each query.
+    """Weighted average of the targets for each query.
 
     Parameters
     ----------
     problem : Problem
     empty : {"nearest", "mean", "nan"}
-        The answer where no row is within the support.
-    algorithm, n_threads
+        Prediction for queries with an empty neighborhood.
+    algorithm : str
         As in `kernel_sums`.
+    n_threads : int
     state : State, default=None
-        The sums, if they are known already.
+        Kernel sums of the problem, if they have been computed already.
     prepared : Prepared, default=None
-        Of the same rows and setting.
+        Prepared rows for the same rows and setting.
 
     Returns
     -------
@@ -71,20 +72,23 @@ def average(problem, *, empty="nearest", algorithm="auto", n_threads=1, state=No
 
 
 def can_be_empty(kernel):
-    """Whether a query may have no row within the support; that of a user's profile is not known."""
+    """Whether a kernel can have empty neighborhoods; the support of a user's profile is unknown."""
     return callable(kernel) or math.isfinite(KERNELS[kernel].reach)
 
 
-#: Rows at one place of which all are compared to find one beside them: so many take no noticeable time.
+#: Number of consecutive rows at equal coordinates up to which a search among neighbors takes no noticeable time.
 _TIED = 64
 
 
 def _fill(means, is_empty, problem, empty, n_threads):
-    """Answer the queries without a row within the support. A kernel that never vanishes has its limit there."""
+    """Overwrite the predictions of queries whose denominator vanishes.
+
+    For kernels of infinite support the denominator has underflowed. The average then tends to that of the nearest rows.
+    """
     if empty != "nearest" and can_be_empty(problem.setting.kernel):
         means[is_empty] = global_means(problem.at(is_empty), n_threads) if empty == "mean" else np.nan
         return
-    # In one feature, the nearest of each of all rows is found in less time than that of some.
+    # In one feature, finding the nearest rows of all training rows takes less time than for a subset.
     z, in_order = problem.queries.Z[:, 0], problem.queries.kind in ("all", "run") and len(problem.setting.inv_h) == 1
     if in_order and (z[_TIED:] > z[:-_TIED]).all():
         means[is_empty] = nearest_means(problem, n_threads)[is_empty]
@@ -103,12 +107,12 @@ def nearest_means(problem, n_threads=1):
 
 
 def of_nearest(problem):
-    """The problem with the limit of small bandwidths for a kernel."""
+    """The problem in the limit of small bandwidths."""
     return problem._replace(setting=problem.setting._replace(kernel="nearest", wanted=Wanted.VALUE, single=False))
 
 
 def global_means(problem, n_threads=1):
-    """Averages over all rows, of which one observation is left out for training rows; O(m + n) time."""
+    """Averages over all rows, with one observation left out for training rows; O(m + n) time."""
     rows, row, m = problem.rows, problem.queries.row, len(problem.queries.Z)
     out, blocks, total = np.empty((len(rows.Y), m)).T, in_cache(len(rows.w)), rows.w.sum()
     numerators = sum((rows.w[start:stop] * rows.Y[:, start:stop]).sum(axis=1) for start, stop in blocks)
@@ -120,7 +124,8 @@ def global_means(problem, n_threads=1):
         numbers = row[start:stop]
         at = as_slice(numbers)
         v = np.where(numbers >= 0, rows.w[at] - rows.w_rest[at], 0.0)
-        # Where no less stays than goes, a difference is as good as a sum, |y| being bounded; at most one is heavier.
+        # If the remaining weight is at least as large as the removed one, the difference is as accurate as a sum,
+        # because abs(y) is bounded. At most one row is heavier than the rest; its average is summed up directly.
         left = total - v
         heavy = np.flatnonzero(v > left)
         left[heavy] = total
@@ -136,14 +141,14 @@ def global_means(problem, n_threads=1):
 
 
 def as_slice(numbers):
-    """Numbers that count up as a slice, of which an array is a view; others as they are."""
+    """Consecutive increasing numbers as a slice, which selects a view; other numbers unchanged."""
     if len(numbers) and numbers[0] >= 0 and (numbers[1:] - numbers[:-1] == 1).all():
         return slice(numbers[0], numbers[-1] + 1)
     return numbers
 
 
 def without_overflow(problem):
-    """The problem with distances in another unit, in which none overflows."""
+    """The problem in units in which squared distances do not overflow."""
     rows, queries, inv_h = problem.rows, problem.queries, problem.setting.inv_h
     unit = power_of_two(max(np.abs(rows.Z).max(), np.abs(queries.Z).max()))
     return problem._replace(
@@ -154,9 +159,9 @@ def without_overflow(problem):
 
 
 def check_profile(kernel, values):
-    """Raise if a user's profile has given weights that cannot be averaged with."""
+    """Raise if a user's profile has returned negative or non-finite weights."""
     if callable(kernel) and not (np.isfinite(values).all() and (values >= 0).all()):
         raise ValueError(
-            f"The kernel {kernel!r} gave weights that are negative or not finite; a profile k(s) must be finite and "
+            f"The kernel {kernel!r} returned negative or non-finite weights. A profile k(s) must be finite and "
             "non-negative for every squared scaled distance s >= 0."
         )

@@ -1,33 +1,34 @@
-"""The coordinates in which a bandwidth is a scaled distance."""
+"""Coordinates in which scaled distances of a bandwidth are Euclidean distances."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-from .._core import (
-    Rows,
-    read_only,
-)
+from .._core import Rows, read_only
 from .._core.dispatch import times_matrix
 
-#: Of bandwidths beyond two to this power, either way, squares and products of these might leave the range of numbers.
+#: Largest binary exponent of bandwidths: beyond it, squares of inverse bandwidths or their products might overflow or
+#: vanish.
 _LARGEST_EXPONENT = 256
 
 
 class Metric(NamedTuple):
-    """The coordinates that a bandwidth H gives: the scaled distance is the norm of ``(z - z_j) * g``.
+    """Coordinates of a bandwidth H.
+
+    The scaled distance of two points is the norm of ``(z - z_j) * g`` in these coordinates.
 
     Attributes
     ----------
     features : ndarray
-        Features that count, those of finite bandwidth.
+        Numbers of the features with a finite bandwidth.
     g : ndarray of shape (d',)
-        One factor per coordinate.
+        Inverse bandwidth of each coordinate.
     G : ndarray of shape (d', d'), or None
-        H⁻¹, if H is not diagonal; the coordinates are then ``G @ (x - origin)``.
-    origin : ndarray of shape (d',)
+        H⁻¹, if H is not diagonal. The coordinates are then ``G @ (x - origin)``.
+    origin : ndarray of shape (d',), or None
+        Middle of the training rows, if H is not diagonal.
     exponents : ndarray of shape (d',), or None
-        Powers of two that the coordinates are X times, if X alone would make squares of g overflow or vanish.
+        Binary exponents by which X is scaled, if squares of `g` would overflow or vanish otherwise.
     """
 
     features: np.ndarray
@@ -65,7 +66,7 @@ class Metric(NamedTuple):
                 low, high = _ranges(X, scale, features)
                 origin = 0.5 * low + 0.5 * high
                 return cls(features, np.ones(len(h)), np.linalg.inv(H), origin)
-        # A bandwidth may have been rounded to nothing, if that of the features is in the last digits there are.
+        # A bandwidth may have been rounded to zero, if the features vary by subnormal numbers only.
         h = np.maximum(h, np.finfo(np.float64).smallest_subnormal)
         mantissas, exponents = np.frexp(h)
         if np.abs(exponents).max(initial=0) > _LARGEST_EXPONENT:
@@ -79,11 +80,11 @@ class Metric(NamedTuple):
 
     @property
     def is_plain(self):
-        """Whether coordinates are the features themselves, in the units of X."""
+        """Whether coordinates are the features in the units of X."""
         return self.G is None and self.exponents is None
 
     def coordinates(self, X):
-        """Coordinates of some points, of shape (m, d')."""
+        """Coordinates of points of shape (m, d), as an array of shape (m, d')."""
         Z = X if len(self.features) == X.shape[1] else X[:, self.features]
         if self.exponents is not None:
             with np.errstate(over="ignore"):
@@ -93,11 +94,11 @@ class Metric(NamedTuple):
             return Z
         out = times_matrix(Z - self.origin, self.G.T)
         if not np.isfinite(out).all():
-            raise ValueError("X divided by the bandwidth matrix overflows; use a wider bandwidth or rescale X.")
+            raise ValueError("X divided by the bandwidth matrix overflows. Use a larger bandwidth or rescale X.")
         return out
 
     def rows(self, sample):
-        """The training rows in these coordinates."""
+        """The training rows of a sample in these coordinates."""
         return Rows(read_only(self.coordinates(sample.X).T), sample.Y, sample.w, sample.w_rest)
 
 

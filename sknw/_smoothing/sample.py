@@ -1,15 +1,11 @@
-"""Training data as every sum needs them."""
+"""Training data in the form that all kernel sums use."""
 
 import math
 from typing import NamedTuple
 
 import numpy as np
 
-from .._core import (
-    MOST_FEATURES_IN_ORDER,
-    read_only,
-    spatial_order,
-)
+from .._core import MOST_FEATURES_IN_ORDER, read_only, spatial_order
 
 
 class Scale(NamedTuple):
@@ -83,21 +79,23 @@ class Scale(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """Training data as every sum needs it: rows of positive weight, neighbours next to each other, numbers near one.
+    """Training data for kernel sums: rows of positive weight in spatial order, scaled targets.
 
-    Scaling is by powers of two and thus exact; y is centred first, so that averages of large numbers that hardly
-    differ keep their digits.
+    Targets are centered first, so that averages of large numbers with small differences keep their digits. All scaling
+    is by powers of two and therefore exact.
 
     Attributes
     ----------
     given : ndarray of shape (n,), int64
-        Which of the rows that were given each one is.
+        Number of each row in the data passed to `of`.
     X : ndarray of shape (n, d)
-        Rows of positive weight, one feature after the other in memory.
+        Rows of positive weight, in Fortran order.
     Y : ndarray of shape (p, n)
-        Targets of these, minus `center`, over `unit`; one output after the other.
-    w, w_rest : ndarray of shape (n,)
-        Weights over `weight_unit`, and what is left of them when one observation is left out.
+        Targets minus `center`, divided by `unit`; output by output.
+    w : ndarray of shape (n,)
+        Weights divided by `weight_unit`.
+    w_rest : ndarray of shape (n,)
+        Leave-one-out weights, divided by `weight_unit`.
     center : ndarray of shape (p,)
         Middle of the range of each output.
     unit, weight_unit : float
@@ -134,7 +132,7 @@ class Sample(NamedTuple):
         if X.shape[1] <= MOST_FEATURES_IN_ORDER:
             order = spatial_order((X if len(given) == len(X) else X[given]).T)
             given = given[order]
-        # In place: of very many rows, to write to new memory takes longer than all arithmetic.
+        # In place: for large n, allocating new memory takes longer than the arithmetic.
         X, Y, w = np.asfortranarray(X[given]), np.array(y[given].T, order="C"), w[given].astype(np.float64)
         scale = Scale.of(X, Y, w) if scale is None else scale
         center, unit, weight_unit = scale.center, scale.unit, scale.weight_unit
@@ -148,11 +146,11 @@ class Sample(NamedTuple):
 
     @property
     def n_observations(self):
-        """Sum of the weights, which count observations."""
+        """Number of observations: the sum of the weights."""
         return self.weight_unit * self.w.sum()
 
     def squared(self, value):
-        """A squared error in the units of y; `inf` if these are too large for it."""
+        """Convert squared errors to the units of y; `inf` on overflow."""
         with np.errstate(over="ignore", under="ignore"):
             return np.asarray(value) * self.unit * self.unit
 
@@ -164,15 +162,20 @@ class Sample(NamedTuple):
 
     @property
     def is_constant(self):
-        """Whether all targets are the same."""
+        """Whether each output has a single value."""
         return not self.Y.any()
 
 
 def can_leave_out(rows):
-    """Whether something is left of a `Sample` or `Rows` when one observation is left out."""
+    """Whether any weight remains when one observation is left out.
+
+    Parameters
+    ----------
+    rows : Sample or Rows
+    """
     return len(rows.w) > 1 or rows.w_rest[0] > 0
 
 
 def power_of_two(x):
-    """The power of two above x, or the largest one there is; 1 for x = 0."""
+    """The power of two above x, at most 2**1023; 1 for x = 0."""
     return math.ldexp(1.0, min(math.frexp(x)[1], 1023)) if x > 0 else 1.0

@@ -30,13 +30,13 @@ def test_sums_are_those_of_compiled_loops(plain, d):
     states = uncompiled.sums_of_small_problems(d)
     assert {name.split(", ")[0] for name in states} >= {"dense", "window"}
     for name, compiled in states.items():
-        shift, sums, dsums = (plain[f"{d}, {name}, {field}"] for field in compiled._fields)
+        offset, sums, derivatives, _ = (plain[f"{d}, {name}, {field}"] for field in compiled._fields)
         # Rounding of both is bounded elsewhere, and what is neglected is the same: a wrong index is off by far more.
         tolerance = 1e-9
         mass = compiled.sums[:, :1] + np.finfo(float).tiny
-        assert_array_equal(np.isfinite(shift), np.isfinite(compiled.offset), err_msg=name)
-        finite = np.isfinite(shift)
-        assert (np.abs(shift[finite] - compiled.offset[finite]) <= 1e-12 * (1 + shift[finite])).all(), name
+        assert_array_equal(np.isfinite(offset), np.isfinite(compiled.offset), err_msg=name)
+        finite = np.isfinite(offset)
+        assert (np.abs(offset[finite] - compiled.offset[finite]) <= 1e-12 * (1 + offset[finite])).all(), name
         assert (np.abs(sums - compiled.sums) <= tolerance * mass).all(), name
         # Wanted are weights times up to twice the squared distance, 40 at most where a weight is left.
-        assert (np.abs(dsums - compiled.derivatives) <= 100 * tolerance * mass[:, None]).all(), name
+        assert (np.abs(derivatives - compiled.derivatives) <= 100 * tolerance * mass[:, None]).all(), name

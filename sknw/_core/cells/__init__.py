@@ -1,1 +1,1 @@
-"""Gaussian sums in one to three features, from moments of the rows of each cell of a grid."""
+"""Gaussian sums by moments of cells: the fast Gauss transform and Chebyshev nodes."""

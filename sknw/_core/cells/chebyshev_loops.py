@@ -1,15 +1,15 @@
-"""Compiled loops for moments of rows that are Chebyshev polynomials."""
+"""Compiled loops for moments of rows in Chebyshev polynomials."""
 
 from ..runtime.jit import jit, jit_entry
 from .grouping import add_products, times
 
-#: Degrees of Chebyshev polynomials along a feature, and nodes of a cell.
+#: Number of Chebyshev polynomials, and of nodes of a cell, along a feature.
 DEGREES = 16
 
 
 @jit
 def chebyshev(x, T):
-    """Write the Chebyshev polynomials of each point, one line for each degree."""
+    """Write the Chebyshev polynomials at each point, one line per degree."""
     for j in range(x.shape[0]):
         T[0, j], T[1, j] = 1.0, x[j]
     for k in range(2, T.shape[0]):
@@ -20,25 +20,26 @@ def chebyshev(x, T):
 
 @jit_entry
 def add_chebyshev_moments(Z, V, order, starts, grid, first, last, each, buffers, out):
-    """Sums of products of Chebyshev polynomials over the rows of the cells from `first` to before `last`.
+    """Write sums of products of Chebyshev polynomials over the rows of a range of cells.
 
     Parameters
     ----------
     Z : float64[:, ::1] of shape (d, n)
     V : float64[:, ::1] of shape (n_channels, n)
-        What is summed up.
+        Quantities to sum up.
     order, starts : int64[::1]
         Rows of each cell.
-    grid : _nodes.Grid
+    grid : chebyshev.Grid
         Of three features; those before the last d have one cell.
     first, last : int
+        Cells from `first` to before `last`.
     each : int64[::1]
-        As many numbers, from 0 on, as lines of `buffers`.
-    buffers : _nodes.Buffers
-        Overwritten; of features before the last d the polynomials are 1.
+        The numbers 0, 1, ... up to the width of the buffers.
+    buffers : chebyshev.Buffers
+        Overwritten; polynomials of features before the last d are 1.
     out : float64[:, :, :, ::1] of shape (n_channels, N_0, N_1, N_2)
-        Those of the given cells are overwritten. Along each of the last d axes, degrees below `DEGREES` follow each
-        other, cell by cell; axes before these have length 1.
+        The entries of the given cells are overwritten. Along each of the last d axes, the `DEGREES` degrees of a cell
+        are consecutive, cell by cell. Axes before these have length 1.
     """
     d, (T, by_row, u, sums) = Z.shape[0], buffers
     x, n_0, n_1 = u[3], sums.shape[1], sums.shape[2]

@@ -1,12 +1,10 @@
-"""The loops of the fast Gauss transform: moments of rows, translations between cells, polynomials at queries.
+"""Compiled loops of the fast Gauss transform: moments, translations, evaluation at queries.
 
-And of its relative for whole cells of queries, see `_nodes.py`: moments of rows that are Chebyshev polynomials.
+Coefficients are in arrays of shape (n_coefficients, n_cells), because a translation applies to all cells alike. Points
+are in lists, one per cell: those of cell c are ``order[starts[c] : starts[c + 1]]``. With fewer than three features,
+the first exponents are 0.
 
-Coefficients stand in arrays of shape (n_coefficients, n_cells): a translation does the same to each cell. Points stand
-in lists, one per cell: those of cell c are ``order[starts[c] : starts[c + 1]]``. With fewer than three features the
-first exponents are 0.
-
-Notation as in `_dense.py`; tau is the distance from the centre of a cell over sqrt(2) h.
+Notation as in `fast_gauss`; tau is the distance from the center of a cell, divided by sqrt(2) h.
 """
 
 import math
@@ -19,17 +17,20 @@ from .grouping import add_products, times
 _SQRT_HALF = math.sqrt(0.5)
 
 
-#: Points, or cells, that a short loop runs over: a few buffers of that size stay in the first-level cache.
+#: Points per short loop: a few buffers of this size fit into the first-level cache.
 _WIDTH = 256
 
 
-#: Cells that a translation runs over: one line of coefficients stays in the first-level cache.
+#: Cells per translation: one line of coefficients fits into the first-level cache.
 _CELLS = 128
 
 
 @jit
 def distances(Z, points, cells, c, tau):
-    """Distances of points from the centre of their cell c, over sqrt(2) h, in the last d lines of tau."""
+    """Write the distances of points from the center of cell c, divided by sqrt(2) h.
+
+    They are written to the last d lines of tau.
+    """
     d = Z.shape[0]
     for k in range(d - 1, -1, -1):
         place = cells.begins[k] + c % cells.lengths[k]
@@ -43,7 +44,7 @@ def distances(Z, points, cells, c, tau):
 
 @jit_sum
 def power_sums(u, t, sums):
-    """Add sum_j u_j t_j**b to sums[b]; u is used up."""
+    """Add sum_j u_j t_j**b to sums[b]; u is overwritten."""
     not_inlined()
     n = u.shape[0]
     b = 0
@@ -75,7 +76,7 @@ def power_sums(u, t, sums):
 
 @jit
 def polynomial(c, t, out):
-    """out_j = sum_b c_b t_j**b, by Horner's rule."""
+    """Write sum_b c_b t_j**b, by Horner's rule."""
     not_inlined()
     n = t.shape[0]
     b = c.shape[0] - 1
@@ -96,32 +97,32 @@ def polynomial(c, t, out):
 
 @jit
 def times_plus(a, b, c, out):
-    """out = a * b + c."""
+    """Write a * b + c to `out`."""
     for j in range(a.shape[0]):
         out[j] = a[j] * b[j] + c[j]
 
 
 @jit
 def copy(a, out):
-    """out = a."""
+    """Copy a to `out`."""
     for j in range(a.shape[0]):
         out[j] = a[j]
 
 
 @jit_entry
 def add_moments(Z, v, cells, order, starts, runs, first, last, moments):
-    """Moments of the rows of the cells from `first` to before `last`.
+    """Write the moments of the rows of cells from `first` to before `last`.
 
     Parameters
     ----------
     Z : float64[:, ::1] of shape (d, n)
     v : float64[::1] of shape (n,)
-        What is summed up: a weight, or a weight times a target.
-    cells : _cells.Cells
+        Quantity to sum up: weights, or weights times a target.
+    cells : grid.Cells
     order, starts : int64[::1]
         Rows of each cell.
     runs : int64[:, ::1] of shape (n_runs, 4)
-        See `_series.Terms`.
+        See `hermite.Terms`.
     first, last : int
     moments : float64[:, ::1] of shape (n_coefficients, n_cells)
         Those of the given cells are overwritten.
@@ -157,25 +158,25 @@ def add_moments(Z, v, cells, order, starts, runs, first, last, moments):
 
 @jit_entry
 def translate(factors, targets, sources, begin, stride, filled, source, first, last, target):
-    """Turn the series of cells into series around other cells, along the first axis of their list.
+    """Translate the series of cells to other cells, along the first axis of the list of cells.
 
     Parameters
     ----------
     factors : float64[:, :, ::1] of shape (2 * most + 1, n_targets, n_sources)
-        By the offset from source to target, and by the places of both coefficients in their lines.
+        Indexed by the offset from source to target, and by the positions of both coefficients in their lines.
     targets, sources : int64[::1]
         Coefficients by lines, along which only the exponent of this axis changes.
     begin : int64[:, ::1] of shape (2, n_lines + 1)
-        Where the lines begin in `targets` and in `sources`.
+        Starts of the lines in `targets` and in `sources`.
     stride : int
-        Distance of neighbours along this axis in the list of cells.
+        Distance of neighbors along this axis in the list of cells.
     filled : int64[::1] of shape (n_cells + 1,)
-        Number of cells before each that are not empty in `source`.
+        Number of nonempty cells of `source` before each cell.
     source : float64[:, ::1] of shape (n_coefficients, n_cells)
     first, last : int
         Range of target cells.
     target : float64[:, ::1] of shape (n_coefficients, n_cells)
-        The given cells are overwritten.
+        The entries of the given cells are overwritten.
     """
     most, n_cells = factors.shape[0] // 2, source.shape[1]
     while first < last:
@@ -199,7 +200,7 @@ def translate(factors, targets, sources, begin, stride, filled, source, first, l
 
 @jit_entry
 def evaluate(Zq, cells, order, starts, runs, entries, factors, first, last, series, out):
-    """Values and derivatives of the polynomials of some cells at their queries.
+    """Write values and derivatives of the polynomials of cells at their queries.
 
     Parameters
     ----------
@@ -207,10 +208,11 @@ def evaluate(Zq, cells, order, starts, runs, entries, factors, first, last, seri
     cells, order, starts, runs, first, last
         As in `add_moments`.
     entries : int64[:, ::1] of shape (n_entries, 3)
-        Polynomial, coefficient and source, see `_series.polynomials`.
+        Polynomial, coefficient and source; see `hermite.polynomials`.
     factors : float64[::1] of shape (n_entries,)
     series : float64[:, ::1] of shape (n_coefficients, n_cells)
     out : float64[:, :] of shape (n_polynomials, m)
+        Written.
     """
     t = np.empty((3, _WIDTH))
     q, inner, outer = np.empty(_WIDTH), np.empty(_WIDTH), np.empty(_WIDTH)
@@ -233,14 +235,14 @@ def evaluate(Zq, cells, order, starts, runs, entries, factors, first, last, seri
             n = points.shape[0]
             distances(Zq, points, cells, c, t)
             for p in range(n_polynomials):
-                for r in range(n_runs - 1, -1, -1):  # Horner's rule of Horner's rules
+                for r in range(n_runs - 1, -1, -1):  # nested Horner's rules, one per feature
                     polynomial(coefficients[p, runs[r, 2] : runs[r, 2] + runs[r, 3]], t[2, :n], q[:n])
-                    if r == n_runs - 1 or runs[r + 1, 1] == 0:  # the highest second exponent
+                    if r == n_runs - 1 or runs[r + 1, 1] == 0:  # at the highest second exponent
                         copy(q[:n], inner[:n])
                     else:
                         times_plus(inner[:n], t[1, :n], q[:n], inner[:n])
                     if runs[r, 1] == 0:
-                        if runs[r, 0] == runs[n_runs - 1, 0]:  # the highest first exponent
+                        if runs[r, 0] == runs[n_runs - 1, 0]:  # at the highest first exponent
                             copy(inner[:n], outer[:n])
                         else:
                             times_plus(outer[:n], t[0, :n], inner[:n], outer[:n])

@@ -1,7 +1,7 @@
-"""Where points are: cells along each feature, their grid, and lists of the points of each cell.
+"""Grids of cells with exact edges, and lists of the points of each cell.
 
-Cells have edges that are exact numbers, so that a point is in the cell it is said to be in, and there are few of them:
-gaps without points that are longer than the sums reach are shortened.
+Because edges are exact numbers, a point is always in the cell that it is assigned to. Long gaps without points
+are shortened to the cutoff of the sums, so that there are few cells.
 """
 
 import math
@@ -9,23 +9,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-#: Points of a block of work: a few milliseconds.
+#: Points per block of work: a few milliseconds.
 _POINTS_PER_BLOCK = 2**15
 
 
 class Cells(NamedTuple):
-    """A grid of cells, as the loops read it. Along each feature, cells far from any point are left out.
+    """A grid of cells as the compiled loops read it; long gaps are shortened.
 
     Attributes
     ----------
     g : ndarray of shape (d,)
-        Factor of each feature: one over its bandwidth.
+        Inverse bandwidth of each feature.
     sizes : ndarray of shape (d,)
         Width of a cell: a few bits times a power of two, so that all edges are exact.
     lengths : ndarray of shape (d,), int64
         Number of cells along each feature.
     numbers : ndarray, float64
-        Left edge of each of them over the width; those of feature k from ``begins[k]`` on.
+        Left edge of each cell divided by the width; those of feature k from ``begins[k]`` on.
     begins : ndarray of shape (d,), int64
     """
 
@@ -36,12 +36,18 @@ class Cells(NamedTuple):
     begins: np.ndarray
 
     @classmethod
-    def of(cls, axes, g):
-        """The product of some axes."""
+    def of(cls, axes, inv_h):
+        """The product of some axes.
+
+        Parameters
+        ----------
+        axes : list of d Axis
+        inv_h : ndarray of shape (d,)
+        """
         lengths = np.array([axis.length for axis in axes])
         begins = np.cumsum([0, *lengths[:-1]])
         numbers = np.concatenate([axis.numbers for axis in axes])
-        return cls(np.asarray(g, dtype=float), np.array([axis.size for axis in axes]), lengths, numbers, begins)
+        return cls(np.asarray(inv_h, dtype=float), np.array([axis.size for axis in axes]), lengths, numbers, begins)
 
 
 class Axis(NamedTuple):
@@ -52,9 +58,9 @@ class Axis(NamedTuple):
     size : float
         Width of a cell.
     occupied : ndarray of float64
-        Numbers of the cells that hold points, in ascending order: their left edges over the width.
+        Numbers of the cells that contain points, in ascending order: left edges divided by the width.
     places : ndarray of int64
-        Where each of these stands, once longer gaps than a reach are shortened to one.
+        Index of each of these cells, after long gaps are shortened.
     """
 
     size: float
@@ -63,7 +69,19 @@ class Axis(NamedTuple):
 
     @classmethod
     def over(cls, columns, size, reach, in_order=False):
-        """Cells for the points of some arrays, in ascending order or not; None if their edges cannot be exact."""
+        """The cells of points in given arrays; None if their edges would not be exact.
+
+        Parameters
+        ----------
+        columns : sequence of ndarray
+            Coordinates along the feature.
+        size : float
+            Width of a cell.
+        reach : float
+            Length to which longer gaps are shortened.
+        in_order : bool
+            Whether each array is in ascending order.
+        """
         ends = np.array([end for z in columns for end in ((z[0], z[-1]) if in_order else (z.min(), z.max()))])
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             ends = np.floor(ends / size)
@@ -75,18 +93,18 @@ class Axis(NamedTuple):
 
     @property
     def length(self):
-        """Number of cells that are kept."""
+        """Number of cells, after gaps are shortened."""
         return int(self.places[-1]) + 1
 
     @property
     def numbers(self):
-        """The numbers of the cells that are kept; in a gap that was shortened, as if it went on from the left."""
+        """Numbers of the cells; in a shortened gap they continue from the left."""
         numbers = np.arange(float(self.length))
         numbers += np.repeat(self.occupied - self.places, np.diff(self.places, append=self.length))
         return numbers
 
     def is_inside(self, z):
-        """Whether the cell of each point is kept."""
+        """Whether each point is in a cell of the axis."""
         with np.errstate(over="ignore"):
             numbers = np.floor(z / self.size)
         inside = np.isfinite(numbers) & (np.abs(numbers) < LARGEST_NUMBER)
@@ -94,17 +112,17 @@ class Axis(NamedTuple):
         after = np.searchsorted(self.occupied, numbers)
         before = np.maximum(after - 1, 0)
         after = np.minimum(after, len(self.occupied) - 1)
-        # Of a gap that was shortened, no cell but the occupied ones has a place of its own.
+        # In a shortened gap, only the occupied cells at its ends have an index.
         steps = self.occupied[after] - self.occupied[before]
         whole = (self.places[after] - self.places[before] == steps) & (self.occupied[before] <= numbers)
         is_occupied = (self.occupied[after] == numbers) | (self.occupied[before] == numbers)
         return inside & (is_occupied | (whole & (numbers <= self.occupied[after])))
 
     def with_margins(self, reach):
-        """The same with all cells within a distance of those that hold points; None if their edges cannot be exact."""
-        most = math.ceil(reach / self.size) + 1
+        """The axis with all cells within a distance of occupied ones; None if edges would not be exact."""
+        limit = math.ceil(reach / self.size) + 1
         numbers = (
-            np.unique(self.occupied[:, None] + np.arange(-most, most + 1)) if self.length < _LONGEST_TABLE else None
+            np.unique(self.occupied[:, None] + np.arange(-limit, limit + 1)) if self.length < _LONGEST_TABLE else None
         )
         if numbers is None or not max(-numbers[0], numbers[-1]) < LARGEST_NUMBER:
             return None
@@ -112,12 +130,12 @@ class Axis(NamedTuple):
 
     @classmethod
     def between(cls, size, occupied, reach):
-        """Cells of some numbers, in ascending order, with gaps that are longer than a distance shortened to it."""
+        """The axis of cells with given numbers, in ascending order."""
         steps = np.minimum(np.diff(occupied), math.ceil(reach / size) + 1)
         return cls(size, occupied, np.concatenate([[0], np.cumsum(steps).astype(np.int64)]))
 
     def of(self, z):
-        """The place of each point's cell."""
+        """Index of the cell of each point."""
         numbers, first = _numbers(z, self.size), self.occupied[0]
         n_numbers = int(self.occupied[-1] - first) + 1
         if n_numbers > _LONGEST_TABLE:
@@ -129,17 +147,17 @@ class Axis(NamedTuple):
         return table[(numbers - first).astype(np.int64)]
 
 
-#: Numbers of cells have so few bits that the centre of a cell, and whether a point is in it, are exact but for some eps
-#: of its width.
+#: Limit of the numbers of cells: they have so few bits that the center of a cell, and whether a point is in it, are
+#: exact up to some eps of its width.
 LARGEST_NUMBER = 2.0**40
 
 
-#: So many cells are looked up in a table, more by bisection.
+#: Number of cells up to which a lookup table is used; more are found by bisection.
 _LONGEST_TABLE = 2**22
 
 
 def _numbers(z, size):
-    """Numbers of the cells of some points, whatever a quotient is rounded to."""
+    """Numbers of the cells of points, corrected for rounding of the quotient."""
     numbers = np.floor(z / size)
     numbers -= numbers * size > z
     numbers += (numbers + 1) * size <= z
@@ -147,19 +165,19 @@ def _numbers(z, size):
 
 
 def _unique(numbers):
-    """Different numbers in ascending order; without a sort, if that is the order they come in."""
+    """Distinct numbers in ascending order; sorted numbers are not sorted again."""
     if is_sorted(numbers):
         return numbers[np.append(True, numbers[1:] != numbers[:-1])]
     return np.unique(numbers)
 
 
 def is_sorted(z):
-    """Whether some points are in ascending order."""
+    """Whether points are in ascending order."""
     return bool((z[1:] >= z[:-1]).all())
 
 
 def _occupied(z, size, in_order):
-    """Numbers of the cells that hold points."""
+    """Numbers of the cells that contain points."""
     first, last = _numbers(np.array([z[0], z[-1]] if in_order else [z.min(), z.max()]), size)
     if last - first >= _LONGEST_TABLE:
         return _unique(_numbers(z, size))
@@ -174,17 +192,17 @@ def _occupied(z, size, in_order):
 
 
 def _by_edges(z, n_cells):
-    """Whether it is quicker to look for edges among points that are in order than for points among edges."""
+    """Whether searching for edges among sorted points is faster than the converse."""
     return 16 * n_cells < len(z)
 
 
 def _edges(z, size, numbers):
-    """Where the points of each cell begin in a sorted list, and where those of the last one end."""
+    """Index of the first point of each cell among sorted points, and the end of the last cell."""
     return np.searchsorted(z, np.append(numbers, numbers[-1] + 1) * size)
 
 
 class Points(NamedTuple):
-    """Points in lists, one per cell, as the loops read them.
+    """Points in lists, one per cell, as the compiled loops read them.
 
     Attributes
     ----------
@@ -199,7 +217,16 @@ class Points(NamedTuple):
 
     @classmethod
     def of(cls, Z, axes, cells, in_order=False):
-        """The points of an array in the cells of some axes; of one axis they may be in ascending order."""
+        """The points of an array in the cells of axes.
+
+        Parameters
+        ----------
+        Z : ndarray of shape (d, n)
+        axes : list of d Axis
+        cells : Cells
+        in_order : bool
+            Whether the points are in ascending order; for one axis.
+        """
         from .grouping import group
 
         n, n_cells = Z.shape[1], int(cells.lengths.prod())
@@ -215,7 +242,7 @@ class Points(NamedTuple):
         return cls(Z, order, starts)
 
     def blocks(self):
-        """Ranges of cells of some thousand points each."""
+        """Ranges of cells with some ten thousand points each."""
         marks = np.arange(0, self.starts[-1] + _POINTS_PER_BLOCK, _POINTS_PER_BLOCK)
         ends = np.unique(np.append(np.searchsorted(self.starts, marks), len(self.starts) - 1))
         ends = ends[ends < len(self.starts)]
@@ -223,6 +250,6 @@ class Points(NamedTuple):
 
 
 def round_down(x):
-    """A number of four bits, so that its multiples are exact."""
+    """Round down to four bits, so that multiples are exact."""
     mantissa, exponent = math.frexp(x)
     return math.ldexp(math.floor(16 * mantissa), exponent - 4)

@@ -1,4 +1,4 @@
-"""Compiled loops that group points by cell, and short vector operations of the loops over cells."""
+"""Compiled loops that group points by cell, and vector operations of the loops over cells."""
 
 import math
 
@@ -7,9 +7,9 @@ from ..runtime.jit import jit, jit_entry, not_inlined
 
 @jit_entry
 def mark(z, size, first, occupied):
-    """Mark the cells along one feature that hold points, counted from `first`."""
+    """Mark the cells along one feature that contain points, counted from `first`."""
     for j in range(z.shape[0]):
-        number = math.floor(z[j] / size)  # but for the rounding of the quotient
+        number = math.floor(z[j] / size)  # corrected for rounding of the quotient below
         if number * size > z[j]:
             number -= 1
         elif (number + 1) * size <= z[j]:
@@ -19,7 +19,17 @@ def mark(z, size, first, occupied):
 
 @jit_entry
 def group(cell_of, starts, order):
-    """Sort points by cell, stably; `starts` has one entry more than there are cells, and comes in as zeros."""
+    """Sort points by cell, stably.
+
+    Parameters
+    ----------
+    cell_of : int64[::1] of shape (n,)
+        Cell of each point.
+    starts : int64[::1] of shape (n_cells + 1,)
+        Zeros on input. Overwritten by the position of the first point of each cell.
+    order : int64[::1] of shape (n,)
+        Overwritten by the numbers of the points, cell by cell.
+    """
     before, is_sorted = 0, True
     for j in range(cell_of.shape[0]):
         c = cell_of[j]
@@ -43,14 +53,14 @@ def group(cell_of, starts, order):
 
 @jit
 def times(a, b, out):
-    """out = a * b."""
+    """Write the product a * b to `out`."""
     for j in range(a.shape[0]):
         out[j] = a[j] * b[j]
 
 
 @jit_entry
 def fill(values, order, starts, first, last, out):
-    """Give each point of some cells the value of its cell."""
+    """Assign the value of its cell to each point, for cells from `first` to before `last`."""
     for c in range(first, last):
         for j in range(starts[c], starts[c + 1]):
             out[order[j]] = values[c]
@@ -58,7 +68,7 @@ def fill(values, order, starts, first, last, out):
 
 @jit
 def add_products(factors, rows, source, start, target):
-    """target_j += sum_a factors_a source[rows_a, start + j], four at a time."""
+    """Add sum_a factors_a source[rows_a, start + j] to target_j, four terms at a time."""
     not_inlined()
     n = target.shape[0]
     stop = start + n

@@ -1,6 +1,6 @@
-"""Truncated series of the Gaussian: what they hold, what they leave out, and how many terms that takes.
+"""Truncated Hermite series of the Gaussian: terms, remainders, and the accuracy of cells.
 
-Notation as in `_fast_gauss.py`, of which this is the part that knows neither rows nor queries.
+Notation as in `fast_gauss`. This module depends on neither rows nor queries.
 """
 
 import collections
@@ -14,7 +14,7 @@ from ..problem import Wanted
 
 
 def hermite_functions(z, n):
-    r"""The functions :math:`h_0(z), \dots, h_{n-1}(z)`, of shape (n, len(z))."""
+    r"""The Hermite functions :math:`h_0(z), \dots, h_{n-1}(z)`, of shape (n, len(z))."""
     h = np.empty((n, len(z)))
     h[0] = np.exp(-z * z)
     h[1:2] = 2 * z * h[0]
@@ -24,9 +24,16 @@ def hermite_functions(z, n):
 
 
 def absolute_terms(width, offsets):
-    r"""Sum of the absolute values of all terms between cells so many cells apart, to which rounding is proportional.
+    r"""Sum of the absolute values of all terms between two cells, which bounds rounding errors.
 
-    It is :math:`\sum_n |h_n(\Delta)| (2 r)^n / n!`, with r the largest of the distances t and tau from a centre.
+    It is :math:`\sum_n |h_n(\Delta)| (2 r)^n / n!`, where r is the largest distance t or tau from a center.
+
+    Parameters
+    ----------
+    width : float
+        Of a cell, in bandwidths.
+    offsets : ndarray
+        Distances of the cells, in cells.
     """
     r = 0.5 * width / math.sqrt(2)
     n = np.arange(100)
@@ -35,10 +42,14 @@ def absolute_terms(width, offsets):
 
 
 def remainders(width, offsets, n):
-    r"""Bounds :math:`\max |h_a| r^a / a!` of the remainder of order a, for a < n, of shape (n, len(offsets)).
+    r"""Bounds :math:`\max |h_a| r^a / a!` of the remainders of orders a < n, by Taylor's theorem.
 
-    The maximum is that over all distances between points of two cells so many cells apart: Taylor's theorem. It is
-    taken from 33 samples; between two of them the fastest of the functions turns by less than 0.3.
+    The maximum is over all distances between points of the two cells. It is computed from 33 samples; between
+    two of them, the argument of the fastest of the functions changes by less than 0.3.
+
+    Returns
+    -------
+    ndarray of shape (n, len(offsets))
     """
     r = 0.5 * width / math.sqrt(2)
     ends = np.linspace(-2 * r, 2 * r, 33)
@@ -49,16 +60,16 @@ def remainders(width, offsets, n):
 
 
 class Accuracy(NamedTuple):
-    """How wide cells may be, and how many terms it then takes.
+    """A width of cells, and the number of terms that it requires.
 
     Attributes
     ----------
     width : float
         Largest width of a cell, in bandwidths.
     n_terms : int
-        Terms of total degree below that are kept.
+        Terms of total degree below this are kept.
     reach : float
-        Distance, in bandwidths, beyond which cells are left out.
+        Distance, in bandwidths, beyond which cells are neglected.
     """
 
     width: float
@@ -68,22 +79,27 @@ class Accuracy(NamedTuple):
 
 @functools.lru_cache(maxsize=64)
 def accuracies(d, rtol, n, derivatives):
-    """What gives the accuracy `rtol` where rows lie evenly, for a range of widths of cells.
+    """Widths of cells and numbers of terms that give the accuracy `rtol` for evenly distributed rows.
 
-    Elsewhere the bound is compared with the mass of each query: aiming at a share `_MARGIN` leaves most certified.
+    For other data, the error bound is compared with the denominator of each query. Since the terms aim at a share
+    `_MARGIN` of `rtol`, most queries are certified.
+
+    Returns
+    -------
+    list of Accuracy
     """
     reach = math.sqrt(2 * math.log(1e3 * n / rtol))
-    found = []
+    choices = []
     for width in _WIDTHS:
         offsets = np.arange(-math.ceil(reach / width), math.ceil(reach / width) + 1)
-        mass = np.exp(-0.5 * (offsets * width) ** 2).sum()
-        one = remainders(width, offsets, _MOST_TERMS).sum(axis=1) / mass
+        denominator = np.exp(-0.5 * (offsets * width) ** 2).sum()
+        one = remainders(width, offsets, _MOST_TERMS).sum(axis=1) / denominator
         by_degree = functools.reduce(lambda a, b: np.convolve(a, b)[:_MOST_TERMS], [one] * d)
         loss = np.array([loss_of(d, width, P, reach, derivatives) for P in range(_MOST_TERMS)])
         enough = np.flatnonzero(stages(d) * by_degree * loss <= _MARGIN * rtol)
         if len(enough):
-            found.append(Accuracy(width, max(2, int(enough[0])), reach))
-    return found
+            choices.append(Accuracy(width, max(2, int(enough[0])), reach))
+    return choices
 
 
 _WIDTHS = [0.1 * 1.2**i for i in range(16)]
@@ -96,20 +112,21 @@ _MARGIN = 0.3
 
 
 def stages(d):
-    """How often a series is cut off, once per translation and before them all; half as much again for the second cuts.
+    """Number of truncations, times 1.5 for the truncation of already truncated series.
 
-    A second cut meets what the first has left, which is smaller than the whole by some factor below 1.5.
+    There is one per translation and one before them. A second truncation applies to the remainder of the first, which
+    is smaller by a factor; the total is below 1.5 times one truncation.
     """
     return 1.5 * (d + 1)
 
 
 def loss_of(d, width, n_terms, reach, derivatives):
-    r"""How many times as large as that of a sum the bound is for a derivative, over `_SLACK`; or 1.
+    r"""Ratio of the error bound of a derivative to that of a sum, divided by `_SLACK`; at least 1.
 
     Let R be the remainder of a factor of the kernel along one feature, :math:`\max |h_P| r^P / P!`. Its second
-    derivative in tau is the function of order two higher, cut off two terms earlier: it has the remainder
-    :math:`\max |h_P| r^{P-2} / (P-2)!`, which is P (P - 1) / r² R, and no other factor is larger in a product of total
-    degree P. Beyond the reach :math:`\rho`, a derivative has another factor :math:`\rho^2`.
+    derivative in tau is the function of order two higher, truncated two terms earlier. Its remainder is
+    :math:`\max |h_P| r^{P-2} / (P-2)!`, which is P (P - 1) / r² R. In a product of total degree P, no other factor
+    is larger. Beyond the cutoff :math:`\rho`, a derivative has another factor :math:`\rho^2`.
     """
     r = 0.5 * width / math.sqrt(2)
     second = n_terms * (n_terms - 1) / r**2
@@ -118,20 +135,20 @@ def loss_of(d, width, n_terms, reach, derivatives):
     return max(1.0, first * (derivatives > Wanted.VALUE))
 
 
-#: Digits that each derivative may lose.
+#: Factor by which the bound of a derivative may exceed that of a sum.
 _SLACK = 100.0
 
 
 class Terms(NamedTuple):
-    """Which products of powers a series keeps, as the loops read them.
+    """Products of powers that a series keeps, as the compiled loops read them.
 
     Attributes
     ----------
     powers : ndarray of shape (n_coefficients, 3), int64
-        Exponents of each feature, of total degree below P; the last feature's run fastest. With fewer features the
-        first exponents are 0.
+        Exponents of each feature, of total degree below P; those of the last feature vary fastest. With fewer features,
+        the first exponents are 0.
     runs : ndarray of shape (n_runs, 4), int64
-        First two exponents, first coefficient and number of coefficients of each run of the last exponent.
+        For each run of the last exponent: first two exponents, first coefficient and number of coefficients.
     """
 
     powers: np.ndarray
@@ -141,10 +158,10 @@ class Terms(NamedTuple):
 @functools.lru_cache(maxsize=64)
 def terms_of(d, n_terms):
     """The powers of d features of total degree below `n_terms`."""
-    most = [n_terms if axis >= 3 - d else 1 for axis in range(3)]
+    limits = [n_terms if axis >= 3 - d else 1 for axis in range(3)]
     powers, runs = [], []
-    for a in range(most[0]):
-        for b in range(min(most[1], n_terms - a)):
+    for a in range(limits[0]):
+        for b in range(min(limits[1], n_terms - a)):
             runs.append((a, b, len(powers), n_terms - a - b))
             powers += [(a, b, c) for c in range(n_terms - a - b)]
     return Terms(np.array(powers), np.array(runs))
@@ -152,7 +169,7 @@ def terms_of(d, n_terms):
 
 @functools.lru_cache(maxsize=64)
 def lines_of(d, n_terms, axis):
-    """Coefficients by lines, along which only one feature's exponent changes; where these begin."""
+    """Coefficients by lines along which only one feature's exponent changes, and their starts."""
     powers = terms_of(d, n_terms).powers
     others = np.delete(powers, axis, axis=1)
     order = np.lexsort((powers[:, axis], *others.T))
@@ -162,7 +179,14 @@ def lines_of(d, n_terms, axis):
 
 @functools.lru_cache(maxsize=64)
 def polynomials(d, n_terms, derivatives):
-    """The polynomials to evaluate, value first, as a sparse matrix: polynomial, coefficient, source, factor."""
+    """The polynomials of the sum and its derivatives, as a sparse matrix acting on coefficients.
+
+    Returns
+    -------
+    entries : ndarray of shape (n_entries, 3)
+        Polynomial, coefficient and source. Polynomial 0 is the sum.
+    factors : ndarray of shape (n_entries,)
+    """
     index = {tuple(power): i for i, power in enumerate(terms_of(d, n_terms).powers.tolist())}
     entries = [(0, i, i, 1.0) for i in index.values()]
     for q, operator in enumerate(operators(d, derivatives), 1):
@@ -176,7 +200,13 @@ def polynomials(d, n_terms, derivatives):
 
 
 def operators(d, derivatives):
-    """What to apply to a polynomial for each derivative: factors of its derivatives, by their orders in each tau."""
+    """Differential operators in tau for the wanted derivatives.
+
+    Returns
+    -------
+    list of dict
+        For each derivative, factors by the orders of differentiation in each feature.
+    """
 
     def total(*terms):
         out = collections.Counter()

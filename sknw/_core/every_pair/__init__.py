@@ -1,1 +1,1 @@
-"""Sums over every pair of a query and a training row: any kernel, any number of features."""
+"""Kernel sums over every pair of a query and a training row."""

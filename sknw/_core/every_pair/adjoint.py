@@ -1,20 +1,18 @@
-r"""Reverse mode: the gradient of a function of the sums in all coordinates, by one more pass over all pairs.
+r"""Reverse mode: the gradient of a function of the sums, by a second pass over all pairs.
 
-With the adjoint weights U of all pairs, their sums :math:`\rho` over rows and :math:`\gamma` over queries, and a and b
-the centred and scaled coordinates of a block of queries and of the rows,
+Let U be the adjoint weights of all pairs, :math:`\rho` their sums over rows and :math:`\gamma` their sums over queries.
+Let A and B be the centered and scaled coordinates of a block of queries and of the rows. Then
 
 .. math:: \sum_{ij} U_{ij} (a_i - b_j)(a_i - b_j)^\top
           = A^\top \rho A - A^\top U B - B^\top U^\top A + B^\top \gamma B
 
-which takes d products for each pair instead of the d (d + 1) / 2 of single derivatives. In many features the Gaussian's
-distances, and U B, are products of matrices.
+takes d products per pair, instead of the d (d + 1) / 2 of single derivatives. In many features, the squared distances
+of the Gaussian and the product U B are matrix products.
 """
 
 import numpy as np
 
-from ..compiled_kernels import (
-    out_of_reach,
-)
+from ..compiled_kernels import out_of_reach
 from ..kernels import for_loops
 from ..problem import Wanted, read_only
 from ..runtime.blas import one_thread_for_blas
@@ -25,35 +23,33 @@ from .coordinates import Frame, middle, most_for_products
 from .distances import distances_from_products, lowest, squared_distances
 from .engines import takes_matrices
 from .symmetric import gradient_of_all_pairs
-from .tiles import (
-    add_moments,
-    weigh,
-    weigh_slope,
-    weights_of,
-)
+from .tiles import add_numerators, weigh, weigh_slope, weights_of
 
 
 @jit
-def fill_slopes(kernel, own, rows, start, stop, shift, buffers, out):
-    """Write weights times slopes of the rows from `start` to `stop`, whose squared distances the first buffer holds.
+def fill_slopes(kernel, row, rows, start, stop, offset, buffers, out):
+    """Write weights times slopes of rows start..stop, from squared distances in `buffers[0]`.
 
-    `shift` is that of the complete sums; what is out of reach then has weight zero.
+    `offset` is that of the complete sums, relative to which rows beyond the reach have weight zero.
     """
     not_inlined()
     width = stop - start
     s = buffers[0, :width]
-    w = weights_of(own, rows, start, stop, s, buffers[3])
-    if shift == np.inf or out_of_reach(kernel, lowest(s), shift):
+    w = weights_of(row, rows, start, stop, s, buffers[3])
+    if offset == np.inf or out_of_reach(kernel, lowest(s), offset):
         for j in range(width):
             out[j] = 0.0
         return
-    weigh(kernel, None, s, shift, w, rows.Y[:1], start, out, buffers[2, :2])
+    weigh(kernel, None, s, offset, w, rows.Y[:1], start, out, buffers[2, :2])
     weigh_slope(kernel, s, w, out)
 
 
 @jit_sum
 def times_adjoints(u, Y, start, adjoints, of_rows):
-    """Turn weights times slopes in u into adjoint weights, add these to `of_rows`, and return their sum."""
+    """Turn weights times slopes u into adjoint weights; add them to `of_rows`.
+
+    Returns their sum.
+    """
     not_inlined()
     n, total = u.shape[0], 0.0
     first, y, a = adjoints[0], Y[0, start : start + n], adjoints[1]
@@ -74,66 +70,70 @@ def times_adjoints(u, Y, start, adjoints, of_rows):
 
 @jit_entry(allocates=False)
 def add_adjoints(
-    kernel, Zq, own, g, rows, start, B, squares_q, squares, products, most, shift, adjoints, buffers, of_rows, UB, U
+    kernel, Zq, row, g, rows, start, B, squares_q, squares, products, limit, offset, adjoints, buffers, of_rows, UB, U
 ):
-    r"""Add up the adjoint weights :math:`-2 w_j k'(s_{ij}) (\bar M_i + \sum_c \bar N_{ic} y_{jc})` of a tile of rows.
+    r"""Add up the adjoint weights of a tile of rows.
+
+    They are :math:`-2 w_j k'(s_{ij}) (\bar M_i + \sum_c \bar N_{ic} y_{jc})`.
 
     Parameters
     ----------
-    kernel, Zq, own, g, rows
-        As in `_dense.add_rows`.
-    start, B, squares_q, squares, products, most
-        As in `_gaussian.add_rows_by_matrices`; without products, `most` is negative.
-    shift : float64[::1] of shape (m,)
+    kernel, Zq, row, g, rows
+        As in `tiles.add_rows`.
+    start, B, squares_q, squares, products
+        First row of the tile, its coordinates, and squared norms and inner products as in `distances.Gram`.
+    limit : float
+        Largest squared norm of a query for which products are used; negative without products.
+    offset : float64[::1] of shape (m,)
         Of the complete sums.
     adjoints : float64[:, ::1] of shape (m, 1 + p)
-        Wanted of the function in the mass and the moments of each query.
-    buffers : float64[:, ::1] of shape (4, width), or two if that is less
+        Derivatives of the function in the denominator and numerators of each query.
+    buffers : float64[:, ::1] of shape (4, at least max(width, 2))
     of_rows : float64[::1] of shape (width,)
         Updated: sums over queries.
     UB : float64[:, ::1] of shape (m, 1 + d)
-        Updated: sums over rows, and those times the coordinates of the rows unless they are written to U.
+        Updated: sums over rows. If U is empty, also sums times the coordinates of the rows.
     U : float64[:, ::1] of shape (m, width) or (0, width)
         Overwritten.
     """
     width = B.shape[1]
     s, u = buffers[0, :width], buffers[1, :width]
     for i in range(Zq.shape[0]):
-        if squares_q[i] <= most:
+        if squares_q[i] <= limit:
             distances_from_products(i, squares_q[i], squares, products, s)
         else:
             squared_distances(Zq[i], rows.Z, start, g, s)
         out = U[i] if U.shape[0] > 0 else u
-        fill_slopes(kernel, own[i], rows, start, start + width, shift[i], buffers, out)
+        fill_slopes(kernel, row[i], rows, start, start + width, offset[i], buffers, out)
         UB[i, 0] += times_adjoints(out, rows.Y, start, adjoints[i], of_rows)
         if U.shape[0] == 0:
-            add_moments(out, B, 0, 0, UB[i])
+            add_numerators(out, B, 0, 0, UB[i])
 
 
-#: Queries of a block and rows of a tile: what is of each pair fills the second-level cache.
+#: Queries of a block and rows of a tile: the arrays over pairs fill the second-level cache.
 _QUERIES, _TILE = 512, 512
 
 
-#: Multiplications of one block, after which it can be interrupted: a tenth of a second.
+#: Multiplications per block: a tenth of a second, so that Ctrl-C is noticed between blocks.
 _WORK_PER_BLOCK = 2**31
 
 
 def gradient(problem, offset, adjoints, n_threads=1):
-    r"""Derivative of a function of the sums, over every pair.
+    r"""Gradient of a function of sums over every pair, by reverse-mode differentiation.
 
     .. math:: \sum_i \Big( \bar M_i\, M_i' + \sum_c \bar N_{ic}\, N_{ic}' \Big)
 
-    which sums with derivatives would give as ``np.einsum("ic,iqc->q", adjoints, state.derivatives)``, without their
-    m q (1 + p) numbers: reverse-mode differentiation, for which every pair is visited once more.
+    The result is that of ``np.einsum("ic,iqc->q", adjoints, state.derivatives)``, but the m q (1 + p) derivatives are
+    never stored. Every pair is visited once more instead.
 
     Parameters
     ----------
     problem : Problem
-        With wanted FEATURES or PAIRS; not a user's profile.
+        For FEATURES or PAIRS; not with a user's profile.
     offset : ndarray of shape (m,)
-        Of the state of the same problem without derivatives.
+        Of the state of the same problem for VALUE.
     adjoints : ndarray of shape (m, 1 + p)
-        Wanted of the function in the denominator and the numerators of each query.
+        Derivatives of the function in the denominator and numerators of each query.
     n_threads : int
 
     Returns
@@ -142,41 +142,57 @@ def gradient(problem, offset, adjoints, n_threads=1):
 
     Notes
     -----
-    Takes O(m n (d + p)) time, for PAIRS too, and O(q) memory besides a block and a tile for each thread; of the
-    Gaussian, where all rows are left out, half of that time and O(n d) memory. By sums of products: rounding is
-    relative to the extent of a block of queries, or of all rows, in units of the bandwidth, squared.
+    O(m n (d + p)) time, for PAIRS too. O(q) memory, besides a block and a tile for each thread. Leave-one-out sums of
+    the Gaussian over all rows take half that time and O(n d) memory. Rounding errors of the sums of products are
+    proportional to the squared extent, in bandwidths, of a block of queries or of all rows.
     """
     setting, rows, queries = problem.setting, problem.rows, problem.queries
     by_matrices, offset, adjoints = takes_matrices(setting), read_only(offset), read_only(adjoints)
     if setting.kernel == "gaussian" and queries.kind == "all" and setting.rtol > 0:
-        found = gradient_of_all_pairs(rows, setting, offset, adjoints, by_matrices=by_matrices, n_threads=n_threads)
-        if found is not None:
-            return found
+        result = gradient_of_all_pairs(rows, setting, offset, adjoints, by_matrices=by_matrices, n_threads=n_threads)
+        if result is not None:
+            return result
     return _by_blocks(setting, rows, queries, offset, adjoints, by_matrices=by_matrices, n_threads=n_threads)
 
 
 def _by_blocks(setting, rows, queries, offset, adjoints, *, by_matrices, n_threads):
-    """The same for any queries, a block of these at a time."""
-    (kernel, _), Zq, own, g = for_loops(setting.kernel), queries.Z, queries.rows_for_loops(), read_only(setting.inv_h)
+    """The gradient for any kernel and any queries, a block of queries at a time."""
+    (kernel, _), Zq, row, inv_h = (
+        for_loops(setting.kernel),
+        queries.Z,
+        queries.rows_for_loops(),
+        read_only(setting.inv_h),
+    )
     (m, d), n, wanted, rtol = Zq.shape, len(rows.w), setting.wanted, setting.rtol
-    most = most_for_products(d, rtol) if by_matrices else -np.inf
+    limit = most_for_products(d, rtol) if by_matrices else -np.inf
     step = max(32, min(_QUERIES, _WORK_PER_BLOCK // (n * d)))
     blocks = [(first, min(first + step, m)) for first in range(0, m, step)]
-    out, upper, parts = np.zeros(wanted.count(d)), np.triu_indices(d), {}
+    out, upper, results = np.zeros(wanted.count(d)), np.triu_indices(d), {}
 
     def add(first, last):
-        part = slice(first, last)
-        frame = Frame(rows, middle(Zq[part]), g)
-        block, UB, total = frame.block(Zq[part]), np.zeros((last - first, 1 + d)), 0.0
+        block_of_queries = slice(first, last)
+        frame = Frame(rows, middle(Zq[block_of_queries]), inv_h)
+        block, UB, total = frame.block(Zq[block_of_queries]), np.zeros((last - first, 1 + d)), 0.0
         room = aligned((last - first if by_matrices else 0, min(_TILE, n)))
         for start, stop, B, squares in frame.tiles(_TILE):
             width = stop - start
             products = block.products(slice(len(room)), B, room)
             of_rows, buffers = np.zeros(width), aligned((4, max(width, 2)))
             U = aligned((last - first if by_matrices else 0, width))
-            tile = start, B, block.squares, squares, products, most - squares.max()
+            tile = start, B, block.squares, squares, products, limit - squares.max()
             add_adjoints(
-                kernel, Zq[part], own[part], g, rows, *tile, offset[part], adjoints[part], buffers, of_rows, UB, U
+                kernel,
+                Zq[block_of_queries],
+                row[block_of_queries],
+                inv_h,
+                rows,
+                *tile,
+                offset[block_of_queries],
+                adjoints[block_of_queries],
+                buffers,
+                of_rows,
+                UB,
+                U,
             )
             if by_matrices:
                 UB[:, 1:] += U @ B.T
@@ -184,13 +200,13 @@ def _by_blocks(setting, rows, queries, offset, adjoints, *, by_matrices, n_threa
         A, of_queries = block.A, UB[:, 0]
         if wanted == Wanted.PAIRS:
             across = A.T @ UB[:, 1:]
-            parts[first] = (total + (A.T * of_queries) @ A - across - across.T)[upper]
+            results[first] = (total + (A.T * of_queries) @ A - across - across.T)[upper]
         else:
-            parts[first] = total + of_queries @ (A * A) - 2 * np.einsum("ik,ik->k", A, UB[:, 1:])
+            results[first] = total + of_queries @ (A * A) - 2 * np.einsum("ik,ik->k", A, UB[:, 1:])
 
     with one_thread_for_blas():
-        for begin in range(0, len(blocks), 2 * n_threads):  # what is kept of each is as large as the result
+        for begin in range(0, len(blocks), 2 * n_threads):  # each block keeps as much as the result
             run_blocks(add, blocks[begin : begin + 2 * n_threads], n_threads)
-            for first in sorted(parts):  # in this order, whatever that of the threads
-                out += parts.pop(first)
+            for first in sorted(results):  # in order of the blocks, so that results do not depend on the threads
+                out += results.pop(first)
     return out

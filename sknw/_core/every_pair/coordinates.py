@@ -1,18 +1,19 @@
-r"""Coordinates in which the Gaussian is a power of two, and how many digits squared distances have in these.
+r"""Centered and scaled coordinates for the Gaussian, and the accuracy of distances in them.
 
-Coordinates are centred in the middle of the rows and scaled before they are subtracted, once per block of queries and
-tile of rows, so that the Gaussian is :math:`2^{-s}`, and sums are relative to s = 0:
+Coordinates are centered at the middle of the rows and scaled, once per block of queries and per tile of rows. The
+Gaussian is then :math:`2^{-s}`, and sums are relative to s = 0:
 
 .. math:: s = |a - b|^2, \qquad a = (z_q - c)\, g\, r, \quad b = (z - c)\, g\, r, \quad r^2 = \tfrac12 \log_2 e
 
-From some features on s follows from inner products, :math:`|a|^2 + |b|^2 - 2\, a \cdot b`; in `_distances.py`.
+From some number of features on, s is computed from inner products, :math:`|a|^2 + |b|^2 - 2\, a \cdot b`; see
+`distances`.
 
-The price is digits, in units of the unit roundoff u and of bandwidths. Coordinates are wrong by 2u of themselves, and b
-is no larger than a and their distance, so that s is wrong by :math:`8 u \sqrt s |a|` besides the rounding of
-differences; by products, inner ones are wrong by :math:`d u |a| |b|`, squares by d u of themselves, and three more
-roundings put them together, :math:`(2 d + 12)\, u\, (|a|^2 + |b|^2)` in all, whatever the order of their sums. A weight
-is wrong by half of that, relative to itself. Products are taken where that is no more than `rtol`, differences
-elsewhere.
+Both ways lose digits. Let u be the unit roundoff. Coordinates have relative errors of 2u, and b is at most as large as
+a plus their distance. Hence s has an error of :math:`8 u \sqrt s |a|`, besides the rounding of differences. By inner
+products, there are three contributions: :math:`d u |a| |b|` from the products, a relative error of d u from the
+squares, and three roundings from their sum. Together the error is at most :math:`(2 d + 12)\, u\, (|a|^2 + |b|^2)`,
+whatever the order of additions. The relative error of a weight is half of that. Inner products are used where it is at
+most `rtol`, differences elsewhere.
 """
 
 import math
@@ -29,21 +30,22 @@ from ..runtime.threads import run_blocks
 UNIT = 0.5 * math.log2(math.e)
 
 
-#: Scaled coordinates are cut there: their squares are finite, and so far away no weight is left to multiply them.
+#: Scaled coordinates are clipped to this value: its square is finite, and kernel weights beyond it underflow to zero.
 FARTHEST = 1e15
 
 
 class _Precision(NamedTuple):
-    """What one type of floating-point numbers can do.
+    """Limits of a floating-point type.
 
     Attributes
     ----------
     dtype : type
     roundoff : float
+        Unit roundoff.
     farthest : float
-        Least distance of a query to a row, squared, beyond which it is left to sums relative to that.
+        Squared scaled distance of a query to its nearest row beyond which sums with offset 0 are not used.
     least : float
-        The least power: rows that are farther have it, too.
+        Smallest power of two that is computed. Rows that are farther away get this weight too.
     """
 
     dtype: type
@@ -52,10 +54,11 @@ class _Precision(NamedTuple):
     least: float
 
     def widest(self, rtol):
-        """How far queries may be from the middle: no farther than `rtol` allows.
+        """Largest distance of a query from the middle for which weights are right to `rtol`.
 
-        Distances that count are the least one, and what softmax weights add to it on average: twice the logarithm of
-        the sum of the weights over that of the nearest row, below 100 for up to 20 decades of it.
+        Squared distances that matter are the smallest one plus the average excess under softmax weights. The excess is
+        twice the logarithm of the ratio of the sum of weights to that of the nearest row, below 100 for ratios up to
+        1e20.
         """
         return rtol / (4 * self.roundoff * math.sqrt(self.farthest + 100))
 
@@ -66,49 +69,53 @@ DOUBLE = _Precision(np.float64, 2.0**-53, 800.0, 2.0**-960)
 SINGLE = _Precision(np.float32, 2.0**-24, 100.0, 2.0**-110)
 
 
-#: What a weight may be wrong by in float32, relative to itself, besides the rounding of differences.
+#: Maximum relative error of a weight in float32, besides the rounding of differences.
 SINGLE_RTOL = 1e-4
 
 
 def most_for_products(d, rtol, roundoff=DOUBLE.roundoff):
-    """How much two squares may add up to for weights that follow from their inner product to be right to `rtol`."""
+    """Largest sum of two squared norms for which inner products give weights right to `rtol`."""
     return rtol / ((d + 6) * roundoff)
 
 
 def _cut(coordinates):
-    """Bring coordinates back to where their squares are numbers."""
+    """Clip coordinates in place, so that their squares are finite."""
     return np.clip(coordinates, -FARTHEST, FARTHEST, out=coordinates)
 
 
 def middle(Z):
-    """A place amid some points: of each coordinate one that is neither high nor low among them."""
+    """Coordinatewise median of the points Z of shape (n, d)."""
     return np.partition(Z, len(Z) // 2, axis=0)[len(Z) // 2]
 
 
 def middle_of_rows(rows):
-    """The same of some rows of all; not of the queries: each has the same answer whichever others are asked with it."""
+    """Coordinatewise median of five training rows.
+
+    It does not depend on the queries, so that the result of a query does not depend on the others.
+    """
     return middle(rows.Z[:, len(rows.w) * np.arange(1, 10, 2) // 10].T)
 
 
 def relative_to_zero(state, rows, wanted, precision=DOUBLE):
-    """Complete a state of sums relative to s = 0, in these coordinates; where hardly a weight is left, uncomputed."""
+    """Complete a state with offset 0; queries with negligible weights become uncertain."""
     state.offset[:] = 0.0
-    # Where the nearest rows weigh next to nothing, others would count that have the least power instead of none.
-    least = max(1.0, rows.w.sum()) * 2.0 ** (-UNIT * precision.farthest)
-    state.error[~(state.sums[:, 0] >= least)] = math.inf
+    # If the nearest rows have negligible weights, all other rows would contribute the smallest power instead of zero.
+    smallest = max(1.0, rows.w.sum()) * 2.0 ** (-UNIT * precision.farthest)
+    state.error[~(state.sums[:, 0] >= smallest)] = math.inf
     if wanted >= Wanted.SCALE:
         state.derivatives[:] /= UNIT
     return state
 
 
 class Frame(NamedTuple):
-    """Where coordinates are counted from, and in what units.
+    """Origin and scale of coordinates.
 
     Attributes
     ----------
     rows : Rows
-    origin, g : ndarray of shape (d,)
-        Middle, and factor of each feature.
+    origin : ndarray of shape (d,)
+    g : ndarray of shape (d,)
+        Factor of each feature.
     precision : _Precision
     """
 
@@ -129,14 +136,14 @@ class Frame(NamedTuple):
             return np.multiply(out, g, out=out)
 
     def tiles(self, width):
-        """Yield each tile: start, stop, coordinates of shape (d, stop - start), their squares.
+        """Yield tiles of rows: start, stop, coordinates of shape (d, stop - start), squared norms.
 
-        The arrays of a tile are used again for the next one.
+        The arrays are reused for the next tile.
         """
         (d, n), dtype, before = self.rows.Z.shape, self.precision.dtype, None
         for start in range(0, n, width):
             stop = min(start + width, n)
-            if stop - start != before:  # at the first tile, and perhaps at the last
+            if stop - start != before:  # true for the first tile, and possibly for the last
                 before = stop - start
                 wide = aligned((d, before))
                 B = aligned((d, before), dtype) if dtype != np.float64 else wide
@@ -151,33 +158,40 @@ class Frame(NamedTuple):
             yield start, stop, B, squares
 
     def is_near(self, squares, rtol):
-        """Which queries, of these squares, are so near the middle that differences have digits enough."""
+        """Whether queries are so near the middle that differences are accurate to `rtol`.
+
+        Parameters
+        ----------
+        squares : ndarray of shape (m,)
+            Squared norms of the queries.
+        rtol : float
+        """
         return squares <= UNIT * self.precision.widest(rtol) ** 2
 
     def most_for_products(self, rtol):
-        """`most_for_products` in these coordinates."""
+        """`most_for_products` in units of these coordinates."""
         return UNIT * most_for_products(len(self.g), rtol, self.precision.roundoff)
 
 
 class Block(NamedTuple):
-    """A block of queries, centred and scaled.
+    """A block of queries, centered and scaled.
 
     Attributes
     ----------
     A : ndarray of shape (m, d)
     squares : ndarray of shape (m,)
-        Their squared distances to the middle.
+        Squared norms.
     """
 
     A: np.ndarray
     squares: np.ndarray
 
     def part(self, queries):
-        """Some of the queries."""
+        """The queries with the given numbers."""
         return Block(*(a[queries] for a in self))
 
     def products(self, queries, B, room):
-        """Inner products of a slice of the queries with a tile, in the memory of the array `room`."""
+        """Inner products of a slice of the queries with a tile, written into the array `room`."""
         A = self.A[queries]
         out = room.ravel()[: len(A) * B.shape[1]].reshape(len(A), B.shape[1])
         with np.errstate(over="ignore", invalid="ignore"):
@@ -186,11 +200,11 @@ class Block(NamedTuple):
 
 @jit_entry(allocates=False)
 def add_times_matrix(Z, G, out):
-    """Add the product of two matrices, of shapes (m, d) and (d, k), to `out`, line by line."""
+    """Add the product of matrices of shapes (m, d) and (d, k) to `out`, line by line."""
     d, fours = Z.shape[1], Z.shape[1] // 4 * 4
     for i in range(Z.shape[0]):
         z, line = Z[i], out[i]
-        for k in range(0, fours, 4):  # that many at once, for a line to be written less often
+        for k in range(0, fours, 4):  # four at a time, so that a line is written less often
             z_0, z_1, z_2, z_3 = z[k], z[k + 1], z[k + 2], z[k + 3]
             for j in range(G.shape[1]):
                 line[j] += z_0 * G[k, j] + z_1 * G[k + 1, j] + z_2 * G[k + 2, j] + z_3 * G[k + 3, j]
@@ -200,12 +214,12 @@ def add_times_matrix(Z, G, out):
 
 
 def times_matrix(Z, G):
-    """The product of two matrices, each line of which is rounded in the same way whatever the others are.
+    """Product of two matrices in which the rounding of a line does not depend on the others.
 
-    A library's products are not: their order of additions may depend on the number of lines.
+    In BLAS libraries, the order of additions may depend on the number of lines.
     """
     Z, G, out = read_only(Z), read_only(G), np.zeros((len(Z), G.shape[1]))
-    # In blocks of some hundredths of a second, between which it can be interrupted.
+    # Blocks of some hundredths of a second, between which Ctrl-C is noticed.
     step = max(1, _PRODUCTS_PER_BLOCK // max(1, G.size))
     blocks = [(start, start + step) for start in range(0, len(Z), step)]
     run_blocks(lambda start, stop: add_times_matrix(Z[start:stop], G, out[start:stop]), blocks, 1)

@@ -1,11 +1,11 @@
-"""Squared distances between a block of queries and a tile of rows: one after the other, where loops need them.
+"""Squared distances between a block of queries and a tile of rows, inside of loops.
 
-Each of the classes is one way to form them, in the coordinates of `_coordinates.py`, and compiled loops are made for
-the one that they are given:
+Each class below is one way to compute squared distances, in the coordinates of `coordinates`. Compiled loops are
+specialized for the class of their argument::
 
-    s = distance(pairs, i, j)      for each row j of the tile; plain arithmetic, to be done in vectors
+    s = distance(pairs, i, j)      for each row j of the tile; plain arithmetic, which LLVM vectorizes
 
-With few features their number is known when loops are compiled, and squares stay in registers.
+For few features, their number is a compile-time constant, and squares stay in registers.
 """
 
 from typing import NamedTuple
@@ -17,31 +17,32 @@ from ..runtime.jit import as_in, jit, not_inlined, overload_jit, wide_vectors
 
 
 def factor(g, z, k):
-    """Factor of feature k; one where coordinates are scaled already and g is None."""
+    """Factor of feature k; one if g is None, because coordinates are scaled already."""
     raise NotImplementedError("for compiled code only")
 
 
 @overload_jit(factor)
 def _factor(g, z, k):
-    """Choose by the type of g."""
+    """Select by the type of g."""
     if hasattr(g, "dtype"):
         return lambda g, z, k: g[k]
-    return lambda g, z, k: as_in(1.0, z)  # a product with it is left away
+    return lambda g, z, k: as_in(1.0, z)  # the compiler omits products with it
 
 
 @jit
 def squared_distances(z, Z, start, g, s):
-    """Squared scaled distances of one query to the rows from `start` on, as many as s has room for.
+    """Squared scaled distances of a query to the rows from `start` on, until s is full.
 
-    The one place where s is formed. Coordinates are subtracted first and scaled after, so that no digits are lost far
-    from the origin: the relative error of s is below (d/2 + 3) eps. Without g coordinates are scaled already. Features
-    are taken one or two at first and then up to four at a time, so that s is seldom fetched and stored.
+    Coordinates are subtracted first and scaled afterwards, so that no digits are lost far from the origin. The relative
+    error of s is below (d/2 + 3) eps. If g is None, coordinates are scaled already. Features are processed one or two
+    at first, then four at a time, so that s is loaded and stored rarely. No other function computes s for general
+    kernels, so ties and edges are the same in all engines.
     """
     not_inlined()
     wide_vectors()
     n, d = s.shape[0], z.shape[0]
     stop = start + n
-    if d == 0:  # no feature of several has a finite bandwidth
+    if d == 0:  # all bandwidths are infinite
         for j in range(n):
             s[j] = 0.0
         return
@@ -76,10 +77,10 @@ def squared_distances(z, Z, start, g, s):
 
 @jit
 def lowest(s):
-    """The smallest of some squared distances; `inf` if there are none.
+    """The smallest of the squared distances; `inf` if there are none.
 
-    As whole numbers, since the bits of positive numbers are in their order: vectors of these are compared, numbers one
-    by one.
+    Bits of positive floating-point numbers have the same order as the numbers. They are compared as integers, because
+    that vectorizes.
     """
     not_inlined()
     low = bits(as_in(np.inf, s))
@@ -89,19 +90,20 @@ def lowest(s):
 
 
 class Differences(NamedTuple):
-    """Squares of differences of each coordinate, of few features.
+    """Squared distances as sums of squared differences, for few features.
 
     Attributes
     ----------
     A : ndarray[:, ::1] of shape (m, d), float64 or float32
-        Queries, centred and scaled.
-    squares_q : ndarray[::1] of shape (m,), as A
-        Their squared distances to the middle.
-    B : ndarray[:, ::1] of shape (d, at least width), as A
-        Rows.
-    squares : ndarray[::1] of shape (at least width,), as A
+        Queries, centered and scaled.
+    squares_q : ndarray[::1] of shape (m,), same dtype
+        Squared norms of the queries.
+    B : ndarray[:, ::1] of shape (d, at least width), same dtype
+        Rows, centered and scaled.
+    squares : ndarray[::1] of shape (at least width,), same dtype
+        Squared norms of the rows.
     features : tuple of d zeros
-        A type of its own for each number of features.
+        Makes the number of features a compile-time constant.
     """
 
     A: np.ndarray
@@ -112,7 +114,10 @@ class Differences(NamedTuple):
 
 
 class Products(NamedTuple):
-    """Squares less twice the inner product, of few features; attributes as of `Differences`, but A times -2."""
+    """Squared distances from inner products, for few features.
+
+    Attributes are those of `Differences`, except that A is multiplied by -2.
+    """
 
     A: np.ndarray
     squares_q: np.ndarray
@@ -122,12 +127,14 @@ class Products(NamedTuple):
 
 
 class Gram(NamedTuple):
-    """Squares less twice the inner product, of which there is a matrix.
+    """Squared distances from a matrix of inner products.
 
     Attributes
     ----------
     squares_q, squares : ndarray[::1], float64 or float32
-    products : ndarray[:, ::1] of shape (m, width), the same
+        Squared norms of the queries and of the rows.
+    products : ndarray[:, ::1] of shape (m, width), same dtype
+        Inner products.
     """
 
     squares_q: np.ndarray
@@ -136,13 +143,13 @@ class Gram(NamedTuple):
 
 
 def distance(pairs, i, j):
-    """Squared distance of query i to row j of the tile; rounding can make one that follows from products negative."""
+    """Squared distance of query i to row j; by products it may be negative after rounding."""
     raise NotImplementedError("for compiled code only")
 
 
 @overload_jit(distance)
 def _distance(pairs, i, j):
-    """Choose by the way."""
+    """Select by the class of `pairs`."""
 
     def differences(pairs, i, j):
         s = as_in(0.0, pairs.B)
@@ -163,24 +170,31 @@ def _distance(pairs, i, j):
     return {Differences: differences, Products: products, Gram: gram}[pairs.instance_class]
 
 
-#: From how many features on inner products take less time than differences.
+#: Number of features from which inner products are faster than differences.
 _BY_PRODUCTS = 4
 
 
 def takes_products(d):
-    """Whether few features are worth inner products, if these have digits enough."""
+    """Whether inner products are faster than differences for d features, if accurate enough."""
     return d >= _BY_PRODUCTS
 
 
 def between(A, squares_q, B, squares, *, by_products):
-    """Pairs of some queries and a tile of rows, by few products or by differences."""
+    """Pairs of queries and a tile of rows, by inner products or by differences.
+
+    Parameters
+    ----------
+    A, squares_q, B, squares : ndarray
+        As in `Differences`.
+    by_products : bool
+    """
     given = squares_q.astype(A.dtype, copy=False), B, squares, (0,) * len(B)
     return Products(-2 * A, *given) if by_products else Differences(A, *given)
 
 
 @jit
 def distances_from_products(i, square, squares, products, s):
-    """Squared distances of query i, whose square is given, to the rows of a tile."""
+    """Squared distances of query i, whose squared norm is `square`, to the rows of a tile."""
     not_inlined()
     wide_vectors()
     square, twice, zero, product = as_in(square, s), as_in(2.0, s), as_in(0.0, s), products[i]

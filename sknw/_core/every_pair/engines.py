@@ -1,4 +1,4 @@
-"""The engines that visit every pair: what they cost, and which loops they call."""
+"""The engines over every pair: costs and sums."""
 
 import math
 
@@ -8,41 +8,41 @@ from .few_rows import few_sums
 
 
 def takes_gaussian_loops(setting, n):
-    """Whether the Gaussian's own loops apply: coordinates are scaled before they are subtracted, to `rtol`.
+    """Whether the Gaussian loops apply: scaled coordinates, to a relative accuracy of `rtol`.
 
-    Each query has the same answer whichever others are computed with it.
+    The result of a query does not depend on the other queries.
     """
     kernel, _, wanted, rtol, _ = setting
     if wanted == Wanted.PAIRS or kernel != "gaussian" or rtol < LEAST_RTOL:
         return False
-    if wanted == Wanted.FEATURES:  # compiled by itself either way
+    if wanted == Wanted.FEATURES:  # these loops are compiled separately, which few rows are not worth
         return n >= costs.now.fewest_by_feature and not takes_matrices(setting)
     return True
 
 
 def takes_matrices(setting):
-    """Whether squared distances follow from products of matrices.
+    """Whether squared distances are computed by matrix products.
 
-    With few features loops are made for their number, and squares stay in registers: of differences, 0.08 ns for each
-    feature, up to three, and from there on of inner products, 0.05 ns, if these have digits enough (`distances.py`).
-    With 18 features there are more numbers of a query than registers. A product of matrices takes 0.03 ns for each,
-    and 0.2 ns for its way to memory and back. The Gaussian alone tolerates a rounding error that is not relative to s:
-    other kernels have an edge or a kink.
+    With few features, loops are compiled for their number, and squares stay in registers. A feature takes 0.08 ns per
+    pair by differences, which are used up to three features. It takes 0.05 ns by inner products, if these are accurate
+    enough (see `coordinates`). From 18 features on, the coordinates of a query no longer fit into the registers. A
+    matrix product takes 0.03 ns per feature, and 0.2 ns for writing and reading its result. Its rounding error is not
+    relative to s. The Gaussian tolerates that; kernels with an edge or a kink do not.
     """
     return setting.kernel == "gaussian" and len(setting.inv_h) > costs.MOST_IN_REGISTERS and setting.rtol >= LEAST_RTOL
 
 
 class _EveryPair:
-    """Plan and preparation of engines that need no preparation."""
+    """Base class: linear cost in the number of pairs, no preparation."""
 
     name, exact = "dense", False
 
     def prepare(self, rows, plan):
-        """Keep the rows as they are."""
+        """Keep the rows unchanged."""
         return Prepared(plan, rows)
 
     def is_worth_keeping(self, rows, plan):
-        """There is nothing to keep."""
+        """False: nothing is prepared."""
         return False
 
     def _plan(self, problem, share):
@@ -52,12 +52,12 @@ class _EveryPair:
 
 
 class FewRows(_EveryPair):
-    """The Gaussian over few pairs, by NumPy: all of them take less time than compiled loops take to load."""
+    """The Gaussian over few pairs, by NumPy, in less time than loading the compiled loops."""
 
     exact = True
 
     def plan(self, problem, below=math.inf):
-        """Free of cost where it applies: to training rows that are left out, with few pairs."""
+        """Cost 0 for leave-one-out sums over few pairs; None otherwise."""
         n, m, _, _ = problem.sizes
         applies = problem.setting.kernel == "gaussian" and not problem.setting.wanted.by_coordinate
         if not applies or problem.queries.kind == "new" or n * m > costs.now.few_pairs:
@@ -71,7 +71,7 @@ class FewRows(_EveryPair):
 
 
 class Tiles(_EveryPair):
-    """Any kernel, sums relative to the nearest row."""
+    """Any kernel and any accuracy; sums relative to the nearest row."""
 
     exact = True
 
@@ -80,7 +80,7 @@ class Tiles(_EveryPair):
         return self._plan(problem, 1.0)
 
     def sums(self, prepared, queries, n_threads):
-        """Sums in tiles of rows that stay in the cache."""
+        """Sums by tiles of rows that fit into the first-level cache."""
         from .tiles import tile_sums
 
         kernel, inv_h, wanted, _, _ = prepared.plan.setting
@@ -88,16 +88,19 @@ class Tiles(_EveryPair):
 
 
 class Gaussian(_EveryPair):
-    """The Gaussian in fewer operations, in float32 too; queries far from the rows or their middle are uncertain."""
+    """The Gaussian in fewer operations, optionally in float32.
+
+    Queries far from the training rows, or far from their middle, are uncertain.
+    """
 
     def plan(self, problem, below=math.inf):
-        """For a relative accuracy that is not that of rounding."""
+        """Requires an `rtol` above rounding errors."""
         if not takes_gaussian_loops(problem.setting, len(problem.rows.w)):
             return None
         return self._plan(problem, costs.now.gaussian)
 
     def sums(self, prepared, queries, n_threads):
-        """Sums relative to s = 0."""
+        """Sums with offset 0."""
         from .gaussian import gaussian_sums
 
         by_matrices = takes_matrices(prepared.plan.setting)
@@ -107,10 +110,10 @@ class Gaussian(_EveryPair):
 
 
 class Symmetric(_EveryPair):
-    """The Gaussian between all rows, each of which is left out: every pair once, for both of its rows."""
+    """Leave-one-out sums of the Gaussian, with each pair computed once for both of its rows."""
 
     def plan(self, problem, below=math.inf):
-        """Where all rows are near their middle, so that squared distances have digits enough."""
+        """Requires all rows near their middle, so that squared distances are accurate enough."""
         setting, rows = problem.setting, problem.rows
         if problem.queries.kind != "all" or setting.wanted == Wanted.FEATURES or setting.single:
             return None
@@ -124,7 +127,7 @@ class Symmetric(_EveryPair):
         return plan if has_digits(rows, setting, by_matrices=takes_matrices(setting)) else None
 
     def sums(self, prepared, queries, n_threads):
-        """Sums relative to s = 0 for all rows, in panels that meet each other once."""
+        """Sums with offset 0 for all rows, by pairs of panels."""
         from .symmetric import symmetric_sums
 
         by_matrices = takes_matrices(prepared.plan.setting)

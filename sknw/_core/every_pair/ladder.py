@@ -1,8 +1,7 @@
-r"""Every pair once, for a geometric series of bandwidths, each narrower by the root of two than the last.
+"""Sums over every pair for a ladder of bandwidths, each smaller by a factor of sqrt(2).
 
-Squared distances are formed once. Those of the next bandwidth are twice as large, so that a Gaussian's weights are the
-squares of the last ones, and one exponential serves for as many bandwidths as their accuracy allows: squaring doubles
-a relative error and adds half an eps.
+Squared distances are computed once. From one rung to the next they double, so that Gaussian weights are squared. One
+exponential therefore serves several rungs: each squaring doubles the relative error and adds half an eps, up to `rtol`.
 """
 
 import math
@@ -23,67 +22,70 @@ from .tiles import blocks_of_queries, copy, scale, weights_of
 _UNIT = 0.5 * np.log2(np.e)
 
 
-#: Smaller weights are taken for this one, which is nothing beside the mass: neither its square nor its product with a
-#: small target is a subnormal number, which takes a hundred times as long.
+#: Smaller weights are replaced by this one, which is negligible beside the denominator. Neither its square nor its
+#: product with a small target is a subnormal number, and these take a hundred times as long.
 _SMALLEST = 1e-140
 
 
-#: Larger distances are taken for this one: with such a weight it is nothing, either.
+#: Larger squared distances are replaced by this one; multiplied by the smallest weight, it is negligible.
 _LARGEST = 1e30
 
 
 @jit
-def fill_profiles(kernel, s, ratio, shift, u):
+def fill_profiles(kernel, s, ratio, offset, u):
     """Write the profile at each `ratio` s to u."""
     not_inlined()
     wide_vectors()
     for j in range(u.shape[0]):
-        u[j] = profile_at(kernel, None, ratio * s[j], shift)
+        u[j] = profile_at(kernel, None, ratio * s[j], offset)
 
 
 @jit_sum
-def add_profiles(kernel, s, ratio, u, w, Y, start, sums, dsums):
-    """Add the tile's mass and moments, from profiles u at `ratio` s, and their derivatives in the scale, if wanted."""
+def add_profiles(kernel, s, ratio, u, w, Y, start, sums, derivatives):
+    """Add the tile to denominator, numerators and, if wanted, derivatives in the scale.
+
+    u holds the profiles at `ratio` s.
+    """
     not_inlined()
     n = u.shape[0]
     for c in range(Y.shape[0]):
         y = Y[c, start : start + n]
-        mass, moment, dmass, dmoment = 0.0, 0.0, 0.0, 0.0
-        if dsums.shape[0] > 0:
+        denominator, numerator, d_denominator, d_numerator = 0.0, 0.0, 0.0, 0.0
+        if derivatives.shape[0] > 0:
             for j in range(n):
                 v, s_j = w[j] * u[j], ratio * s[j]
-                mass += v
-                moment += v * y[j]
+                denominator += v
+                numerator += v * y[j]
                 v = slope_at(kernel, s_j, w[j], v)
                 v = v * s_j if v != 0.0 else 0.0
-                dmass += v
-                dmoment += v * y[j]
-            dsums[0, 0] += dmass if c == 0 else 0.0
-            dsums[0, 1 + c] += dmoment
+                d_denominator += v
+                d_numerator += v * y[j]
+            derivatives[0, 0] += d_denominator if c == 0 else 0.0
+            derivatives[0, 1 + c] += d_numerator
         else:
             for j in range(n):
                 v = w[j] * u[j]
-                mass += v
-                moment += v * y[j]
-        sums[0] += mass if c == 0 else 0.0
-        sums[1 + c] += moment
+                denominator += v
+                numerator += v * y[j]
+        sums[0] += denominator if c == 0 else 0.0
+        sums[1 + c] += numerator
 
 
 @jit_entry(allocates=False)
-def add_rows_of_scales(kernel, Zq, own, g, rows, places, buffers, state):
-    """`add_rows` for a geometric series of bandwidths, whose squared distances double from one to the next.
+def add_rows_of_scales(kernel, Zq, row, g, rows, rungs, buffers, state):
+    """Merge all training rows into the states of a block of queries, for each rung of a ladder.
 
     Parameters
     ----------
-    kernel, Zq, own, rows
-        As in `add_rows`.
+    kernel, Zq, row, rows
+        As in `tiles.add_rows`.
     g : float64[::1] of shape (d,)
-        Factors of the widest bandwidth.
-    places : int64[::1]
-        Which bandwidths of the series, in ascending order.
+        Inverse of the largest bandwidths.
+    rungs : int64[::1]
+        Rungs, in ascending order. Squared distances at rung k are 2**k times those at the largest bandwidths.
     buffers : float64[:, ::1] of shape (3, tile)
     state : State
-        With one axis more, that of the bandwidths, ahead of the others; without derivatives, or with that in the scale.
+        Updated. The first axis of each array is that of the rungs. Without derivatives, or with that in the scale.
     """
     n, tile = rows.w.shape[0], buffers.shape[1]
     for start in range(0, n, tile):
@@ -92,14 +94,14 @@ def add_rows_of_scales(kernel, Zq, own, g, rows, places, buffers, state):
         s, u = buffers[0, :width], buffers[1, :width]
         for i in range(Zq.shape[0]):
             squared_distances(Zq[i], rows.Z, start, g, s)
-            w = weights_of(own[i], rows, start, stop, s, buffers[2])
+            w = weights_of(row[i], rows, start, stop, s, buffers[2])
             low = lowest(s)
             if low == np.inf:
                 continue
             nearer = low < state.offset[0, i]
-            for k in range(places.shape[0]):
-                ratio = 2.0 ** places[k]
-                if low * ratio == np.inf:  # all of these overflow, and those of narrower bandwidths
+            for k in range(rungs.shape[0]):
+                ratio = 2.0 ** rungs[k]
+                if low * ratio == np.inf:  # all squared distances overflow, at smaller bandwidths too
                     break
                 if nearer:
                     if is_shifted(kernel):
@@ -115,7 +117,10 @@ def add_rows_of_scales(kernel, Zq, own, g, rows, places, buffers, state):
 
 @jit
 def fill_products(s, low, w, y, wy, wt, wty):
-    """Write what weights are multiplied by in a moment and in both derivatives: w y, w (s - low) and w (s - low) y."""
+    """Write the factors of weights in numerators and derivatives.
+
+    They are w y, w (s - low) and w (s - low) y.
+    """
     not_inlined()
     for j in range(s.shape[0]):
         t = s[j] - low if s[j] < _LARGEST else _LARGEST
@@ -125,61 +130,61 @@ def fill_products(s, low, w, y, wy, wt, wty):
 
 
 @jit_sum
-def add_series(s, low, places, squares, u, w, wy, wt, wty, c, i, sums, dsums):
-    """Add up mass and moment of output c for query i and each place of a series, with derivatives if wanted.
+def add_series(s, low, rungs, squares, u, w, wy, wt, wty, c, i, sums, derivatives):
+    """Add a tile to the sums of output c of query i, for each rung of a ladder.
 
-    Wanted are sums of s times weights: those of s - low, and low times the others.
+    Derivatives are sums of weights times s, which are those of s - low plus low times the sums.
     """
     not_inlined()
     wide_vectors()
     n, k, ratio = s.shape[0], 0, _UNIT
-    for place in range(places[-1] + 1):
-        if place % (squares + 1) == 0:
+    for rung in range(rungs[-1] + 1):
+        if rung % (squares + 1) == 0:
             for j in range(n):
                 u[j] = half_to_the(ratio * (s[j] - low))
         ratio *= 2.0
-        mass, moment, dmass, dmoment = 0.0, 0.0, 0.0, 0.0
-        if place < places[k]:
+        denominator, numerator, d_denominator, d_numerator = 0.0, 0.0, 0.0, 0.0
+        if rung < rungs[k]:
             for j in range(n):
                 t = u[j] if u[j] > _SMALLEST else _SMALLEST
                 u[j] = t * t
             continue
-        if dsums.shape[2] > 0:
+        if derivatives.shape[2] > 0:
             for j in range(n):
                 t = u[j] if u[j] > _SMALLEST else _SMALLEST
-                mass += w[j] * t
-                moment += wy[j] * t
-                dmass += wt[j] * t
-                dmoment += wty[j] * t
+                denominator += w[j] * t
+                numerator += wy[j] * t
+                d_denominator += wt[j] * t
+                d_numerator += wty[j] * t
                 u[j] = t * t
-            dsums[k, i, 0, 0] += dmass + low * mass if c == 0 else 0.0
-            dsums[k, i, 0, 1 + c] += dmoment + low * moment
+            derivatives[k, i, 0, 0] += d_denominator + low * denominator if c == 0 else 0.0
+            derivatives[k, i, 0, 1 + c] += d_numerator + low * numerator
         else:
             for j in range(n):
                 t = u[j] if u[j] > _SMALLEST else _SMALLEST
-                mass += w[j] * t
-                moment += wy[j] * t
+                denominator += w[j] * t
+                numerator += wy[j] * t
                 u[j] = t * t
-        sums[k, i, 0] += mass if c == 0 else 0.0
-        sums[k, i, 1 + c] += moment
+        sums[k, i, 0] += denominator if c == 0 else 0.0
+        sums[k, i, 1 + c] += numerator
         k += 1
 
 
 @jit_entry(allocates=False)
-def add_gaussian_rows_of_scales(Zq, own, g, rows, places, squares, buffers, low, sums, dsums):
-    """`add_rows_of_scales` for the Gaussian.
+def add_gaussian_rows_of_scales(Zq, row, g, rows, rungs, squares, buffers, low, sums, derivatives):
+    """`add_rows_of_scales` for the Gaussian, with weights by repeated squaring.
 
     Parameters
     ----------
-    Zq, own, g, rows, places
-        As there.
+    Zq, row, g, rows, rungs
+        As in `add_rows_of_scales`.
     squares : int
-        How often a profile may be the square of the last one, before one is formed anew.
+        Number of successive squarings before a profile is computed anew.
     buffers : float64[:, ::1] of shape (6, tile)
     low : float64[::1] of shape (m,)
-        Overwritten: the squared distance to the nearest row, at the widest bandwidth.
-    sums, dsums : ndarray
-        Of the states, as there; derivatives are sums of weights times the squared distances of the widest bandwidth.
+        Overwritten: the squared distance of the nearest row, at the largest bandwidths.
+    sums, derivatives : float64[:, :, ::1], float64[:, :, :, ::1]
+        Of the states. Derivatives are sums of weights times squared distances at the largest bandwidths.
     """
     n, tile = rows.w.shape[0], buffers.shape[1]
     for start in range(0, n, tile):
@@ -187,7 +192,7 @@ def add_gaussian_rows_of_scales(Zq, own, g, rows, places, squares, buffers, low,
         s = buffers[0, : stop - start]
         for i in range(Zq.shape[0]):
             squared_distances(Zq[i], rows.Z, start, g, s)
-            weights_of(own[i], rows, start, stop, s, buffers[2])
+            weights_of(row[i], rows, start, stop, s, buffers[2])
             low[i] = min(low[i], lowest(s))
     for start in range(0, n, tile):
         stop = min(start + tile, n)
@@ -198,40 +203,43 @@ def add_gaussian_rows_of_scales(Zq, own, g, rows, places, squares, buffers, low,
             if low[i] == np.inf:
                 continue
             squared_distances(Zq[i], rows.Z, start, g, s)
-            copy(weights_of(own[i], rows, start, stop, s, w), 0, w)
+            copy(weights_of(row[i], rows, start, stop, s, w), 0, w)
             for c in range(rows.Y.shape[0]):
                 fill_products(s, low[i], w, rows.Y[c, start:stop], wy, wt, wty)
-                add_series(s, low[i], places, squares, u, w, wy, wt, wty, c, i, sums, dsums)
+                add_series(s, low[i], rungs, squares, u, w, wy, wt, wty, c, i, sums, derivatives)
 
 
 def ladder_sums(problem, rungs, n_threads=1):
-    r"""Sums over every pair at bandwidths in geometric progression, in one pass.
-
-    Squared distances are formed once. Those of the next bandwidth, narrower by the root of two, are twice as large, so
-    that a Gaussian's weights are the squares of the last ones: one exponential serves for as many bandwidths as `rtol`
-    allows.
+    """Sums over every pair for a ladder of bandwidths, in one pass.
 
     Parameters
     ----------
     problem : Problem
-        At the widest bandwidth; wanted are VALUE or SCALE; not a user's profile. `rtol` is what weights may be wrong
-        by, relative to themselves and besides rounding of distances, up to a factor of 2.5: a profile is right to
-        2 eps, and each square doubles that and adds half an eps.
+        At the largest bandwidths, for VALUE or SCALE; not with a user's profile. `rtol` is the maximum relative error
+        of weights, besides the rounding of squared distances, up to a factor of 2.5: a profile is right to 2 eps, and
+        each squaring doubles that and adds half an eps.
     rungs : sequence of int
-        Which bandwidths of the ladder, in ascending order, up to `LAST_RUNG`; the widest is 0.
+        Rungs in ascending order, from 0 for the bandwidths of the problem up to `costs.LAST_RUNG`. Bandwidths at rung k
+        are divided by sqrt(2)**k.
     n_threads : int
 
     Returns
     -------
     list of State
+        One per rung.
 
     Notes
     -----
-    Takes O(m n (d + p k)) time, and O(m p k) memory, with k bandwidths.
+    O(m n (d + p k)) time and O(m p k) memory for k rungs.
     """
     setting, rows, queries = problem.setting, problem.rows, problem.queries
-    (compiled, _), Zq, own, g = for_loops(setting.kernel), queries.Z, queries.rows_for_loops(), read_only(setting.inv_h)
-    (m, d), (p, n), q, rungs = Zq.shape, rows.Y.shape, setting.wanted.count(len(g)), read_only(rungs, np.int64)
+    (compiled, _), Zq, row, inv_h = (
+        for_loops(setting.kernel),
+        queries.Z,
+        queries.rows_for_loops(),
+        read_only(setting.inv_h),
+    )
+    (m, d), (p, n), q, rungs = Zq.shape, rows.Y.shape, setting.wanted.count(len(inv_h)), read_only(rungs, np.int64)
     tile = min(_TILE, tile_width(d + p + 6))
     squares = max(0, math.frexp(setting.rtol / np.finfo(np.float64).eps)[1] - 1)
     by_squares = setting.kernel == "gaussian" and rows.w.min() > _LIGHTEST * rows.w.max()
@@ -242,15 +250,15 @@ def ladder_sums(problem, rungs, n_threads=1):
     state = empty(m)
 
     def add(start, stop):
-        # By itself: a processor that fetches what comes next, of many lines at once, would take it from another one.
-        part, mine = slice(start, stop), empty(stop - start)
+        # Threads write to arrays of their own: hardware prefetching of adjacent lines would cause false sharing.
+        block, block_state = slice(start, stop), empty(stop - start)
         if by_squares:
-            args = Zq[part], own[part], g, rows, rungs, squares, aligned((6, tile)), mine.offset[0]
-            add_gaussian_rows_of_scales(*args, mine.sums, mine.derivatives)
+            args = Zq[block], row[block], inv_h, rows, rungs, squares, aligned((6, tile)), block_state.offset[0]
+            add_gaussian_rows_of_scales(*args, block_state.sums, block_state.derivatives)
         else:
-            add_rows_of_scales(compiled, Zq[part], own[part], g, rows, rungs, aligned((3, tile)), mine)
-        for whole, some in zip(state, mine, strict=True):
-            whole[:, part] = some
+            add_rows_of_scales(compiled, Zq[block], row[block], inv_h, rows, rungs, aligned((3, tile)), block_state)
+        for whole, values in zip(state, block_state, strict=True):
+            whole[:, block] = values
 
     run_blocks(add, blocks_of_queries(m, n * (d + p * len(rungs)) / 2), n_threads)
     if by_squares:
@@ -259,15 +267,15 @@ def ladder_sums(problem, rungs, n_threads=1):
             np.multiply.outer(ratios, state.offset[0], out=state.offset)
             state.derivatives[:] *= ratios[:, None, None, None]
         state.sums[np.isinf(state.offset)] = 0.0
-        state.derivatives[state.offset > _FARTHEST] = 0.0  # sums that overflow, of distances that have no digits left
+        state.derivatives[state.offset > _FARTHEST] = 0.0  # squared distances without accurate digits
     return [State(*(a[k] for a in state)) for k in range(len(rungs))]
 
 
-#: Squared distances beyond that are not added up.
+#: Squared distances beyond this are not added up.
 _FARTHEST = 1e290
 
-#: Next to heavier rows, lighter ones are lost in the least weight that squares may have.
+#: Ratio of weights of rows below which a light row would be lost beside `_SMALLEST` times a heavy one.
 _LIGHTEST = 1e-100
 
-#: Rows of a tile that is gone through again and again, with much beside it.
+#: Maximum rows of a tile: it is traversed many times, with several other buffers.
 _TILE = 512

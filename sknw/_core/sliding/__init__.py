@@ -1,1 +1,1 @@
-"""One feature: sums that move along with the query, held as moments."""
+"""Kernel sums over sliding windows of sorted rows, in one feature."""

@@ -1,4 +1,4 @@
-"""The engine of sliding sums: what it costs, and which loops it calls."""
+"""The engine of sliding sums: costs, preparation and sums."""
 
 import math
 
@@ -8,12 +8,12 @@ from ..problem import Plan, Prepared
 
 
 class Sliding:
-    """One feature, every kernel but the Gaussian: sums that move along with the query."""
+    """One feature, built-in kernels except the Gaussian: sums over windows of sorted rows."""
 
     name, exact = "sliding", False
 
     def plan(self, problem, below=math.inf):
-        """In proportion to rows, queries and moments."""
+        """Cost linear in the numbers of rows, queries and moments."""
         kernel, (n, m, d, p), c = problem.setting.kernel, problem.sizes, costs.now
         if d != 1 or callable(kernel) or kernel in ("gaussian", "nearest") or below < c.choosing:
             return None
@@ -23,24 +23,24 @@ class Sliding:
         return Plan(self, c.call + rows + queries, problem.setting)
 
     def prepare(self, rows, plan):
-        """Cut the rows into blocks as wide as the support."""
+        """Cut the rows into blocks as wide as the support radius."""
         from .sums import blocks_of_rows
 
         return Prepared(plan, rows, blocks_of_rows(plan.setting, rows))
 
     def is_worth_keeping(self, rows, plan):
-        """Each call takes a time in proportion to the rows."""
+        """False: each call takes time proportional to the number of rows."""
         return False
 
     def sums(self, prepared, queries, n_threads):
-        """Exact sums; of training rows only at their places."""
+        """Exact sums; queries that differ from their training row are uncertain."""
         from .sums import sliding_sums
 
         return sliding_sums(prepared.plan.setting, prepared.rows, prepared.data, queries, n_threads=n_threads)
 
 
 def moments_of(kernel):
-    """Number of moments of a sum, or as many as take the same time."""
+    """Number of moments per sum that determines the cost for a kernel."""
     if kernel in ("exponential", "cosine"):
         return {"exponential": 2, "cosine": 6}[kernel]
     b, a = KERNELS[kernel].powers

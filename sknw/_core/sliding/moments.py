@@ -1,7 +1,8 @@
-"""A sum of profiles of rows on one side, held as moments: sums of powers of their scaled distances from a reference.
+"""Sums of profiles on one side of a query, represented by moments about a reference.
 
-All that `_sliding.py` does with the moments of one kernel or another. A sum has two channels, the mass and the moment
-of one output; sums stand in arrays, one line for each, where moment k of channel c is in column 2 k + c.
+Moments are sums of powers of scaled distances. This module has the operations of `sums` and `segment_loops` that depend
+on the kernel. A sum has two channels, the denominator and the numerator of one output. Sums are lines of arrays, in
+which moment k of channel c is in column 2 k + c.
 """
 
 import math
@@ -20,16 +21,16 @@ _LOG2_E = math.log2(math.e)
 _QUARTER = 0.5 * math.pi
 
 
-#: Sums that are read off together.
+#: Number of sums that are evaluated together.
 TOGETHER = 128
 
 
-# What `expand` writes, then its own.
+# Rows of the buffer W in `expand`: two results, then two temporary polynomials.
 _VALUE, _SLOPE, _BASE, _POWER = range(4)
 
 
 def count_moments(kind):
-    """Number of moments that a sum is held as, for a class of kernels."""
+    """Number of moments of a sum, for a class of kernels."""
     if kind is Exponential:
         return 2
     if kind is Cosine:
@@ -39,13 +40,13 @@ def count_moments(kind):
 
 
 def n_moments(kernel):
-    """Number of moments that a sum is held as."""
+    """Number of moments of a sum, as a compile-time constant."""
     raise NotImplementedError("for compiled code only")
 
 
 @overload_jit(n_moments)
 def _n_moments(kernel):
-    """Choose by the kernel."""
+    """Select by the class of the kernel."""
     count = count_moments(kernel.instance_class)
     return lambda kernel: count
 
@@ -59,21 +60,21 @@ def _code_for_room(shape):
 
 @intrinsic(prefer_literal=True)
 def on_stack(typingctx, kernel, n_sums):
-    """Some sums of a function's own."""
+    """Stack array of `n_sums` sums."""
     shape = n_sums.literal_value, 2 * count_moments(kernel.instance_class)
     return types.Array(types.float64, 2, "C")(kernel, n_sums), _code_for_room(shape)
 
 
 @intrinsic(prefer_literal=True)
 def side_by_side(typingctx, kernel):
-    """Room for as many sums as are read off together, one column for each, so that vectors hold several."""
+    """Stack array of `TOGETHER` sums, one per column, so that operations vectorize over sums."""
     shape = 2 * count_moments(kernel.instance_class), TOGETHER
     return types.Array(types.float64, 2, "C")(kernel), _code_for_room(shape)
 
 
 @jit
 def clear(kernel, M, i):
-    """Set sum i to that over no rows."""
+    """Set sum i to zero."""
     for k in range(2 * n_moments(kernel)):
         M[i, k] = 0.0
 
@@ -98,7 +99,7 @@ def add_row(kernel, d, v, vy, M, i):
         M[i, 5] += vy * d * cosine
         M[i, 6] += v * d * sine
         M[i, 7] += vy * d * sine
-    else:  # of the exponential, d is 0
+    else:  # d is 0 for the exponential kernel
         for k in range(n_moments(kernel)):
             M[i, 2 * k] += v
             M[i, 2 * k + 1] += vy
@@ -131,28 +132,31 @@ def shift(kernel, d, M, i):
 
 @jit
 def add(kernel, M, i, into, j):
-    """Add sum i to sum j of another array, which has the same reference."""
+    """Add sum i to sum j of another array, about the same reference."""
     for k in range(2 * n_moments(kernel)):
         into[j, k] += M[i, k]
 
 
 @jit
 def collect(kernel, M, i, into, c):
-    """Copy sum i to column c of sums that stand side by side."""
+    """Copy sum i to column c of an array of side-by-side sums."""
     for k in range(2 * n_moments(kernel)):
         into[k, c] = M[i, k]
 
 
 @jit
 def collect_sum(kernel, M, i, other, j, into, c):
-    """Copy sum i and another one about the same reference, added up, to column c of sums that stand side by side."""
+    """Copy the total of two sums about the same reference to column c of side-by-side sums."""
     for k in range(2 * n_moments(kernel)):
         into[k, c] = M[i, k] + other[j, k]
 
 
 @jit
 def multiply(kernel, W, a, b, product):
-    """Write the product of the polynomials in rows a and b of W, the second no longer than `base`; it may replace a."""
+    """Write the product of the polynomials in rows a and b of W, which may replace a.
+
+    The degree of the second is at most that of the base.
+    """
     for i in range(n_moments(kernel)):
         k = n_moments(kernel) - 1 - i
         total = 0.0
@@ -163,16 +167,17 @@ def multiply(kernel, W, a, b, product):
 
 @jit
 def expand(kernel, u, near, W):
-    """Write the factors of moments in the sum of profiles, and in that of their derivatives in log h.
+    """Write the factors of the moments in the sum of profiles, and in its derivative in log h.
 
-    The reference is at scaled distance u from the query. The exponential is relative to its value at distance `near`.
+    The reference is at scaled distance u from the query. The exponential kernel is relative to its value at distance
+    `near`.
     """
     if is_exponential(kernel):
         decay = exp2(_LOG2_E * (near - u))
         W[_VALUE, 0], W[_VALUE, 1] = decay, 0.0
         W[_SLOPE, 0], W[_SLOPE, 1] = u * decay if decay > 0.0 else 0.0, decay
     elif is_cosine(kernel):
-        cosine, sine = math.sin(_QUARTER * (1.0 - u)), math.sin(_QUARTER * u)  # digits are kept towards the edge
+        cosine, sine = math.sin(_QUARTER * (1.0 - u)), math.sin(_QUARTER * u)  # accurate near the edge
         W[_VALUE, 0], W[_VALUE, 1], W[_VALUE, 2], W[_VALUE, 3] = cosine, sine, 0.0, 0.0
         W[_SLOPE, 0], W[_SLOPE, 1] = _QUARTER * u * sine, -_QUARTER * u * cosine
         W[_SLOPE, 2], W[_SLOPE, 3] = -_QUARTER * sine, _QUARTER * cosine
@@ -210,20 +215,30 @@ def expand(kernel, u, near, W):
 
 @jit
 def read_off(kernel, collected, here, count, total):
-    """Write masses and moments of sums that stand side by side, and their derivatives in log h, one column for each.
+    """Evaluate side-by-side sums: denominators, numerators, and their derivatives in log h.
 
-    The first line of `here` has the scaled distances of their references from a query, the second that of its nearest
-    row, to which the exponential is relative.
+    Parameters
+    ----------
+    kernel : Kernel
+    collected : float64[:, ::1]
+        Sums, one per column.
+    here : float64[:, ::1]
+        First line: scaled distance of each reference from the query. Second line: that of the nearest row, to which the
+        exponential kernel is relative.
+    count : int
+        Number of sums.
+    total : float64[:, ::1]
+        Written: four lines.
     """
     not_inlined()
     wide_vectors()
     for c in range(count):
         W = on_stack(kernel, 4)
         expand(kernel, here[0, c], here[1, c], W)
-        mass = moment = dmass = dmoment = 0.0
+        denominator = numerator = d_denominator = d_numerator = 0.0
         for k in range(n_moments(kernel)):
-            mass += W[_VALUE, k] * collected[2 * k, c]
-            moment += W[_VALUE, k] * collected[2 * k + 1, c]
-            dmass += W[_SLOPE, k] * collected[2 * k, c]
-            dmoment += W[_SLOPE, k] * collected[2 * k + 1, c]
-        total[0, c], total[1, c], total[2, c], total[3, c] = mass, moment, dmass, dmoment
+            denominator += W[_VALUE, k] * collected[2 * k, c]
+            numerator += W[_VALUE, k] * collected[2 * k + 1, c]
+            d_denominator += W[_SLOPE, k] * collected[2 * k, c]
+            d_numerator += W[_SLOPE, k] * collected[2 * k + 1, c]
+        total[0, c], total[1, c], total[2, c], total[3, c] = denominator, numerator, d_denominator, d_numerator

@@ -1,7 +1,7 @@
-r"""One feature, each row in turn left out: kernels that are polynomials of the distance, in linear time.
+"""Leave-one-out errors in one feature in linear time, for polynomial kernels.
 
-Rows that follow each other within half a bandwidth, a segment, have windows that are much alike: most of their rows
-are common to all, the core, and the others enter or leave one after the other, the fringes::
+Consecutive rows within half a bandwidth form a segment. Their windows overlap: most rows are
+common to all windows, the core. The others enter or leave one after the other, the fringes::
 
     rows       . .[.. . . .:.   .  .. .  . .. :. .. . ]. .
     first             window           |
@@ -9,20 +9,21 @@ are common to all, the core, and the others enter or leave one after the other, 
                       left  |      core       |  right
                      fringe |     segment     |  fringe
 
-So a window is the core, a suffix of the left fringe and a prefix of the right one, and its sum is had without taking
-anything back. All three are held as their moments about the middle of the segment, as in `_moments.py`. The core is
-summed up from runs of so many rows, runs of runs and so on, whose moments are known, and from single rows at its ends.
+A window is the core, a suffix of the left fringe and a prefix of the right one, so nothing is ever
+subtracted. All three are represented by moments about the middle of the segment, see `moments`. The core is
+summed from runs of rows, runs of runs and so on, whose moments are precomputed, and from single rows at its ends.
 
-Of some rows, which are far from each other, each is a segment of its own: its window is a core without fringes.
+If only a subset of rows is evaluated, each is a segment of its own, whose window is a core without fringes.
 
-Where a kernel has a kink at 0, being a polynomial of the distance and not of its square, rows below and rows above are
-summed up apart: of the core what is on either side of the segment, of the segment what is before and after the row.
+Kernels with a kink at 0 are polynomials of distance, not of its square. For these, rows below and above are
+summed separately: the parts of the core on both sides of the segment, and the rows of the segment before and after the
+row.
 
-Sums about the middle lose digits where weights are small beside the terms that they are made of: where all rows in
-reach are near the edge, or none is. How many is known, in comparison with the number of rows in reach, and what has
-too few is summed up once more in another way.
+Sums about the middle lose digits if weights are small compared with the terms that they consist of: if all rows in the
+window are near its edge, or if there are none. A bound of this error is computed, relative to the denominator. Rows
+with too large a bound are uncertain, and are recomputed by another engine.
 
-Notation as in `_sliding.py`.
+Notation as in `sums`.
 """
 
 from typing import NamedTuple
@@ -47,26 +48,26 @@ from .moments import (
     side_by_side,
 )
 
-#: Rows of a run, and runs of the next larger one.
+#: Rows of a run, and runs of a run of the next level.
 RUN, RUNS = 128, 8
 
 
-#: The longest fringes of a segment.
+#: Maximum length of the fringes of a segment.
 FRINGE = 512
 
 
-#: What a leave-one-out average may be wrong by, over the range of the targets and whatever `rtol` is, as far as a bound
-#: can tell that takes all roundings to be the worst they can be. What is found is a hundred times less.
+#: Maximum bound of the error of a leave-one-out average, relative to the range of the targets, whatever `rtol` is. The
+#: bound assumes the worst case of all roundings; observed errors are a hundred times smaller.
 _WRONG = 1e-11
 
 
-#: Below this, rounding is not relative to a mass any more.
+#: Below this, rounding errors are no longer relative to the denominator.
 _LEAST_MASS = SMALLEST_MASS / np.finfo(np.float64).eps
 
 
-#: How many roundings a term goes through at most, one after the other, with up to 9 moments: on its way to a moment (2
-#: for the distance, 3 for each power) and from there to the average; and on each level of runs, where it is moved (18),
-#: meets the others of its run (8) and those that are summed up before (14).
+#: Maximum number of successive roundings of a term, with up to 9 moments. The first number counts those up to a moment
+#: (2 for the distance, 3 for each power), and from there to the average. The second counts those on each level of runs:
+#: shift of the reference (18), sum with the other runs (8), and sum with earlier ones (14).
 ROUNDINGS, ROUNDINGS_OF_LEVEL = 54, 40
 
 _UNIT = 0.5 * np.finfo(np.float64).eps
@@ -74,13 +75,13 @@ _UNIT = 0.5 * np.finfo(np.float64).eps
 
 @jit
 def has_sides(kernel):
-    """Whether rows below and rows above are summed up apart."""
+    """Whether rows below and above are summed separately."""
     return exponents(kernel)[0] % 2 == 1
 
 
 @jit_sum
 def add_rows(kernel, z, y, w, g, b, T):
-    """Add some rows to a sum about b."""
+    """Add rows to a sum about b."""
     not_inlined()
     wide_vectors()
     U = on_stack(kernel, 1)
@@ -98,7 +99,7 @@ def add_rows(kernel, z, y, w, g, b, T):
 
 @jit
 def part_of(a, b, c, first, last):
-    """The same part of three arrays."""
+    """The same slice of three arrays."""
     return a[first:last], b[first:last], c[first:last]
 
 
@@ -110,21 +111,24 @@ def add_range(kernel, Z, y, w, g, b, first, last, T):
 
 @jit
 def middle(Z, size, r):
-    """What the moments of run r are about, on the level of runs of so many rows."""
+    """Reference of the moments of run r, at the level of runs of `size` rows."""
     return Z[r * size + size // 2]
 
 
 @jit
 def add_runs(kernel, Z, g, b, runs, size, start, first, last, T):
-    """Add some runs to a sum about b; returns how far from there their rows are at most, by way of what runs are about.
+    """Add runs to a sum about b; return the largest distance of their rows from b.
+
+    The distance is an upper bound, by way of the references of the runs.
 
     Parameters
     ----------
     runs : float64[:, ::1]
-        Of each run, its moments and how far its rows are from its middle at most, by way of those of smaller runs.
+        For each run, its moments and a bound of the distance of its rows from its reference.
     size, start : int
-        Rows of a run, and line of the first such run.
+        Rows of a run, and line of the first run of this size.
     first, last : int
+        Range of runs.
     """
     not_inlined()
     U, farthest = on_stack(kernel, 1), 0.0
@@ -139,7 +143,7 @@ def add_runs(kernel, Z, g, b, runs, size, start, first, last, T):
 
 @jit
 def add_core(kernel, Z, y, w, g, b, runs, first, last, T):
-    """Add some rows to a sum about b, as many of them as can be in runs; returns the same as `add_runs`."""
+    """Add rows to a sum about b, by runs where possible; return the distance as in `add_runs`."""
     a, e, size, start, farthest = -(-first // RUN), last // RUN, RUN, 0, 0.0
     if a >= e:
         add_range(kernel, Z, y, w, g, b, first, last, T)
@@ -158,20 +162,21 @@ def add_core(kernel, Z, y, w, g, b, runs, first, last, T):
 
 @jit_entry(allocates=False)
 def sum_runs(kernel, rows, output, g, size, below, start, first, last, runs):
-    """Write the moments of some runs.
+    """Write the moments of runs of one level.
 
     Parameters
     ----------
-    kernel : tuple of as many zeros as the code of the kernel
+    kernel : Kernel
+        Instance from `kernels.for_loops`.
     rows : Rows
     output : int
     g : float
     size : int
         Rows of a run.
     below, start : int
-        Lines of the first of the runs that these are made of, and of the first of these.
+        First lines of the runs of the level below, and of this level.
     first, last : int
-        The runs.
+        Range of runs.
     runs : float64[:, ::1]
         As in `add_runs`.
     """
@@ -190,7 +195,7 @@ def sum_runs(kernel, rows, output, g, size, below, start, first, last, runs):
 
 @jit
 def sum_left_fringe(kernel, z, y, w, g, b, T, M):
-    """Write the sums of T and of all these rows, then of those but the first, and so on."""
+    """Write the sums of T and of all rows, then of all but the first, and so on."""
     not_inlined()
     U, n = on_stack(kernel, 1), z.shape[0]
     copy(kernel, T, 0, U, 0)
@@ -203,7 +208,7 @@ def sum_left_fringe(kernel, z, y, w, g, b, T, M):
 
 @jit
 def sum_right_fringe(kernel, z, y, w, g, b, M):
-    """Write the sums of none of these rows, of the first, of that and the next one, and so on."""
+    """Write the sums of no rows, of the first row, of the first two, and so on."""
     not_inlined()
     U = on_stack(kernel, 1)
     clear(kernel, U, 0)
@@ -215,7 +220,7 @@ def sum_right_fringe(kernel, z, y, w, g, b, M):
 
 @jit
 def mirror(kernel, M, i):
-    """Turn round the signs of all distances in sum i."""
+    """Change the signs of all distances in sum i."""
     for k in range(1, n_moments(kernel), 2):
         M[i, 2 * k] = -M[i, 2 * k]
         M[i, 2 * k + 1] = -M[i, 2 * k + 1]
@@ -223,21 +228,21 @@ def mirror(kernel, M, i):
 
 @jit
 def sum_windows(kernel, Z, y, w, g, b, runs, ends, is_mirrored, suffixes, prefixes):
-    """Write what windows are made of: a suffix of some rows with all of the next ones, and a prefix of those after.
+    """Write the parts of windows: suffixes of a left fringe with the core, and prefixes.
 
     Parameters
     ----------
     ends : tuple of four int
-        Where the first of the three begin, and where each ends.
+        First row of the left fringe, of the core and of the right fringe, and the row after it.
     is_mirrored : bool
-        Whether the signs of all distances are turned round.
+        Whether the signs of all distances are changed.
     suffixes, prefixes : float64[:, ::1]
         Written: sums about b.
 
     Returns
     -------
     float
-        As of `add_core`.
+        As in `add_core`.
     """
     not_inlined()
     T = on_stack(kernel, 1)
@@ -252,16 +257,16 @@ def sum_windows(kernel, Z, y, w, g, b, runs, ends, is_mirrored, suffixes, prefix
 
 
 class Windows(NamedTuple):
-    """Sums that are read off together, one column for each row; some kernels have the rows above it apart.
+    """Sums of windows that are evaluated together, one column per row.
 
     Attributes
     ----------
     sums, above : float64[:, ::1]
-        Moments, from two places.
+        Moments of all rows of a window, or of those below and above separately.
     here, here_above : float64[:, ::1] of two lines
-        Where the rows are, as `read_off` wants it.
+        Positions of the rows, as in `moments.read_off`.
     wrong : float64[::1]
-        Bounds of what masses are wrong by.
+        Error bounds of the denominators.
     """
 
     sums: np.ndarray
@@ -278,21 +283,22 @@ def sum_segment(kernel, rows, output, g, runs, roundings, start, lower, upper, r
     Parameters
     ----------
     roundings : float
-        How many of them a term goes through in a core that runs are in.
+        Number of roundings of a term in a core with runs.
     start : int
-        The first row.
+        First row of the segment.
     lower, upper : int32[::1]
-        Where the window of each begins and ends.
+        First row of each window, and the row after its last.
     room : float64[:, :, ::1] of shape (4, 1 + `FRINGE`, 2 * `n_moments`)
         Overwritten.
     first : int
         Column of the first row.
     windows : Windows
+        Written.
     """
     args = kernel, rows.Z[0], rows.Y[output], rows.w, g
     Z, n = rows.Z[0], lower.shape[0]
     end = start + n
-    # The fringes, between which there is the core. Two kinds of numbers would have functions compiled twice.
+    # Ends of the fringes, between which the core is. All are int64, or functions would be compiled twice.
     left_start, left_end = np.int64(lower[0]), np.int64(lower[n - 1])
     right_start, right_end = np.int64(upper[0]), np.int64(upper[n - 1])
     extent = 0.5 * (Z[end - 1] - Z[start])
@@ -304,7 +310,7 @@ def sum_segment(kernel, rows, output, g, runs, roundings, start, lower, upper, r
     else:
         ends = left_start, left_end, right_start, right_end
         farthest = sum_windows(*args, b, runs, ends, False, room[0], room[3])
-    # Terms are no larger than that, for weights of one.
+    # Bound of the absolute value of terms, for weights of one.
     extent *= g
     size, terms = extent + max(farthest, 1.0 + extent), 1.0
     for _ in range(exponents(kernel)[1]):
@@ -327,17 +333,17 @@ def sum_segment(kernel, rows, output, g, runs, roundings, start, lower, upper, r
 
 @jit
 def settle(kernel, windows, left_out, output, begin, last, total, over, into):
-    """Read off the sums of some windows and add the squared errors up; parameters as of `square` and its callers.
+    """Evaluate the sums of windows, and add up the squared errors.
 
-    The sums of rows above are to be 0 throughout if these are not apart.
+    Parameters as in `square` and `add_errors`. `over` is zero if rows above are not summed separately.
     """
     y, w, w_rest = part_of(left_out.Y[output], left_out.w, left_out.w_rest, begin, last)
-    count, has_own = last - begin, 1.0
+    count, includes_row = last - begin, 1.0
     read_off(kernel, windows.sums, windows.here, count, total)
     if has_sides(kernel):
         read_off(kernel, windows.above, windows.here_above, count, over)
-        has_own = 0.0
-    weight, error, slope = square(total, over, windows.wrong, has_own, y, w, w_rest, left_out.v[begin:last])
+        includes_row = 0.0
+    weight, error, slope = square(total, over, windows.wrong, includes_row, y, w, w_rest, left_out.v[begin:last])
     into[0] += weight
     into[1] += error
     into[2] += slope
@@ -345,14 +351,14 @@ def settle(kernel, windows, left_out, output, begin, last, total, over, into):
 
 @jit
 def are_alike(Z, g, lower, upper, first, last):
-    """Whether the rows from one to another are a segment, with fringes that are no longer than there is room for."""
+    """Whether consecutive rows may form a segment: their extent and their fringes are small."""
     is_narrow = (Z[last] - Z[first]) * g <= 0.5
     return is_narrow and max(lower[last] - lower[first], upper[last] - upper[first]) <= FRINGE
 
 
 @jit
 def end_of_segment(Z, g, lower, upper, first, last):
-    """The first row before `last` that is not in the segment of row `first`, or that."""
+    """The row after the segment that starts at row `first`, at most `last`."""
     if are_alike(Z, g, lower, upper, first, last - 1):
         return last
     low, high = first + 1, last - 1
@@ -366,35 +372,35 @@ def end_of_segment(Z, g, lower, upper, first, last):
 
 
 @jit_sum
-def square(total, above, wrong, has_own, y, w, w_rest, v):
-    """Squared leave-one-out errors from sums that have been read off.
+def square(total, above, wrong, includes_row, y, w, w_rest, v):
+    """Squared leave-one-out errors from evaluated sums.
 
     Parameters
     ----------
     total, above : float64[:, ::1]
-        As in `read_off`, to be added up. Line 4 of the former is set to 1 for rows of which the prediction is certain,
-        or else 0; line 5 to their share v of squared errors.
+        Results of `read_off`, whose sum is used. Line 4 of `total` is set to 1 for rows whose error is certified, else
+        to 0; line 5 to their weighted squared errors.
     wrong : float64[::1]
-        Bounds of what masses are wrong by.
-    has_own : float
-        1 if they have the row itself in them, else 0.
+        Error bounds of the denominators.
+    includes_row : float
+        1 if the sums include the row itself, else 0.
     y, w, w_rest : float64[::1]
     v : float64[::1]
-        What each error counts: the weight w, or another one.
+        Weight of each squared error.
 
     Returns
     -------
     weight, error, slope : float
-        Of the rows of which it is certain: the sums of v and of line 5, and the derivative of the latter in log h.
+        Over the certified rows: sums of v and of squared errors, and the derivative of the latter in log h.
     """
     weight = error = slope = 0.0
     for c in range(y.shape[0]):
-        left_out = has_own * w[c] - w_rest[c]
-        mass = total[0, c] + above[0, c] - left_out
-        m = (total[1, c] + above[1, c] - left_out * y[c]) / mass
+        left_out = includes_row * w[c] - w_rest[c]
+        denominator = total[0, c] + above[0, c] - left_out
+        m = (total[1, c] + above[1, c] - left_out * y[c]) / denominator
         residual = v[c] * (m - y[c])
-        change = (total[3, c] + above[3, c] - m * (total[2, c] + above[2, c])) / mass
-        counts = wrong[c] < _WRONG * mass and mass >= _LEAST_MASS
+        change = (total[3, c] + above[3, c] - m * (total[2, c] + above[2, c])) / denominator
+        counts = wrong[c] < _WRONG * denominator and denominator >= _LEAST_MASS
         e = residual * (m - y[c]) if counts else 0.0
         total[4, c], total[5, c] = 1.0 if counts else 0.0, e
         weight += v[c] if counts else 0.0
@@ -404,7 +410,7 @@ def square(total, above, wrong, has_own, y, w, w_rest, v):
 
 
 class LeftOut(NamedTuple):
-    """Rows each of which is left out in turn.
+    """Rows whose leave-one-out errors are computed.
 
     Attributes
     ----------
@@ -414,7 +420,7 @@ class LeftOut(NamedTuple):
     w, w_rest : float64[::1] of shape (m,)
         As in `Rows`.
     v : float64[::1] of shape (m,)
-        What their errors count: their weights, or others.
+        Weights of the squared errors.
     """
 
     numbers: np.ndarray
@@ -425,39 +431,41 @@ class LeftOut(NamedTuple):
 
     @classmethod
     def of(cls, rows, numbers=None, v=None):
-        """All rows, or some with weights of their own."""
+        """All rows, or the rows with given numbers and error weights."""
         if numbers is None:
             return cls(read_only([], np.int64), rows.Y, rows.w, rows.w_rest, rows.w)
-        some = rows.Y[:, numbers], rows.w[numbers], rows.w_rest[numbers], v
-        return cls(read_only(numbers, np.int64), *map(read_only, some))
+        chosen = rows.Y[:, numbers], rows.w[numbers], rows.w_rest[numbers], v
+        return cls(read_only(numbers, np.int64), *map(read_only, chosen))
 
 
 @jit_entry(allocates=False)
 def add_errors(kernel, rows, left_out, output, g, edges, runs, roundings, start, stop, room, squares, certain, into):
-    """Add up the squared errors of some rows, each of which is left out in turn.
+    """Add up the squared leave-one-out errors of some rows.
 
     Parameters
     ----------
-    kernel : tuple of as many zeros as the code of the kernel
+    kernel : Kernel
+        Instance from `kernels.for_loops`.
     rows : Rows
         In ascending order.
     left_out : LeftOut
-        m of them.
+        m rows.
     output : int
     g : float
     edges : int32[::1] of shape (2 m,)
+        As in `within_reach.bounds.find_edges`.
     runs : float64[:, ::1]
     roundings : float
     start, stop : int
-        Which of those that are left out.
+        Range within `left_out`.
     room : float64[:, :, ::1]
         As in `sum_segment`.
     squares : float64[::1] of shape (m,) or (0,)
-        What they count times squared errors is written to it, or added from the second output on, if there is room.
+        If not empty, weighted squared errors are written to it; those of outputs from the second on are added.
     certain : bool[::1] of shape (m,)
-        Written: of which rows predictions are certain, the same for each output: that depends on the mass.
+        Written: rows whose errors are certified, the same for each output.
     into : float64[::1] of shape (3,)
-        What they count, error and slope are added to it.
+        Updated: the sums that `square` returns are added.
     """
     m = left_out.w.shape[0]
     Z, lower, upper, numbers = rows.Z[0], edges[:m], edges[m:], left_out.numbers

@@ -1,23 +1,23 @@
-r"""One feature: exact sums in linear time, for every kernel with a reach and for the exponential.
+"""Exact sums in linear time for one feature: kernels of finite support, and the exponential.
 
-The rows within reach on one side of a query are a window of the sorted rows, which slides as the query moves. A sum
-over it must not take back what it has added: no digits are left for small terms once large ones have come and gone. So
-rows are cut into blocks as wide as a window, and each window is a suffix of one block and a prefix of the next::
+The rows within the support radius on one side of a query are a window of the sorted rows, which slides with the query.
+Subtracting rows that leave a window would lose digits: a small sum would keep the rounding errors of large terms. So
+rows are cut into blocks as wide as a window. Each window is then a suffix of one block and a prefix of the next::
 
     rows     [ .   . . ..    . [ . .. .   .   . ..  .[ . .
     window              |suffix|prefix |
                         edge           query
 
-Suffixes are summed up backwards, prefixes forwards. A sum is held as its moments: sums of powers of each row's scaled
-distance from a reference, which is the outermost of the rows. The sum of a profile is read off them by the profile's
-Taylor series there. References only ever move outwards, away from the query, which adds positive terms to positive
-ones. For the cosine, sines and cosines take the place of powers. The exponential has no edge: all rows on one side are
-one prefix, whose reference is its innermost row, and which decays as that moves on.
+Suffixes are summed backwards, prefixes forwards. A sum is represented by its moments: sums of powers of the scaled
+distances of rows from a reference, the outermost of the rows. The sum of a profile follows from the moments by the
+Taylor series of the profile at the reference. References only move outwards, away from the query, which adds positive
+terms to positive ones. For the cosine, sines and cosines replace powers. The exponential kernel has no edge: all rows
+on one side are one prefix. Its reference is the innermost row, and the sum decays as that moves.
 
-The other side of the query is the same, with rows and queries in reverse order.
+The other side of the query is processed in the same way, with rows and queries in reverse order.
 
-Notation: u scaled distance from the query to a reference, d from the reference to a row, Z coordinates, g their factor,
-y one output, w weights; a sum has two channels, the mass and the moment of that output.
+Notation: u scaled distance from the query to a reference, d from the reference to a row, Z coordinates, g the inverse
+bandwidth, y one output, w weights. A sum has two channels, the denominator and the numerator of that output.
 """
 
 import math
@@ -44,35 +44,38 @@ from .moments import (
     side_by_side,
 )
 
-#: Long sums are taken by segments of so many rows, so that rounding errors do not grow with the number of rows.
+#: Rows of a segment: long sums are added by segments, so that rounding errors do not grow with the number of rows.
 _SEGMENT = 1024
 
 
-#: How many rows and queries one call takes at least: some milliseconds of work, so that it can be interrupted.
+#: Minimum number of rows and queries per call: some milliseconds of work, so that Ctrl-C is noticed between calls.
 _CALL = 2**16
 
 
 @jit
 def distance(x, Z, g):
-    """Scaled distance, formed as in the dense engine: the difference first."""
+    """Scaled distance, by subtraction first as in `every_pair.distances`."""
     return abs((x - Z) * g)
 
 
 @jit
 def reaches(kernel, x, Z, g):
-    """Whether a row is within reach: the predicate of the dense engine, which never comes back in sorted rows."""
+    """Whether a row is within the support radius, decided as in the other engines.
+
+    In sorted rows it changes only once.
+    """
     t = (x - Z) * g
     return is_exponential(kernel) or t * t <= 1.0
 
 
 @jit
 def sum_suffixes(kernel, Z, y, w, g, origin, step, start, stop, M):
-    """Sum up rows backwards from `stop` to `start`, the end of a block.
+    """Write the sums from each row in start..stop-1 to the end of the block at `stop`.
 
     Sum `k - start` is that from row k on, with reference k.
     """
     not_inlined()
-    T = on_stack(kernel, 3)  # rows of a segment; of all that follow it, with the first of them as reference; from row k
+    T = on_stack(kernel, 3)  # sums of a segment, of all rows after it, and from row k on
     following = Z[origin + step * (stop - 1)]
     clear(kernel, T, 0)
     clear(kernel, T, 1)
@@ -94,56 +97,57 @@ def sum_suffixes(kernel, Z, y, w, g, origin, step, start, stop, M):
 
 @jit
 def write(kernel, collected, here, count, total, output, state):
-    """Read off the sums that have been collected, and add them to the states of their queries."""
+    """Evaluate the collected sums, and add them to the states of their queries."""
     not_inlined()
     read_off(kernel, collected, here, count, total)
-    sums, dsums = state.sums, state.derivatives
+    sums, derivatives = state.sums, state.derivatives
     for c in range(count):
         i = int(here[2, c])
         if output == 0:
             sums[i, 0] += total[0, c]
         sums[i, 1 + output] += total[1, c]
-        if dsums.shape[1] > 0:
+        if derivatives.shape[1] > 0:
             if output == 0:
-                dsums[i, 0, 0] += total[2, c]
-            dsums[i, 0, 1 + output] += total[3, c]
+                derivatives[i, 0, 0] += total[2, c]
+            derivatives[i, 0, 1 + output] += total[3, c]
 
 
 @jit_entry(allocates=False)
 def add_side(kernel, rows, output, g, origin, step, length, x, below, above, first, last, M, state):
-    """Add one output of the rows on one side of some queries.
+    """Add one output of the rows on one side of the queries.
 
     Parameters
     ----------
-    kernel : tuple of as many zeros as the code of the kernel
+    kernel : Kernel
+        Instance from `kernels.for_loops`.
     rows : Rows
-        Training rows, sorted.
+        In ascending order.
     output : int
-        Which output to add. The mass goes with the first.
+        Output to add. The denominator is added with the first.
     g : float64[::1] of shape (1,)
-        Factor of the feature.
+        Inverse bandwidth.
     origin, step, length : int
-        The rows to look at: `length` of them from row `origin` on, upwards (`step` 1) or downwards (-1). They start
-        with a block, before that of the first query's nearest.
+        Range of rows: `length` rows from `origin` on, upwards (`step` 1) or downwards (-1). They start with a block,
+        the one before that of the first query's nearest row.
     x : float64[::1] of shape (m,)
-        Queries, sorted.
+        Queries, in ascending order.
     below, above : int64[::1] of shape (m,)
-        How many rows are below each query; and the first of those above.
+        Number of rows below each query, and the first row above.
     first, last : int
-        The queries, in steps of `step`.
+        Range of queries, in steps of `step`.
     M : float64[:, ::1] of shape (rows of the longest block, 2 * `n_moments`)
         Overwritten.
     state : State
-        Updated, but for `shift`, to which the exponential is relative.
+        Updated, except for `offset`.
     """
     Z, y, w, g = rows.Z[0], rows.Y[output], rows.w, g[0]
-    # The prefix, of the rows in its last segment; of those before; of all.
+    # Sums of the prefix: over the rows in its last segment, over those before, over all.
     T = on_stack(kernel, 3)
-    # Sums to be read off; their distances from the query, that of its nearest row, and which query that is.
+    # Collected sums. For each, the distance of its reference from the query, that of the nearest row, and the query.
     collected, here, total, count = side_by_side(kernel), lanes(3, TOGETHER), lanes(4, TOGETHER), 0
     reference = before = 0.0
-    # From here on rows are counted from `origin`. The prefix is that of rows start..j-1 in the block start..end-1; the
-    # window of a query is a..j-1; suffixes are summed up for the rows summed..ready-1.
+    # From here on, rows are counted from `origin`. The prefix consists of rows start..j-1 in the block start..end-1.
+    # The window of a query is a..j-1. Suffixes have been summed for rows summed..ready-1.
     a = j = start = end = summed = ready = 0
     for i in range(first, last, step):
         stop = below[i] - origin if step > 0 else origin + 1 - above[i]
@@ -166,7 +170,7 @@ def add_side(kernel, rows, output, g, origin, step, length, x, below, above, fir
                 reference = z
             add_row(kernel, distance(z, reference, g), v, v * y[origin + step * j], T, 0)
             j += 1
-        # Rows that have gone out of reach, four at a time: whether there is one more nobody can foresee.
+        # Rows that leave the window, four at a time, because a branch for each cannot be predicted.
         gone = 0 if is_exponential(kernel) else 4
         while gone == 4 and a < stop:
             gone = 0
@@ -196,29 +200,28 @@ def add_side(kernel, rows, output, g, origin, step, length, x, below, above, fir
 
 
 @jit_entry
-def find_neighbours(rows, x, own, g, first, last, below, above, state):
-    """Look up where some queries stand among the rows, and start their states with what is left of their own rows.
+def find_neighbors(rows, x, row, g, first, last, below, above, state):
+    """Locate queries among the rows, and start their states with their own rows.
 
     Parameters
     ----------
     rows, x, below, above, state
-        As in `add_side`; `below`, `above` and `state` are written, the latter with the squared distance to the nearest
-        row.
-    own : int64[::1] of shape (m,)
-        Row that each query is, or -1. One that is elsewhere does not count as its own.
+        As in `add_side`. `below` and `above` are written. The offset in `state` is that of the nearest row.
+    row : int64[::1] of shape (m,)
+        Training row of each query, or -1. It is ignored if its coordinate differs from the query.
     g : float
     first, last : int
 
     Returns
     -------
     bool
-        Whether these queries and the one before are in ascending order, of the rows below and above, too.
+        Whether these queries, and the one before, are in ascending order, with `below` and `above` too.
     """
     Z, n, is_sorted = rows.Z[0], rows.w.shape[0], True
     before_x, before_low, before_high = -np.inf, 0, 0
     for i in range(max(first - 1, 0), last):
-        if own[i] >= 0 and Z[own[i]] == x[i]:
-            low, high = own[i], own[i] + 1
+        if row[i] >= 0 and Z[row[i]] == x[i]:
+            low, high = row[i], row[i] + 1
         else:
             low = high = np.searchsorted(Z, x[i])
         if i >= first:
@@ -242,7 +245,7 @@ def find_neighbours(rows, x, own, g, first, last, below, above, state):
 
 @jit_entry
 def cut(kernel, Z, g, step, starts):
-    """Write where blocks start, counted from the first row upwards or from the last one downwards; their number."""
+    """Write where blocks start, counted upwards or downwards; return their number."""
     origin = 0 if step > 0 else Z.shape[1] - 1
     start = count = 0
     for k in range(Z.shape[1]):
@@ -253,58 +256,66 @@ def cut(kernel, Z, g, step, starts):
 
 
 def blocks_of_rows(setting, rows):
-    """Where the blocks of rows start that windows are made of, counted upwards and downwards; O(n) time.
+    """Starts of the blocks of rows that windows consist of, counted upwards and downwards.
+
+    Parameters
+    ----------
+    setting : Setting
+    rows : Rows
 
     Returns
     -------
     tuple of two ndarrays
         Each ends with the number of rows.
+
+    Notes
+    -----
+    O(n) time.
     """
     compiled, n = for_loops(setting.kernel)[0], len(rows.w)
-    found = []
+    blocks = []
     for step in (1, -1):
         starts = np.empty(n + 1, dtype=np.int64)
         n_blocks = cut(compiled, rows.Z, read_only(setting.inv_h), step, starts)
         starts[n_blocks] = n
-        found.append(starts[: n_blocks + 1].copy())
-    return tuple(found)
+        blocks.append(starts[: n_blocks + 1].copy())
+    return tuple(blocks)
 
 
 def sliding_sums(setting, rows, blocks, queries, *, n_threads=1):
-    """Sums over all training rows, in one feature.
+    """Exact sums over all training rows, in one feature.
 
     Parameters
     ----------
     setting : Setting
-        Of a kernel of finite support, or of the exponential; in one feature all derivatives are the same.
+        For a kernel of finite support, or the exponential. In one feature, all kinds of derivatives are the same.
     rows : Rows
         In ascending order.
     blocks : tuple of two ndarrays
-        Of `blocks_of_rows`.
+        From `blocks_of_rows`.
     queries : Queries
-        In ascending order they are not copied.
+        If in ascending order, they are not copied.
     n_threads : int
 
     Returns
     -------
     State
-        Queries that are not at the place of their training row are not computed; the derivatives of the tophat mean
-        nothing.
+        Queries that differ from their training row are not computed. Derivatives of the tophat are meaningless.
 
     Notes
     -----
-    Takes O((n + m) p) time, and O(n + m p) memory besides the result: for each row in the longest block twice as many
-    numbers as there are moments, which are 1 (tophat), 2 (linear, exponential), 3, 5, 7 (epanechnikov, biweight,
-    triweight), 4 (cosine) or 10 (tricube).
+    O((n + m) p) time for sorted queries. O(n + m p) memory besides the result: for each row in the longest block, twice
+    as many numbers as there are moments. These are 1 (tophat), 2 (linear, exponential), 3, 5, 7 (epanechnikov,
+    biweight, triweight), 4 (cosine) or 10 (tricube).
     """
-    kernel, g, wanted, _, _ = setting
-    compiled, g, own, x = for_loops(kernel)[0], read_only(g), queries.rows_for_loops(), queries.Z[:, 0]
+    kernel, inv_h, wanted, _, _ = setting
+    compiled, inv_h, row, x = for_loops(kernel)[0], read_only(inv_h), queries.rows_for_loops(), queries.Z[:, 0]
     (p, n), m = rows.Y.shape, len(x)
     below, above, state = np.empty(m, np.int64), np.empty(m, np.int64), State.empty(m, p, wanted.count(1))
     is_sorted = np.empty(-(-m // _CALL), dtype=bool)
 
     def look_up(start, stop):
-        is_sorted[start // _CALL] = find_neighbours(rows, x, own, g[0], start, stop, below, above, state)
+        is_sorted[start // _CALL] = find_neighbors(rows, x, row, inv_h[0], start, stop, below, above, state)
 
     run_blocks(look_up, [(start, min(start + _CALL, m)) for start in range(0, m, _CALL)], n_threads)
     if not is_sorted.all():
@@ -319,33 +330,33 @@ def sliding_sums(setting, rows, blocks, queries, *, n_threads=1):
             first, last = (first, last) if step > 0 else (m - 1 - first, m - 1 - last)
             origin = start if step > 0 else n - 1 - start
             M = np.empty((longest, 2 * count_moments(type(compiled))))
-            args = rows, output, g, origin, step, length, x, below, above, first, last
+            args = rows, output, inv_h, origin, step, length, x, below, above, first, last
             add_side(compiled, *args, M, state)
 
         calls = _calls(starts, stop)
         if calls:
             run_blocks(add, [(*call, output) for output in range(p) for call in calls], n_threads)
-    state.error[(own >= 0) & (below == above)] = math.inf
+    state.error[(row >= 0) & (below == above)] = math.inf
     return state
 
 
 def _calls(starts, stop):
-    """Cut blocks of rows, and the queries next to them, into parts that can be summed up independently.
+    """Split blocks of rows, and the queries next to them, into calls that are independent.
 
-    Each part also needs the block before. Parts of at least four times the longest block, and no fewer queries than
-    rows if there are more parts than one to the same rows, keep the sum of all parts linear.
+    Each call also needs the block before. A call has at least four times as many rows as the longest block. If several
+    calls share the same rows, each has at least as many queries as rows. The total time then remains linear.
 
     Parameters
     ----------
     starts : ndarray of shape (n_blocks + 1,)
         First row of each block, and the number of rows.
     stop : ndarray of shape (m,)
-        How many rows are before each query, in ascending order.
+        Number of rows before each query, in ascending order.
 
     Returns
     -------
     list of tuples (start, length, first, last)
-        Rows, and queries.
+        Ranges of rows and of queries.
     """
     size = max(_CALL, 4 * int(np.diff(starts).max()))
     cuts = np.append(np.unique(np.searchsorted(starts, np.arange(0, starts[-1], size))), len(starts) - 1)

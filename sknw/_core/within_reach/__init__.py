@@ -1,1 +1,1 @@
-"""Sums over the pairs within the cutoff of each query, found by sorting or by bounding boxes."""
+"""Kernel sums over the pairs of a query and a training row within the cutoff."""

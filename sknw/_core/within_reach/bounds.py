@@ -1,6 +1,6 @@
-"""Where windows of rows begin and end: one feature, rows in ascending order.
+"""Ranges of sorted rows within the support radius of each training row, in one feature.
 
-Notation as in `_sliding.py`.
+Z are the coordinates of the rows, in ascending order, and g is the inverse bandwidth.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from ..runtime.jit import jit, jit_entry
 
 @jit
 def beyond(Z, g, i):
-    """The first row after row i that is not within its reach."""
+    """The first row after row i that is not within its support radius."""
     low, high = i + 1, Z.shape[0]
     while low < high:
         j = (low + high) // 2
@@ -23,7 +23,7 @@ def beyond(Z, g, i):
 
 @jit
 def first_within(Z, g, i):
-    """The first row that is within reach of row i."""
+    """The first row within the support radius of row i."""
     low, high = np.int64(0), i
     while low < high:
         j = (low + high) // 2
@@ -36,9 +36,15 @@ def first_within(Z, g, i):
 
 @jit
 def advance(Z, g, i, j, edges):
-    """Row j enters the window of row i, or that is complete; the row and the window to look at next.
+    """Take one step of the merge in `find_edges`, for window i and row j.
 
-    Without a branch: which of the two it is nobody can foresee.
+    If row j is in the window of row i, row i is the first one in the window of row j. Otherwise row j is the first one
+    after the window of row i. The step has no branch, because its outcome cannot be predicted.
+
+    Returns
+    -------
+    i, j : int
+        Window and row of the next step.
     """
     n = Z.shape[0]
     enters = int(j < n) & int((Z[np.uint64(min(j, n - 1))] - Z[np.uint64(i)]) * g <= 1.0)
@@ -48,10 +54,10 @@ def advance(Z, g, i, j, edges):
 
 @jit_entry(allocates=False)
 def find_edges(Z, g, first, last, edges):
-    """Look up the windows of some rows.
+    """Find the first and last row within the support radius of some rows.
 
-    Window i opens before window j does if and only if row j enters it before row i leaves that, so that both edges are
-    found by one merge of the rows with themselves, of which there are four side by side: each waits for its own data.
+    Rows enter windows, and leave them, in ascending order. So both ends of all windows are found by one merge of the
+    rows with themselves. Four parts are merged side by side, because each step depends on data of the last one.
 
     Parameters
     ----------
@@ -59,10 +65,10 @@ def find_edges(Z, g, first, last, edges):
         In ascending order.
     g : float
     first, last : int
-        The rows.
+        Range of the rows.
     edges : int32[::1] of shape (2 n,)
-        Written: the first row of the window of row i in place i, and the one after its last in place n + i; for those
-        rows i that these rows are the first to see, and for these rows.
+        Updated: entry i is the first row of the window of row i, and entry n + i the row after its last. The latter are
+        written for the given rows; the former for the rows that first enter a window of the given rows.
     """
     i_0, quarter = first, (last - first) // 4
     i_1, i_2, i_3 = first + quarter, first + 2 * quarter, first + 3 * quarter
@@ -86,7 +92,11 @@ def find_edges(Z, g, first, last, edges):
 
 @jit_entry(allocates=False)
 def find_edges_of_some(Z, g, numbers, start, stop, edges):
-    """Look up the windows of rows of some numbers, far from each other; other parameters as in `find_edges`."""
+    """Find the first and last row within the support radius of rows with given numbers.
+
+    Rows are searched one by one, because they are far from each other. Parameters are those of `find_edges`, but
+    `edges` has two entries for each of `numbers`.
+    """
     m = numbers.shape[0]
     for k in range(start, stop):
         edges[k], edges[m + k] = first_within(Z, g, numbers[k]), beyond(Z, g, numbers[k])

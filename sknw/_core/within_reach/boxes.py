@@ -1,19 +1,13 @@
-r"""Only the pairs within reach: any kernel, one to about eight features.
+"""Sums over the pairs within the cutoff in several features, found by bounding boxes.
 
-Training rows stand in an order in which every tile of consecutive rows lies close together, and so do groups of tiles
-(`_order.py`). Of each tile and each group the bounding box is known; for a block of queries that lie close together,
-too, tiles are looked up once, box against box:
+In spatial order (`order`), every tile of consecutive rows is compact, and so is every group of tiles. Their bounding
+boxes are computed once. Queries are processed in compact blocks. Tiles are searched top down, box against box::
 
-    groups within reach of the block -> tiles within reach of the block -> tiles within reach of each query -> `merge`
+    groups within the cutoff of the block -> tiles within that of the block -> tiles within that of each query ->
+    `merge`
 
-The last is the dense algorithm's. What is in reach is known beforehand for a kernel that vanishes. For one that never
-does it follows from what has been added up: weights fall from the nearest row on, and once a query has the mass M
-relative to the squared distance a of its nearest row so far, all rows with
-
-.. math:: s > a + 2 \log\frac{W}{\rho M}, \qquad W = \sum_j w_j
-
-together have no more than the share :math:`\rho` of its mass (the Gaussian; for the exponential kernel likewise in u).
-That is why the nearest tiles come first.
+For kernels of finite support the cutoff is known in advance. For the others it depends on the sums so far (`reach`), so
+the nearest tiles are visited first.
 """
 
 import math
@@ -31,14 +25,14 @@ from .reach import (
     GROUP,
     TILE,
     Boxes,
-    horizon,
+    cutoff,
     in_order_of_queries,
     log_of_share,
     run_by_budget,
 )
 from .sorted_rows import WIDEST
 
-# A plain 0 would be a type of its own, for which functions are compiled once more.
+# A literal 0 has a type of its own, for which functions would be compiled once more.
 _FRONT = np.int64(0)
 
 _TINY = 1e-300
@@ -46,10 +40,11 @@ _TINY = 1e-300
 
 @jit
 def box_distances(low_q, high_q, boxes, start, g, s):
-    """Lower bounds for the squared scaled distances from a box to others, from `start` on, as many as s has room for.
+    """Lower bounds of squared distances from a box to those from `start` on, until s is full.
 
-    What `squared_distances` gives for a row is within (d/2 + 3) eps of the exact one, and so is what is formed here of
-    the nearest point of its box, which is no further away. Lowered by both, it is never above that of a row.
+    The squared distance that `squared_distances` computes for a row is within (d/2 + 3) eps of the exact one. So is the
+    one computed here for the nearest point of its box, which is at most as far away. Reduced by both errors, the bound
+    never exceeds the squared distance of a row.
     """
     not_inlined()
     n, d = s.shape[0], low_q.shape[0]
@@ -62,23 +57,23 @@ def box_distances(low_q, high_q, boxes, start, g, s):
             t = max(max(low_k[c] - z_high, z_low - high_k[c]), 0.0) * g_k
             s[c] += t * t
     for c in range(n):
-        s[c] = s[c] * (1.0 - (d + 8) * EPS) - _TINY  # around which squares lose their digits
+        s[c] = s[c] * (1.0 - (d + 8) * EPS) - _TINY  # squares of about this size lose digits
 
 
 @jit
 def index_of_lowest(s):
-    """Where the smallest number stands."""
+    """Index of the smallest number."""
     not_inlined()
-    best = 0
+    lowest = 0
     for c in range(s.shape[0]):
-        if s[c] < s[best]:
-            best = c
-    return best
+        if s[c] < s[lowest]:
+            lowest = c
+    return lowest
 
 
 @jit
 def enclose(Zq, start, stop, low, high):
-    """The bounding box of some queries."""
+    """Write the bounding box of queries start..stop."""
     for k in range(Zq.shape[1]):
         low[k] = high[k] = Zq[start, k]
         for i in range(start + 1, stop):
@@ -88,7 +83,7 @@ def enclose(Zq, start, stop, low, high):
 
 @jit
 def find_nearest(low_q, high_q, tiles, groups, g, z, s):
-    """A tile that is near the middle z of a box, which is written."""
+    """A tile near the middle of a box; the middle is written to z."""
     not_inlined()
     n_tiles, n_groups = tiles.low.shape[1], groups.low.shape[1]
     for k in range(z.shape[0]):
@@ -101,8 +96,8 @@ def find_nearest(low_q, high_q, tiles, groups, g, z, s):
 
 
 @jit
-def find_within(reach, low_q, high_q, tiles, groups, g, s_groups, s, found):
-    """All tiles within a squared distance of a box, in order; returns how many they are."""
+def find_within(reach, low_q, high_q, tiles, groups, g, s_groups, s, tile_numbers):
+    """Write the tiles within a squared distance of a box, in order; return their number."""
     not_inlined()
     n_tiles, n_groups, count = tiles.low.shape[1], groups.low.shape[1], 0
     box_distances(low_q, high_q, groups, _FRONT, g, s_groups)
@@ -113,57 +108,57 @@ def find_within(reach, low_q, high_q, tiles, groups, g, s_groups, s, found):
             box_distances(low_q, high_q, tiles, start, g, s[:width])
             for c in range(width):
                 if s[c] <= reach:
-                    found[count] = start + c
+                    tile_numbers[count] = start + c
                     count += 1
     return count
 
 
 @jit
-def gather(tiles, found, count, near):
-    """Copy the boxes of some tiles."""
+def gather(tiles, tile_numbers, count, near):
+    """Copy the bounding boxes of the tiles with the given numbers."""
     for k in range(near.low.shape[0]):
         for c in range(count):
-            near.low[k, c], near.high[k, c] = tiles.low[k, found[c]], tiles.high[k, found[c]]
+            near.low[k, c], near.high[k, c] = tiles.low[k, tile_numbers[c]], tiles.high[k, tile_numbers[c]]
 
 
 @jit_entry
 def add_rows_within(
-    kernel, with_respect_to, Zq, own, g, rows, tiles, groups, log_share, start, stop, budget, state, visited
+    kernel, with_respect_to, Zq, row, g, rows, tiles, groups, log_share, start, stop, budget, state, visited
 ):
-    """Merge the training rows within reach into the states of the queries from `start` on.
+    """Merge the training rows within the cutoff into the states of queries from `start` on.
 
     Parameters
     ----------
-    kernel, with_respect_to, Zq, own, g, rows
-        As in `add_rows`; rows and queries in spatial order.
+    kernel, with_respect_to, Zq, row, g, rows
+        As in `tiles.add_rows`, with rows and queries in spatial order.
     tiles, groups : Boxes
         Of each `TILE` rows, and of each `GROUP` tiles.
     log_share : float
-        The logarithm of the sum of all weights over the share of a query's mass that may be neglected.
+        As in `reach.cutoff`.
     start, stop : int
-        Which queries; start is a multiple of `BLOCK`.
+        Range of queries; `start` is a multiple of `BLOCK`.
     budget : int
-        How many rows may be visited, beyond which no other block of queries is begun.
+        Number of pairs beyond which no other block of queries is begun.
     state : State
         Updated.
     visited : int64[::1] of shape (m,)
-        How many rows each query visits is added.
+        Updated: the number of rows that each query visits is added.
 
     Returns
     -------
     int
-        Where to go on, or stop.
+        The first query that was not processed, or `stop`.
     """
     (d, n), n_tiles = rows.Z.shape, tiles.low.shape[1]
     buffers, low, high, z = np.empty((4, WIDEST)), np.empty(d), np.empty(d), np.empty(d)
-    s, s_groups, found = np.empty(n_tiles), np.empty(groups.low.shape[1]), np.empty(n_tiles, np.int64)
+    s, s_groups, tile_numbers = np.empty(n_tiles), np.empty(groups.low.shape[1]), np.empty(n_tiles, np.int64)
     differentiated = state.derivatives.shape[1] > 0
     near = Boxes(np.empty((d, n_tiles)), np.empty((d, n_tiles)))
     while start < stop and budget > 0:
         end = min(start + BLOCK, stop)
-        first = -1  # tile that all queries have met
-        # Where reach depends on what has been added up, one tile goes ahead, then all within reach follow; once
-        # more where it takes the nearest row to know which count.
+        first = -1  # tile that all queries have visited
+        # If the cutoff depends on the sums so far, one tile is visited first, then all within the cutoff. "nearest"
+        # takes another pass, because ties can be identified only once the nearest row is known.
         for ahead in range(1 if is_shifted(kernel) else 0, -2 if is_nearest(kernel) else -1, -1):
             if ahead < 0:
                 first = -1
@@ -171,86 +166,87 @@ def add_rows_within(
                     restart(i, state)
             enclose(Zq, start, end, low, high)
             if ahead > 0:
-                found[0], count = find_nearest(low, high, tiles, groups, g, z, s), 1
+                tile_numbers[0], count = find_nearest(low, high, tiles, groups, g, z, s), 1
             else:
                 reach = 0.0
                 for i in range(start, end):
-                    shift = as_near(kernel, state.offset[i], Zq[i], g)
-                    reach = max(reach, horizon(kernel, differentiated, log_share, shift, state.sums[i, 0]))
-                count = find_within(reach, low, high, tiles, groups, g, s_groups, s, found)
-            gather(tiles, found, count, near)
+                    offset = as_near(kernel, state.offset[i], Zq[i], g)
+                    reach = max(reach, cutoff(kernel, differentiated, log_share, offset, state.sums[i, 0]))
+                count = find_within(reach, low, high, tiles, groups, g, s_groups, s, tile_numbers)
+            gather(tiles, tile_numbers, count, near)
             for i in range(start, end):
                 enclose(Zq, i, i + 1, low, high)
                 box_distances(low, high, near, _FRONT, g, s[:count])
-                shift = as_near(kernel, state.offset[i], Zq[i], g)
-                reach = horizon(kernel, differentiated, log_share, shift, state.sums[i, 0])
-                # From the nearest tile on, all round.
-                c, left = index_of_lowest(s[:count]), count
-                while left > 0:
-                    run = 0  # of neighbouring tiles within reach, which are as good as one wide tile
+                offset = as_near(kernel, state.offset[i], Zq[i], g)
+                reach = cutoff(kernel, differentiated, log_share, offset, state.sums[i, 0])
+                # From the nearest tile on, cyclically.
+                c, remaining = index_of_lowest(s[:count]), count
+                while remaining > 0:
+                    width = 0  # consecutive tiles within the cutoff are merged as one wide tile
                     while (
-                        run < min(left, count - c, WIDEST // TILE)
-                        and found[c + run] == found[c] + run
-                        and found[c + run] != first
-                        and s[c + run] <= reach
+                        width < min(remaining, count - c, WIDEST // TILE)
+                        and tile_numbers[c + width] == tile_numbers[c] + width
+                        and tile_numbers[c + width] != first
+                        and s[c + width] <= reach
                     ):
-                        run += 1
-                    if run > 0:
-                        begin = found[c] * TILE
-                        behind = min(begin + run * TILE, n)
-                        merge(kernel, None, with_respect_to, Zq[i], own[i], g, rows, begin, behind, buffers, i, state)
-                        visited[i] += behind - begin
-                        budget -= behind - begin
-                        shift = as_near(kernel, state.offset[i], Zq[i], g)
-                        reach = horizon(kernel, differentiated, log_share, shift, state.sums[i, 0])
-                    left -= max(run, 1)
-                    c = (c + max(run, 1)) % count
-            first = found[0]
+                        width += 1
+                    if width > 0:
+                        begin = tile_numbers[c] * TILE
+                        after = min(begin + width * TILE, n)
+                        merge(kernel, None, with_respect_to, Zq[i], row[i], g, rows, begin, after, buffers, i, state)
+                        visited[i] += after - begin
+                        budget -= after - begin
+                        offset = as_near(kernel, state.offset[i], Zq[i], g)
+                        reach = cutoff(kernel, differentiated, log_share, offset, state.sums[i, 0])
+                    remaining -= max(width, 1)
+                    c = (c + max(width, 1)) % count
+            first = tile_numbers[0]
         start = end
     return start
 
 
 def box_sums(setting, rows, boxes, queries, *, n_threads=1, visited=None):
-    r"""Sums over the training rows within the cutoff, in several features.
+    """Sums over the training rows within the cutoff, in several features.
 
     Parameters
     ----------
     setting : Setting
-        Not of a user's profile, whose support is not known. For kernels that never vanish, `rtol` is the share of a
-        query's denominator that may be neglected: the neglected part of the denominator, of the numerators over
-        max(abs(y)), and of their derivatives over the same are at most this times the denominator. With 0, only weights
-        are neglected that are zero in floating point.
+        Not for a user's profile, whose support is not known. For kernels that never vanish, `rtol` is the share of a
+        query's denominator that may be neglected. The neglected parts of the denominator, of the numerators divided by
+        max(abs(y)), and of their derivatives are at most this times the denominator. With 0, only weights that are zero
+        in floating point are neglected.
     rows : Rows
-        In the order that `spatial_order` gives.
+        In `spatial_order`.
     boxes : tuple of Boxes
-        Of `boxes_of`.
+        From `boxes_of`.
     queries : Queries
     n_threads : int
     visited : ndarray of shape (m,), int64, default=None
-        If given, how many training rows each query visits is added to it.
+        If given, the number of training rows that each query visits is added.
 
     Returns
     -------
     State
-        For a kernel of finite support, `offset` is `inf` if no row is within it; for "nearest" it never is.
+        For kernels of finite support, `offset` is `inf` for empty neighborhoods.
 
     Notes
     -----
-    Besides the pairs within the cutoff, O((n + m) d) time and memory, O(m d log m) to order queries that are no rows,
-    and the search: each 64 queries look at all n / 64**2 groups, and each query at the tiles within reach of its block.
+    Time is that of the pairs within the cutoff, plus the search: each block of 64 queries visits all n / 64**2 groups,
+    and each query the tiles within the cutoff of its block. Besides, O((n + m) d) time and memory, and O(m d log m)
+    time to order new queries.
     """
-    kernel, g, wanted, rtol, _ = setting
-    g, q, m = read_only(g), wanted.count(len(g)), len(queries.Z)
-    order = spatial_order(queries.Z.T, g) if queries.row is None else np.argsort(queries.row, kind="stable")
-    Zq, own = read_only(queries.Z[order]), read_only(queries.rows_for_loops()[order], np.int64)
+    kernel, inv_h, wanted, rtol, _ = setting
+    inv_h, q, m = read_only(inv_h), wanted.count(len(inv_h)), len(queries.Z)
+    order = spatial_order(queries.Z.T, inv_h) if queries.row is None else np.argsort(queries.row, kind="stable")
+    Zq, row = read_only(queries.Z[order]), read_only(queries.rows_for_loops()[order], np.int64)
     state, counts = State.empty(m, len(rows.Y), q), np.zeros(m, np.int64)
     compiled, log_share = for_loops(kernel)[0], log_of_share(kernel, rows, rtol)
 
     def add(start, stop, budget):
-        args = compiled, wanted.for_loops(), Zq, own, g, rows, *boxes
+        args = compiled, wanted.for_loops(), Zq, row, inv_h, rows, *boxes
         return add_rows_within(*args, log_share, start, stop, budget, state, counts)
 
-    run_by_budget(add, m, (len(g) + len(rows.Y)) * (1 + q), n_threads)
+    run_by_budget(add, m, (len(inv_h) + len(rows.Y)) * (1 + q), n_threads)
     if visited is not None:
         visited[order] += counts
     if kernel != "nearest" and math.isfinite(KERNELS[kernel].reach):
@@ -259,6 +255,6 @@ def box_sums(setting, rows, boxes, queries, *, n_threads=1, visited=None):
 
 
 def boxes_of(rows):
-    """Boxes around the tiles of rows, and around groups of tiles; O(n d) time."""
+    """Bounding boxes of tiles of rows, and of groups of tiles; O(n d) time."""
     tiles = Boxes(rows.Z, rows.Z).groups(TILE)
     return tiles, tiles.groups(GROUP)

@@ -1,4 +1,4 @@
-"""The engines that visit the pairs within the cutoff: what they cost, and which loops they call."""
+"""The engines over the pairs within the cutoff: costs, preparation and sums."""
 
 import math
 
@@ -8,7 +8,7 @@ from ..problem import Plan, Prepared
 
 
 class _WithinReach:
-    """Plan of engines whose cost is that of the pairs within the cutoff, and of finding these."""
+    """Base class: cost proportional to the number of pairs within the cutoff, plus the search."""
 
     name, exact = "window", True
 
@@ -16,7 +16,10 @@ class _WithinReach:
         raise NotImplementedError
 
     def plan(self, problem, below=math.inf):
-        """The pairs within the cutoff are estimated from some of the queries, unless these can hardly be fewer."""
+        """Estimate the number of pairs within the cutoff from a subsample of the queries.
+
+        The estimate is skipped if the search alone costs too much compared with `below`.
+        """
         setting, (_, m, d, p) = problem.setting, problem.sizes
         if callable(setting.kernel) or not self._applies(problem) or below < costs.now.choosing:
             return None
@@ -31,11 +34,11 @@ class _WithinReach:
         return Plan(self, look_ups + pairs * pair, setting)
 
     def prepare(self, rows, plan):
-        """Keep the rows as they are."""
+        """Keep the rows unchanged."""
         return Prepared(plan, rows)
 
     def is_worth_keeping(self, rows, plan):
-        """Boxes are few numbers."""
+        """True: prepared data is small."""
         return True
 
     def _look_up(self):
@@ -46,7 +49,7 @@ class _WithinReach:
 
 
 class SortedRows(_WithinReach):
-    """One feature: the rows within the cutoff of a query follow each other."""
+    """One feature: the rows within the cutoff of a query are consecutive."""
 
     def _applies(self, problem):
         return len(problem.setting.inv_h) == 1
@@ -59,7 +62,7 @@ class SortedRows(_WithinReach):
 
 
 class LeaveOneOut(SortedRows):
-    """One feature, rows that follow each other: each meets its neighbors in vectors of several rows."""
+    """One feature, leave-one-out sums of consecutive rows: vectorized over rows."""
 
     def _applies(self, problem):
         return super()._applies(problem) and problem.queries.kind in ("all", "run")
@@ -79,7 +82,7 @@ class LeaveOneOut(SortedRows):
 
 
 class BoundingBoxes(_WithinReach):
-    """Several features: tiles of rows within the cutoff, by their bounding boxes."""
+    """Several features: tiles of rows within the cutoff, found by their bounding boxes."""
 
     def _applies(self, problem):
         return 2 <= len(problem.setting.inv_h) <= MOST_FEATURES_IN_ORDER
@@ -88,7 +91,7 @@ class BoundingBoxes(_WithinReach):
         return costs.now.pair_in_boxes
 
     def prepare(self, rows, plan):
-        """Form the bounding boxes."""
+        """Compute the bounding boxes of tiles and of groups of tiles."""
         from .boxes import boxes_of
 
         return Prepared(plan, rows, boxes_of(rows))

@@ -239,7 +239,7 @@ LOOPS = pathlib.Path(_cache.__file__).parents[1]
     ("entry", "inlined", "driver"),
     [
         ("every_pair.tiles.add_rows", "every_pair.distances.squared_distances", "dispatch.kernel_sums"),
-        ("within_reach.boxes.add_rows_within", "within_reach.reach.horizon", "within_reach.boxes.window_sums"),
+        ("within_reach.boxes.add_rows_within", "within_reach.reach.cutoff", "within_reach.boxes.window_sums"),
         ("sliding.sums.add_side", "sliding.moments.expand", "sliding.sums.sliding_sums"),
         ("cells.fast_gauss_loops.translate", "cells.grouping.add_products", "cells.fast_gauss.fast_gauss_sums"),
     ],
