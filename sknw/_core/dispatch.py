@@ -116,7 +116,7 @@ def kernel_sums(problem, algorithm="auto", *, n_threads=1, prepared=None):
         Queries that the engine does not certify are recomputed by an exact one. `offset` is `inf` where all squared
         distances overflow.
     """
-    n, m, d, p = problem.sizes
+    _, m, d, p = problem.sizes
     if m == 0:
         return State.empty(0, p, problem.setting.wanted.count(d))
     if prepared is None:

@@ -72,7 +72,10 @@ EXP2_LOWEST = -960.0
 
 @jit
 def exp2(t):
-    r"""The power :math:`2^t` for t <= 1000, within 2 units in the last place; exactly 0 for t < -960 and for NaN."""
+    """The power 2**t for t <= 1000, right to 2 units in the last place.
+
+    It is exactly 0 for t < -960 and for NaN.
+    """
     return half_to_the(-t) if t >= EXP2_LOWEST else 0.0
 
 
