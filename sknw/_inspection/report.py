@@ -124,7 +124,9 @@ class BandwidthReport(NamedTuple):
             yield name, f"{h:.4g}", "constant" if np.isnan(relative) else f"{relative:.4g}", unit
 
     def __str__(self) -> str:
-        lines = [f"{heading:22}{text}" for heading, text in self._lines()]
+        about = list(self._lines())
+        width = max(22, *(len(heading) + 2 for heading, _ in about))
+        lines = [f"{heading:{width}}{text}" for heading, text in about]
         width = max(len("feature"), *map(len, self.features)) + 2
         lines += ["", f"{'feature':{width}}{'bandwidth':>12}{'in spreads':>12}"]
         lines += [f"{name:{width}}{h:>12}{relative:>12}  {unit}".rstrip() for name, h, relative, unit in self._table()]

@@ -170,7 +170,7 @@ def test_cancellation_is_not_certified(rng):
     rows = make_rows(rng, np.append(others, 0.0))
     lone = 400
     assert rows.Z[0, lone] == 0
-    for kernel in set(KERNELS) - {"tophat"}:
+    for kernel in set(NAMES) - {"tophat"}:
         rest, mass = check(kernel, rows, np.array([1.0]))
         assert 0 < mass[lone] < 1e-5
         assert lone in rest
@@ -264,7 +264,7 @@ def test_edges_of_windows(rng, step):
 
 def test_any_number_of_threads_gives_the_same_bits(rng):
     rows = make_rows(rng, rng.standard_cauchy(size=70_000), "mixed", p=2)
-    for kernel in KERNELS:
+    for kernel in NAMES:
         one, two, three = (segment_errors(kernel, rows, np.array([20.0]), n_threads=k) for k in (1, 2, 3))
         for other in (two, three):
             assert (one.weight, one.error) == (other.weight, other.error)
@@ -316,6 +316,6 @@ def test_where_segments_are_taken(rng):
     assert not takes_segments("epanechnikov", rows, wide, algorithm="dense", rtol=1e-10)
     assert not takes_segments("epanechnikov", rows, wide, algorithm="window", rtol=1e-10)
     assert not takes_segments("epanechnikov", rows, wide, algorithm="auto", rtol=0.0)  # exact sums are asked for
-    for kernel in set(KERNELS) - set(KERNELS):
+    for kernel in set(KERNELS) - set(NAMES):
         assert not takes_segments(kernel, rows, wide, **how)
     assert not takes_segments("epanechnikov", rows._replace(Z=np.repeat(rows.Z, 2, axis=0)), np.repeat(wide, 2), **how)
