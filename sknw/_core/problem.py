@@ -106,19 +106,26 @@ class Queries(NamedTuple):
     def of_rows(cls, rows, numbers):
         """The training rows with the given numbers."""
         numbers = np.asarray(numbers, dtype=np.int64)
-        if len(numbers) and numbers[-1] - numbers[0] == len(numbers) - 1 and (np.diff(numbers) == 1).all():
+        if _follow_each_other(numbers):
             kind = "all" if len(numbers) == len(rows.w) else "run"
             return cls(read_only(rows.Z.T[numbers[0] : numbers[-1] + 1]), read_only(numbers, np.int64), kind)
         return cls(read_only(rows.Z.T[numbers]), read_only(numbers, np.int64), "some")
 
     def take(self, numbers):
         """The queries with the given numbers."""
-        row = None if self.row is None else read_only(self.row[numbers], np.int64)
-        return Queries(read_only(self.Z[numbers]), row, "new" if row is None else "some")
+        if self.row is None:
+            return Queries(read_only(self.Z[numbers]))
+        row = read_only(self.row[numbers], np.int64)
+        return Queries(read_only(self.Z[numbers]), row, "run" if _follow_each_other(row) else "some")
 
     def rows_for_loops(self):
         """Training row of each query or -1, as an int64 array of shape (m,)."""
         return read_only(np.full(len(self.Z), -1) if self.row is None else self.row, np.int64)
+
+
+def _follow_each_other(row):
+    """Whether row numbers count up by one."""
+    return len(row) > 0 and row[0] >= 0 and row[-1] - row[0] == len(row) - 1 and bool((np.diff(row) == 1).all())
 
 
 class Setting(NamedTuple):

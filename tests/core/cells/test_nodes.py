@@ -12,7 +12,9 @@ from problems import EPS, rows_of
 from sknw._core import Wanted
 from sknw._core.cells import chebyshev as nodes_module
 from sknw._core.cells import chebyshev_loops
-from sknw._core.cells.chebyshev import N_NODES, NODES, Grid, Nodes, by_cell, lagrange, last_coefficients, least_of_cell
+from sknw._core.cells.chebyshev import Nodes
+from sknw._core.cells.chebyshev_grid import N_NODES, NODES, Grid, lagrange
+from sknw._core.cells.node_fields import by_cell, last_coefficients, least_of_cell
 
 
 def make_rows(rng, X, p=1):
