@@ -72,7 +72,7 @@ def test_every_algorithm(rng, algorithm, kernel, d, shape):
     # The error of a row is below R = 2, and its prediction is off by rtol R, and some rounding; the square by twice
     # the product.
     assert_allclose(value, exact, rtol=0, atol=2 * 2 * 2 * rtol + 1e-12)
-    # Wanted of the sums have up to 2000 times the error of the sums (see `test_fast_gauss.py`), which is a share
+    # Derivatives of the sums have up to 2000 times the error of the sums (see `test_fast_gauss.py`), which is a share
     # of the largest mass: in a corner of the unit cube the mass is 2**-d of that.
     largest = np.abs(bandwidth).max() if shape != "matrix" else 1 / np.linalg.eigvalsh(bandwidth).min()
     assert_allclose(gradient, slope, rtol=0, atol=8 * 2000 * 2**d * max(1, largest) * rtol)

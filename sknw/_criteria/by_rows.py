@@ -20,7 +20,7 @@ from .residuals import squared_residuals
 NAME = "rows"
 
 
-#: Wanted of this many sums are held at a time (128 MiB).
+#: Derivatives of this many sums are held at a time (128 MiB).
 SUMS_AT_A_TIME = 2**24
 
 

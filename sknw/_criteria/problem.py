@@ -44,7 +44,7 @@ class ErrorProblem(NamedTuple):
     metric : Metric
     settings : Settings
     wanted : Wanted
-        Wanted of the sum of squared errors.
+        Derivatives of the sum of squared errors.
     queries : ndarray of shape (m,), or None
         Numbers of the rows whose errors are wanted, in ascending order for sorted rows; None for all rows. All rows
         predict.
@@ -93,7 +93,7 @@ class PartialErrors(NamedTuple):
     weight, error : float
         Sum of the weights, and of weights times squared errors, the mean over outputs.
     slope : ndarray of shape (q,)
-        Wanted of the latter.
+        Derivatives of the latter.
     uncertain : ndarray of int64
         Positions in `queries`.
     """
@@ -112,7 +112,7 @@ class Errors(NamedTuple):
     weight, error : float
         Sum of the weights, and of weights times squared errors, the mean over outputs.
     slope : ndarray of shape (q,)
-        Wanted of the latter.
+        Derivatives of the latter.
     squares : ndarray of shape (m,), or None
         Weights times squared errors of single rows.
     engine : {"nodes", "segments", "rows", "ladder"}
@@ -132,5 +132,5 @@ class Errors(NamedTuple):
 
     @property
     def gradient(self):
-        """Wanted of the mean."""
+        """Derivatives of the mean."""
         return self.slope / self.weight

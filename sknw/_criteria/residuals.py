@@ -31,9 +31,9 @@ class Residuals(NamedTuple):
     weight, error : float
         Sums of the weights, and of the squares.
     slope : ndarray of shape (q,)
-        Wanted of the latter, from those of the sums.
+        Derivatives of the latter, from those of the sums.
     adjoints : ndarray of shape (m, 1 + p), or None
-        Wanted of the latter in the denominator and numerators of each row.
+        Derivatives of the latter in the denominator and numerators of each row.
     """
 
     squares: np.ndarray

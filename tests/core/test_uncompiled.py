@@ -38,5 +38,5 @@ def test_sums_are_those_of_compiled_loops(plain, d):
         finite = np.isfinite(offset)
         assert (np.abs(offset[finite] - compiled.offset[finite]) <= 1e-12 * (1 + offset[finite])).all(), name
         assert (np.abs(sums - compiled.sums) <= tolerance * mass).all(), name
-        # Wanted are weights times up to twice the squared distance, 40 at most where a weight is left.
+        # Derivatives are weights times up to twice the squared distance, 40 at most where a weight is left.
         assert (np.abs(derivatives - compiled.derivatives) <= 100 * tolerance * mass[:, None]).all(), name

@@ -92,7 +92,7 @@ def check(kernel, rows, g, n_threads=1, some=None, v=None):
     # Sums of rounded terms, up to n of them, and the mean of what these are wrong by.
     assert_allclose(found.error, w @ expected[certain], rtol=n * 2.3e-16, atol=4 * USUAL * w.sum())
     if kernel != "tophat":
-        # Wanted of weights are 2 a u^2 times what they are of a lower degree: 6 times the terms for the triweight,
+        # Derivatives of weights are 2 a u^2 times what they are of a lower degree: 6 times the terms for the triweight,
         # and twice as many products.
         scale = np.abs(w * slopes[certain]).sum() + w.sum()
         assert_allclose(found.slope, [w @ slopes[certain]], rtol=0, atol=100 * USUAL * scale)
