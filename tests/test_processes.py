@@ -156,7 +156,7 @@ import numpy as np
 from sknw import NadarayaWatsonRegressor
 x = np.arange(8.0)[:, None]
 print(*NadarayaWatsonRegressor(0.9, n_jobs=1).fit(x, x[:, 0] ** 2).predict(x + 0.25).tolist())
-from sknw._core._cache import DiskCache
+from sknw._core.runtime.disk_cache import DiskCache
 modules = [vars(module) for name, module in sys.modules.items() if name.startswith("sknw._core.")]
 functions = {f for names in modules for f in names.values() if isinstance(getattr(f, "_cache", None), DiskCache)}
 stats = [f.stats for f in functions]
@@ -262,19 +262,7 @@ def test_two_processes_compile_at_once(copy):
     assert finish(start(copy)) == FROM_DISK
 
 
-HALF = """
-
-_given = distance
-
-
-def distance(pairs, i, j):
-    raise NotImplementedError
-
-
-@overload_jit(distance)
-def _four_times(pairs, i, j):
-    return lambda pairs, i, j: 4.0 * _given(pairs, i, j)
-"""
+LINE = "            t = pairs.A[i, k] - pairs.B[k, j]\n"
 
 
 @pytest.mark.slow
@@ -282,9 +270,10 @@ def test_an_edited_helper(copy):
     """In a file of its own, which numba does not look at."""
     assert finish(start(copy)) == COMPILED
     before = entries(copy)
-    helper = copy / "site" / "sknw" / "_core" / "_distances.py"
-    with helper.open("a") as file:  # half the bandwidth
-        file.write(HALF)
+    helper = copy / "site" / "sknw" / "_core" / "every_pair" / "distances.py"
+    source = helper.read_text()
+    assert source.count(LINE) == 1
+    helper.write_text(source.replace(LINE, LINE + "            t *= 2.0\n"))  # half the bandwidth
     assert finish(start(copy), h=0.45) == COMPILED
     assert not set(entries(copy)) & set(before)
     assert finish(start(copy), h=0.45) == FROM_DISK

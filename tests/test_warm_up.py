@@ -8,7 +8,7 @@ import sknw
 NOTHING_LEFT = """
 import sys, warnings
 import numpy as np, sknw
-from sknw._core._cache import DiskCache
+from sknw._core.runtime.disk_cache import DiskCache
 d, kernel = int(sys.argv[1]), sys.argv[2]
 sknw.warm_up(d, kernel=kernel)
 compiled = []

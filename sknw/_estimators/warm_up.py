@@ -19,6 +19,7 @@ from .._core.dispatch import (
     nearest_squares,
     times_matrix,
 )
+from .._core.every_pair.tiles import tile_sums
 from .._core.kernels import KERNELS
 from .._core.order import MOST_FEATURES_IN_ORDER
 from .._core.problem import Problem, Queries, Rows, Setting, Wanted, read_only
@@ -79,8 +80,8 @@ def _compile(d, kernel):
     every = [Wanted.SCALE]
     if KERNELS[kernel].differentiable:
         every += [Wanted.FEATURES, Wanted.PAIRS] if d > 1 else [Wanted.FEATURES]
-    # "nearest" answers empty neighborhoods and finds the range of the search.
-    for name, kinds in ((kernel, every), ("nearest", every[:1])):
+    # "nearest" answers empty neighborhoods.
+    for name, kinds in ((kernel, every), ("nearest", [Wanted.VALUE])):
         for algorithm in ALGORITHMS:
             try:
                 check_applies(algorithm, kernel, d)
@@ -92,6 +93,9 @@ def _compile(d, kernel):
                 for queries in (Queries(rows.Z.T[numbers]), Queries.of_rows(rows, numbers)):
                     kernel_sums(_problem(name, rows, inv_h, queries, wanted), algorithm)
         kernel_weights(_problem(name, rows, inv_h, Queries(rows.Z.T[:64])))
+    # Of a few empty neighborhoods each pair is visited, whatever the algorithm.
+    for queries in (Queries(rows.Z.T[:64]), Queries.of_rows(rows, np.arange(64))):
+        tile_sums("nearest", rows, inv_h, queries, wanted=Wanted.VALUE)
     if d == 1 and KERNELS[kernel].powers:
         problem = ErrorProblem(rows, Metric(np.arange(1), inv_h), Settings(kernel))
         by_segments.errors(problem)

@@ -156,14 +156,14 @@ def _with_attributes(init, asked):
 SUMS = """
 import sys
 import numpy as np
-from sknw._core import Wanted, Rows, kernel_sums, read_only
+from sknw._core import Problem, Queries, Rows, Setting, Wanted, kernel_sums, read_only
 found, rng = [], np.random.default_rng(0)
 for d in (1, 5, 20):
     X, w = rng.normal(size=(700, d)), np.ones(700)
     rows = Rows(*map(read_only, (X.T, rng.normal(size=(1, 700)), w, w - 1)))
-    for own in (None, np.arange(700)):
-        how = {"derivatives": Wanted.SCALE, "algorithm": "dense", "rtol": 1e-10}
-        state = kernel_sums("gaussian", rows, np.full(d, 1 / np.sqrt(d)), X, own, **how)
+    setting = Setting("gaussian", read_only(np.full(d, 1 / np.sqrt(d))), Wanted.SCALE, 1e-10)
+    for queries in (Queries(read_only(X)), Queries.all(rows)):
+        state = kernel_sums(Problem(setting, rows, queries), "dense")
         found += [state.sums / state.sums[:, :1], state.derivatives[:, 0] / state.sums[:, :1]]
 np.savez(sys.argv[1], *found)
 """
