@@ -19,7 +19,6 @@ from .._core.dispatch import (
     nearest_squares,
     times_matrix,
 )
-from .._core.every_pair.tiles import tile_sums
 from .._core.kernels import KERNELS
 from .._core.order import MOST_FEATURES_IN_ORDER
 from .._core.problem import Problem, Queries, Rows, Setting, Wanted, read_only
@@ -72,6 +71,8 @@ def warm_up(n_features: int, kernel: KernelName = "gaussian") -> None:
 
 def _compile(d, kernel):
     """Compile all code for sums over d features."""
+    from .._core.every_pair.tiles import tile_sums  # imports numba
+
     X = np.random.default_rng(0).uniform(size=(_ROWS, d))
     if d == 1:
         X.sort(axis=0)
