@@ -76,7 +76,7 @@ def window_sums(kernel, rows, inv_h, Z, row=None, *, derivatives=Wanted.VALUE, r
     return (sorted_sums if len(inv_h) == 1 else box_sums)(*args, problem.queries, n_threads=n_threads, **known)
 
 
-def neighbour_sums(kernel, rows, inv_h, first, last, *, derivatives=Wanted.VALUE, rtol=0.0, n_threads=1):
+def neighbor_sums(kernel, rows, inv_h, first, last, *, derivatives=Wanted.VALUE, rtol=0.0, n_threads=1):
     """Sums of rows of one feature that are left out."""
     from sknw._core.within_reach.leave_one_out import leave_one_out_sums
 

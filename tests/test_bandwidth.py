@@ -205,7 +205,7 @@ def test_no_grid_finds_a_smaller_penalized_fit(rng, criterion, kernel, curve):
 
 
 def test_criteria_with_too_few_rows():
-    """AICc needs more observations than three; of three rows, everyone is averaged."""
+    """AICc needs more observations than three; for three rows, the global mean is chosen."""
     X, y = np.arange(3.0)[:, None], np.array([0.0, 1.0, 5.0])
     model = NadarayaWatsonRegressor("aicc").fit(X, y)
     assert_array_equal(model.bandwidth_, np.inf)
@@ -245,13 +245,13 @@ def test_attributes_of_an_earlier_fit_do_not_stay(rng):
 
 @pytest.mark.parametrize("kernel", [name for name in KERNELS if name not in naive.INFINITE])
 def test_plateau_of_empty_windows_goes_to_its_right_end(kernel):
-    """Pairs of neighbours with equal targets: without anybody else, the nearest is right every time."""
+    """Pairs of neighbors with equal targets: without anybody else, the nearest is right every time."""
     x = np.repeat(np.arange(10.0), 2) + np.tile([0, 0.01], 10)
     y = np.repeat([0.0, 1.0] * 5, 2)
     model = NadarayaWatsonRegressor(kernel=kernel).fit(x[:, None], y)
     assert -model.best_score_ <= 1e-28  # the square of rounding
-    # Up to 0.99 nobody but the neighbour is in reach. Just above, a third row gets a weight that grows from zero (to be
-    # seen in a squared error above 1e-28 of the variance, its weight must exceed 1e-14), or from one for the tophat.
+    # Up to 0.99 only the neighbor is within the support. Just above, a third row gets a weight that grows from zero (to
+    # be seen in a squared error above 1e-28 of the variance, its weight must exceed 1e-14), or from one for the tophat.
     end = {"tophat": 1e-6, "biweight": 1e-5, "triweight": 1e-3, "tricube": 1e-3}.get(kernel, 1e-6)
     assert 0.99 * (1 - 1e-8) <= model.bandwidth_[0] <= 0.99 * (1 + end)
 
@@ -326,7 +326,7 @@ def test_known_failure_no_interquartile_range(bandwidth):
 
 
 def test_pure_noise_gives_the_global_mean_mostly():
-    """The search equals brute force, and on new rows what it finds costs little against averaging everyone."""
+    """The search equals brute force, and on new rows what it finds costs little against the global mean."""
     excess = []
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -342,7 +342,7 @@ def test_pure_noise_gives_the_global_mean_mostly():
 
 
 def test_perfect_line():
-    """Without noise the window is narrow, but it holds the neighbours on both sides."""
+    """Without noise the window is narrow, but it holds the neighbors on both sides."""
     x = np.linspace(0, 1, 40)
     for kernel in SMOOTH:
         model = NadarayaWatsonRegressor(kernel=kernel).fit(x[:, None], 3 * x - 1)
@@ -591,7 +591,7 @@ def test_local_minima(criterion, places):
         # What is known of all rows stands for estimates beside it, which may be lower or higher.
         ([5.0, 1.0, 1.3, 1.2, 1.4, 0.9, 4.0, 6.0], [1, 1, 0, 0, 0, 1, 1, 0], [3]),
         ([5.0, 2.0, 1.3, 1.2, 1.4, 1.9, 4.0, 6.0], [1, 1, 0, 0, 0, 1, 1, 0], [3]),
-        # Other minima are estimates, and averages over everyone are known.
+        # Other minima are estimates, and the criterion of the global mean is known.
         ([5.0, 1.0, 2.0, 3.0, 1.6, 1.5, 1.7, 4.0, 3.0], [1, 1, 1, 1, 0, 0, 0, 1, 0], [1, 5, 8]),
         ([5.0, 1.0, 2.0, 0.5], [1, 1, 1, 0], [1, 3]),
         ([5.0, 1.0, 2.0, 6.0], [1, 1, 1, 0], [1]),

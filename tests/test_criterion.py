@@ -84,8 +84,10 @@ def test_weights_that_are_next_to_nothing(kernel):
     """A lone row of such a weight has no mass without itself, nor a sum that says how wrong it is."""
     x = np.append(np.linspace(0, 1, 2000), 5.0)
     for w in (np.append(np.ones(2000), 1e-312), np.exp(-0.5 * ((x - 0.5) / 0.118) ** 2)):
-        how = {"kernel": kernel, "sample_weight": w, "return_gradient": kernel != "tophat"}
-        found, exact = (loo_error(x[:, None], np.sin(6 * x), 0.1, algorithm=name, **how) for name in ("auto", "dense"))
+        options = {"kernel": kernel, "sample_weight": w, "return_gradient": kernel != "tophat"}
+        found, exact = (
+            loo_error(x[:, None], np.sin(6 * x), 0.1, algorithm=name, **options) for name in ("auto", "dense")
+        )
         assert_allclose(found, exact, rtol=1e-10)
 
 

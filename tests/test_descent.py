@@ -313,7 +313,7 @@ def test_time_may_run_out_anywhere(rng, monkeypatch, family, solver):
     for module in ("descent.descent", "objective"):
         monkeypatch.setattr(f"sknw._bandwidth.{module}.time", SimpleNamespace(monotonic=lambda: next(clock)))
     options = {"bandwidth_type": family, "solver": solver, "drop_irrelevant": True, "random_state": 0, "max_iter": 30}
-    everyone, loo = loo_error(X, y, np.inf), NadarayaWatsonRegressor().fit(X, y)
+    global_mean, loo = loo_error(X, y, np.inf), NadarayaWatsonRegressor().fit(X, y)
     first = next(clock)
     NadarayaWatsonRegressor("gradient", **options).fit(X, y)
     total, phases = next(clock) - first, []
@@ -325,7 +325,7 @@ def test_time_may_run_out_anywhere(rng, monkeypatch, family, solver):
         assert f"stopped after max_time={seconds:g} seconds {phases[-1]}" in str(model.bandwidth_report())
         assert_allclose(-model.best_score_, loo_error(X, y, model.bandwidth_), rtol=1e-9)
         # The elimination may raise the error, within its noise.
-        worst = -loo.best_score_ if phases[-1] in PHASES[1:3] else everyone
+        worst = -loo.best_score_ if phases[-1] in PHASES[1:3] else global_mean
         assert -model.best_score_ <= worst * (1 + 1e-12)
     assert list(dict.fromkeys(phases)) == PHASES
 

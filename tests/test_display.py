@@ -103,7 +103,7 @@ def test_curve_of_the_search(rng):
 
 
 def test_minima_of_a_search_are_marked():
-    """All but the chosen one, and averages over everyone, which have a line of their own."""
+    """All but the chosen one, and the global mean, which has a line of its own."""
     rng = np.random.default_rng(7)
     x = rng.uniform(size=50)
     model = NadarayaWatsonRegressor().fit(x[:, None], np.sin(30 * x) + 0.3 * rng.normal(size=50))

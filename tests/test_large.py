@@ -17,7 +17,7 @@ from sknw._bandwidth.search import curve as curve_module
 from sknw._bandwidth.search import grid as grid_module
 from sknw._bandwidth.search import refine as refine_module
 from sknw._bandwidth.search import search as search_module
-from sknw._core.within_reach import leave_one_out as neighbours_module
+from sknw._core.within_reach import leave_one_out as neighbors_module
 from sknw._smoothing.sample import Sample
 
 
@@ -43,7 +43,7 @@ def make_data(rng, n, d):
 )
 @pytest.mark.parametrize("sampled", [False, True])
 def test_same_bandwidth_as_every_pair(rng, algorithm, kernel, d, sampled, monkeypatch):
-    """To 1e-4, and the same criterion to 1e-6 of what is gained over averaging everyone."""
+    """To 1e-4, and the same criterion to 1e-6 of what is gained over the global mean."""
     X, y = make_data(rng, 1200, d)
     if sampled:  # as if there were very many rows
         for module in (grid_module, selection_module, screen_module):
@@ -73,7 +73,7 @@ def test_same_bandwidth_of_penalized_fits_as_every_pair(rng, criterion, d):
     X, y = make_data(rng, 1500, d)
     fast, exact = (NadarayaWatsonRegressor(criterion, algorithm=a).fit(X, y) for a in ("fast_gauss", "dense"))
     assert_allclose(fast.bandwidth_, exact.bandwidth_, rtol=1e-4)
-    # Of what there is to gain over averaging everyone, in the logarithm for AICc.
+    # Of what there is to gain over the global mean, in the logarithm for AICc.
     gain = exact.cv_results_["criterion"][-1] + exact.best_score_
     assert gain > 0
     assert_allclose(fast.best_score_, exact.best_score_, rtol=0, atol=1e-6 * gain)
@@ -93,13 +93,13 @@ def test_a_wave_that_few_rows_do_not_show(rng):
 def test_empty_windows_beside_equal_rows(rng, n_equal, monkeypatch):
     """Those have each other at any bandwidth: that they are many must not be paid for by each of them."""
     x = np.concatenate([np.zeros(n_equal), 1.0 + rng.permutation(5000 - n_equal)])[:, None]
-    y, visited, inner = rng.normal(size=5000), [], neighbours_module.leave_one_out_sums
+    y, visited, inner = rng.normal(size=5000), [], neighbors_module.leave_one_out_sums
 
     def count(setting, rows, first, last, **options):
         visited.append((setting.kernel, last - first))
         return inner(setting, rows, first, last, **options)
 
-    monkeypatch.setattr(neighbours_module, "leave_one_out_sums", count)
+    monkeypatch.setattr(neighbors_module, "leave_one_out_sums", count)
     fast = loo_error(x, y, 0.5, kernel="epanechnikov")
     nearest = [m for kernel, m in visited if kernel == "nearest"]
     assert nearest == ([5000 - n_equal] if n_equal > 500 else [5000])
@@ -190,15 +190,15 @@ def test_share_of_the_interpolation_error_in_halves(kinks):
 
     points = [curve_module.Point(t, *curve(t)) for t in np.arange(-3.5, 3.6, 0.7)]
     rng = np.random.default_rng(0)
-    how = {"has_many_rows": True, "sample": SimpleNamespace(X=np.sort(rng.uniform(size=(5000, 1)), axis=0))}
-    shares = search_module._shares_left(SimpleNamespace(analytic=False, objective=SimpleNamespace(**how)), points)
+    options = {"has_many_rows": True, "sample": SimpleNamespace(X=np.sort(rng.uniform(size=(5000, 1)), axis=0))}
+    shares = search_module._shares_left(SimpleNamespace(analytic=False, objective=SimpleNamespace(**options)), points)
     assert_allclose(shares[[0, 1, -2, -1]], 1.0)
     if kinks:
         assert max(shares[4:7]) > 0.5
     else:
         assert max(shares[2:-2]) == 0.125
     for other in ({"has_many_rows": False}, {"sample": SimpleNamespace(X=np.arange(5000.0)[:, None])}):
-        objective = SimpleNamespace(**how | other)
+        objective = SimpleNamespace(**options | other)
         assert (search_module._shares_left(SimpleNamespace(analytic=False, objective=objective), points) == 1.0).all()
 
 

@@ -199,8 +199,8 @@ def test_cells_beyond_their_bound_are_uncertain(rng, monkeypatch):
     assert len(node_errors._errors_at(*args).uncertain) == 0
     for factor, is_left in ((0.99, False), (1.01, True), (np.nan, True)):
 
-        def sums(*args, factor=factor, **how):
-            S, dS, error = inner(*args, **how)
+        def sums(*args, factor=factor, **options):
+            S, dS, error = inner(*args, **options)
             rest = S[0, 3 * N_NODES : 4 * N_NODES].min() - sample.w[0]
             error[3] = factor * rest * rtol / (1 + rtol)
             return S, dS, error

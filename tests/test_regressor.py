@@ -331,12 +331,12 @@ def test_float32(rng, bandwidth):
     """In `fit` and in `predict` it halves the time and costs digits; either alone, and rtol=0, change nothing."""
     X, y = rng.normal(size=(600, 2)).astype(np.float32), rng.normal(size=600)
     Xq = (X + rng.normal(scale=0.1, size=(600, 2))).astype(np.float32)
-    how = {
+    options = {
         "bandwidth": bandwidth,
         "algorithm": "dense",
         "bandwidth_type": "full" if np.ndim(bandwidth) == 2 else "diag",
     }
-    double, single = (NadarayaWatsonRegressor(**how).fit(x, y) for x in (X.astype(float), X))
+    double, single = (NadarayaWatsonRegressor(**options).fit(x, y) for x in (X.astype(float), X))
     exact, found = double.predict(Xq.astype(float)), single.predict(Xq)
     assert exact.dtype == found.dtype == np.float64
     # The guide's bound, with d = 2 and s < 100 + 2 log 600; what is seen is a hundredth of that.
@@ -348,7 +348,7 @@ def test_float32(rng, bandwidth):
     assert_array_equal(double.predict(Xq), exact)
     assert_array_equal(single.attention_weights(Xq[:5]), double.attention_weights(Xq[:5].astype(float)))
     assert single.X_fit_.dtype == np.float32
-    zero, also = (NadarayaWatsonRegressor(**how, rtol=0).fit(x, y).predict(x + 0) for x in (X.astype(float), X))
+    zero, also = (NadarayaWatsonRegressor(**options, rtol=0).fit(x, y).predict(x + 0) for x in (X.astype(float), X))
     assert_array_equal(zero, also)
 
 

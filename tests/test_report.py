@@ -25,9 +25,9 @@ def test_numbers_of_a_report(data):
     frame = pd.DataFrame(X, columns=["a", "b", "c"])
     model = NadarayaWatsonRegressor().fit(frame, y, w)
     report = model.bandwidth_report()
-    error, everyone = (loo_error(X, y, h, sample_weight=w) for h in (model.bandwidth_, np.inf))
-    assert_allclose([report.value, report.everyone], [error, everyone], rtol=1e-12)
-    assert_allclose(report.loo_r2, 1 - error / everyone, rtol=1e-10)
+    error, global_mean = (loo_error(X, y, h, sample_weight=w) for h in (model.bandwidth_, np.inf))
+    assert_allclose([report.value, report.global_mean_value], [error, global_mean], rtol=1e-12)
+    assert_allclose(report.loo_r2, 1 - error / global_mean, rtol=1e-10)
     assert report.features == ["a", "b", "c"]
     assert_array_equal(report.bandwidth, model.bandwidth_)
     assert_allclose(report.in_spreads[:2], model.bandwidth_[:2] / X[1:, :2].std(axis=0), rtol=1e-9)

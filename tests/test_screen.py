@@ -170,7 +170,7 @@ def test_search_uses_all_rows_near_the_minimum_only(rng, kernel, monkeypatch):
     assert criterion[estimate].min() > -model.best_score_
     assert "there may be a lower minimum" not in str(model.bandwidth_report())
     assert not (model.cv_results_["local_minimum"] & estimate).any()
-    assert not model.cv_results_["local_minimum"][-1]  # averaging everyone, beside an estimate that may be higher
+    assert not model.cv_results_["local_minimum"][-1]  # the global mean, beside an estimate that may be higher
     monkeypatch.setattr(curve_module.Curve, "_may_be_ruled_out", lambda *args: False)
     everywhere = NadarayaWatsonRegressor(kernel=kernel).fit(X, y)
     assert not everywhere.cv_results_["estimate"].any()

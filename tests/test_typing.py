@@ -67,7 +67,8 @@ def test_report() -> None:
 )
 def test_every_form_of_bandwidth(bandwidth: Any, rng: np.random.Generator) -> None:
     X = rng.normal(size=(20, 2))
-    NadarayaWatsonRegressor(bandwidth, bandwidth_type="full").fit(X, X[:, 0])
+    model = NadarayaWatsonRegressor(bandwidth, bandwidth_type="full").fit(X, X[:, 0])
+    assert np.isfinite(model.predict(X)).all()
     if TYPE_CHECKING:
         NadarayaWatsonRegressor("loo")
         NadarayaWatsonRegressor(1)

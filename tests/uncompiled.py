@@ -74,7 +74,7 @@ STAND_INS = {function.__name__: function for function in (bits, number, raised, 
 STAND_INS |= {"side_by_side": side_by_side, "not_inlined": _no_effect, "wide_vectors": _no_effect}
 
 
-def _intrinsic(function=None, **_):
+def _intrinsic(function=None, prefer_literal=False):
     return STAND_INS[function.__name__] if function else _intrinsic
 
 
@@ -138,12 +138,12 @@ def sums_of_small_problems(d):
                 continue
             differentiable = kernel != "nearest" and KERNELS[kernel].differentiable
             for derivatives in Wanted if differentiable else [Wanted.VALUE]:
-                how = {"algorithm": algorithm, "derivatives": derivatives}
+                options = {"algorithm": algorithm, "derivatives": derivatives}
                 for rtol in (1e-3,) if algorithm == "fast_gauss" else (0.0, 1e-3):  # few terms of its series
                     name = f"{algorithm}, {kernel}, {derivatives.name}, {rtol}"
                     with costs.using(few_pairs=0):
-                        states[f"{name}, new"] = kernel_sums(kernel, rows, inv_h, new, rtol=rtol, **how)
-                        states[f"{name}, rows"] = kernel_sums(kernel, rows, inv_h, X[own], own, rtol=rtol, **how)
+                        states[f"{name}, new"] = kernel_sums(kernel, rows, inv_h, new, rtol=rtol, **options)
+                        states[f"{name}, rows"] = kernel_sums(kernel, rows, inv_h, X[own], own, rtol=rtol, **options)
     return states
 
 

@@ -29,7 +29,7 @@ class BandwidthReport(NamedTuple):
         Name of the criterion that was minimized; None if the bandwidth was given or follows from a rule of thumb.
     value : float or None
         The criterion at the bandwidth in use.
-    everyone : float or None
+    global_mean_value : float or None
         The criterion of the global mean, at an infinite bandwidth.
     loo_r2 : float
         One minus the leave-one-out error relative to that of the global mean; NaN for a single observation.
@@ -69,7 +69,7 @@ class BandwidthReport(NamedTuple):
     choice: str
     criterion: str | None
     value: float | None
-    everyone: float | None
+    global_mean_value: float | None
     loo_r2: float
     minima: list[tuple[float | np.ndarray, float]]
     estimates: list[bool]
@@ -97,7 +97,7 @@ class BandwidthReport(NamedTuple):
         """Yield pairs of a heading and its text."""
         yield "bandwidth", self.choice
         if self.criterion is not None:
-            yield self.criterion, f"{self.value:.6g}; global mean: {self.everyone:.6g}"
+            yield self.criterion, f"{self.value:.6g}; global mean: {self.global_mean_value:.6g}"
         yield "leave-one-out R²", f"{self.loo_r2:.4f}"
         for i, ((h, value), is_estimate) in enumerate(zip(self.minima, self.estimates, strict=True)):
             h = np.diagonal(h) if np.ndim(h) == 2 else np.atleast_1d(h)
@@ -169,7 +169,7 @@ def report_on(estimator, options):
         choice=f"{choice.name}, {choice.bandwidth_type}, {kernel}",
         criterion=choice.criterion,
         value=None,
-        everyone=None,
+        global_mean_value=None,
         loo_r2=loo_r2,
         minima=[],
         estimates=[],
@@ -193,7 +193,7 @@ def report_on(estimator, options):
     low = results["local_minimum"]
     return report._replace(
         value=-choice.attributes["best_score_"],
-        everyone=float(results["criterion"][-1]),
+        global_mean_value=float(results["criterion"][-1]),
         minima=list(zip(results["bandwidth"][low], results["criterion"][low].tolist(), strict=True)),
         estimates=results["estimate"][low].tolist(),
         n_evaluations=choice.selection.n_evaluations,

@@ -1,4 +1,4 @@
-"""An order of points in which neighbours in space are neighbours in memory."""
+"""An order of points in which neighbors in space are neighbors in memory."""
 
 import numpy as np
 import pytest

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from calls import dense_sums, kernel_sums, kernel_weights, neighbour_sums, plan, window_sums
+from calls import dense_sums, kernel_sums, kernel_weights, neighbor_sums, plan, window_sums
 from problems import DESIGNS, EPS, averages, huge, make_problem
 from sknw._core import (
     ALGORITHMS,
@@ -94,8 +94,8 @@ def test_any_number_of_threads_gives_the_same_bits(rng, algorithm, d):
         return
     X, rows, g = make_problem(rng, huge, 5000, d)
     g = np.full(d, 20.0)
-    how = {"derivatives": Wanted.FEATURES, "algorithm": algorithm, "rtol": 1e-8}
-    one, two = (kernel_sums(kernel, rows, g, X, np.arange(len(X)), n_threads=n, **how) for n in (1, 2))
+    options = {"derivatives": Wanted.FEATURES, "algorithm": algorithm, "rtol": 1e-8}
+    one, two = (kernel_sums(kernel, rows, g, X, np.arange(len(X)), n_threads=n, **options) for n in (1, 2))
     for a, b in zip(one, two, strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -105,8 +105,8 @@ def test_no_queries_have_no_sums(rng, algorithm):
     _, rows, g = make_problem(rng, huge, 600, 1)
     kernel = "gaussian" if algorithm == "fast_gauss" else "epanechnikov"
     for own in (None, np.empty(0, dtype=np.int64)):
-        how = {"algorithm": algorithm, "rtol": 1e-10, "n_threads": 2, "derivatives": Wanted.SCALE}
-        state = kernel_sums(kernel, rows, g, np.empty((0, 1)), own, **how)
+        options = {"algorithm": algorithm, "rtol": 1e-10, "n_threads": 2, "derivatives": Wanted.SCALE}
+        state = kernel_sums(kernel, rows, g, np.empty((0, 1)), own, **options)
         assert (state.offset.shape, state.sums.shape, state.derivatives.shape) == ((0,), (0, 2), (0, 1, 2))
 
 
@@ -169,8 +169,8 @@ def test_every_kernel_has_an_answer_from_each_algorithm(rng):
                 check_applies(algorithm, kernel, 1)
             except ValueError:
                 continue
-            how = {"algorithm": algorithm, "rtol": 1e-12, "derivatives": derivatives}
-            state = kernel_sums(kernel, rows, g, X, own, **how)
+            options = {"algorithm": algorithm, "rtol": 1e-12, "derivatives": derivatives}
+            state = kernel_sums(kernel, rows, g, X, own, **options)
             assert np.abs(averages(state) - averages(exact)).max() < 1e-11
             if profile.differentiable:
                 slope, expected = (
@@ -181,15 +181,13 @@ def test_every_kernel_has_an_answer_from_each_algorithm(rng):
                 assert np.abs(slope - expected).max() < 2000 * 1e-12
 
 
-def neighbours_sums(kernel, rows, g, Zq, own):
-    return neighbour_sums(kernel, rows, g, 0, len(own))
+def neighbors_sums(kernel, rows, g, Zq, own):
+    return neighbor_sums(kernel, rows, g, 0, len(own))
 
 
 @pytest.mark.thin
 @pytest.mark.parametrize("offset", [0, 1000])
-@pytest.mark.parametrize(
-    ("sums", "d"), [*itertools.product((dense_sums, window_sums), (1, 2, 3)), (neighbours_sums, 1)]
-)
+@pytest.mark.parametrize(("sums", "d"), [*itertools.product((dense_sums, window_sums), (1, 2, 3)), (neighbors_sums, 1)])
 def test_nearest_rows_are_those_that_are_equally_near_in_decimals(rng, sums, d, offset):
     """Tenths as floating-point numbers differ in the last bit from what they stand for; whole numbers do not."""
     n, places = 600, (1500, 32, 8)[d - 1]  # rows are more than a tile
@@ -200,7 +198,7 @@ def test_nearest_rows_are_those_that_are_equally_near_in_decimals(rng, sums, d, 
     rows = Rows(*map(read_only, ((whole.T + offset) / 10, Y, w, np.zeros(n))))
     g = np.full(d, 10.0) * 2.0 ** -np.arange(d)
     for Zq, own in ((queries, None), (whole, np.arange(n))):
-        if own is None and sums is neighbours_sums:
+        if own is None and sums is neighbors_sums:
             continue
         state = sums("nearest", rows, g, (Zq + offset) / 10, own)
         squares = (((Zq[:, None] - whole) * 2 ** np.arange(d)[::-1]) ** 2).sum(axis=-1).astype(float)

@@ -70,7 +70,9 @@ def test_the_rest_of_more_rows(rng, monkeypatch):
     Z[0, 3:6] = [40.0, 60.0, -50.0]
     Z.sort()
     rows, own = rows._replace(Z=read_only(Z), w_rest=read_only(np.zeros(700))), np.arange(700)
-    monkeypatch.setattr(engines_module, "few_sums", lambda *args, **how: asked.append(args[3]) or few(*args, **how))
+    monkeypatch.setattr(
+        engines_module, "few_sums", lambda *args, **options: asked.append(args[3]) or few(*args, **options)
+    )
     found = kernel_sums("gaussian", rows, g, rows.Z.T, own, algorithm="dense", rtol=1e-10)
     assert {0, 698, 699} <= set(np.concatenate(asked))
     exact = by_loops(rows, g, rows.Z.T, own, Wanted.VALUE)

@@ -172,8 +172,8 @@ def test_derivatives_are_not_single(rng):
     """The least power there is, times squares of distances, would be more than nothing."""
     X, rows = make_rows(rng, 200, 2, 1)
     for derivatives in (Wanted.SCALE, Wanted.FEATURES):
-        how = {"rtol": 1e-10, "derivatives": derivatives}
-        for a, b in zip(*(sums(rows, np.ones(2), X + 0.1, single=s, **how) for s in (True, False)), strict=True):
+        options = {"rtol": 1e-10, "derivatives": derivatives}
+        for a, b in zip(*(sums(rows, np.ones(2), X + 0.1, single=s, **options) for s in (True, False)), strict=True):
             assert_array_equal(a, b)
 
 
@@ -190,7 +190,7 @@ def test_single_precision_leaves_what_it_cannot_do_to_double(rng):
 
 @pytest.mark.parametrize(("lightest", "single"), [(1e-24, False), (1e-200, False), (1e-12, True)])
 def test_light_rows_keep_their_digits(rng, lightest, single):
-    """A query whose neighbours weigh next to nothing has their average, whatever far and heavy rows there are."""
+    """A query whose neighbors weigh next to nothing has their average, whatever far and heavy rows there are."""
     X, rows = make_rows(rng, 400, 1, 1)
     X = X.astype(np.float32).astype(np.float64)
     rows = rows._replace(Z=read_only(X.T), w=read_only(np.where(X[:, 0] > 0, lightest, 1.0)), w_rest=np.zeros(400))
@@ -216,15 +216,15 @@ def test_a_light_row_is_not_drowned_by_heavy_ones_out_of_reach(s, weight, far, s
 def test_threads_and_tiles(rng, d, monkeypatch):
     """The same bits for any number of threads, the same numbers for any block and tile."""
     X, rows = make_rows(rng, 1300, d, 2)
-    own, how = np.arange(1300), {"rtol": 1e-12, "derivatives": Wanted.SCALE}
-    one, three = (sums(rows, np.full(d, 0.5), X, own, n_threads=k, **how) for k in (1, 3))
+    own, options = np.arange(1300), {"rtol": 1e-12, "derivatives": Wanted.SCALE}
+    one, three = (sums(rows, np.full(d, 0.5), X, own, n_threads=k, **options) for k in (1, 3))
     for a, b in zip(one, three, strict=True):
         assert_array_equal(a, b)
     monkeypatch.setattr(gaussian_module, "tile_width", lambda *args: 64)
     monkeypatch.setattr(gaussian_module, "_TILE", 100)
     monkeypatch.setattr(gaussian_module, "_WORK_PER_BLOCK", 1)
     monkeypatch.setattr(gaussian_module, "_WORK_OF_MATRICES", 1)
-    other = sums(rows, np.full(d, 0.5), X, own, **how)
+    other = sums(rows, np.full(d, 0.5), X, own, **options)
     for a, b in zip(one, other, strict=True):
         assert_allclose(a, b, rtol=0, atol=1e-12 * np.abs(a).max())
 
@@ -234,10 +234,10 @@ def test_memory_is_that_of_a_block(rng, d, single):
     """No n x n array: blocks, and what is returned."""
     n = 6000
     X, rows = make_rows(rng, n, d, 1)
-    how = {"rtol": 1e-10, "single": single, "n_threads": 2}
-    sums(rows, np.full(d, 0.2), X, **how)
+    options = {"rtol": 1e-10, "single": single, "n_threads": 2}
+    sums(rows, np.full(d, 0.2), X, **options)
     tracemalloc.start()
-    sums(rows, np.full(d, 0.2), X, **how)
+    sums(rows, np.full(d, 0.2), X, **options)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     queries, tile = (512, 512) if d > 18 else (1024, 0)

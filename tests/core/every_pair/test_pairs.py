@@ -88,12 +88,12 @@ def test_rows_that_are_far_away_are_left_to_others(rng, d):
 def test_any_number_of_threads_gives_the_same_bits(rng, d):
     rows, g = make_rows(rng, 9 * PANEL + 3, d, 2), np.full(d, 1 / np.sqrt(d))
     adjoints = rng.normal(size=(len(rows.w), 3))
-    how = {"derivatives": Wanted.PAIRS, "rtol": 1e-10}
+    options = {"derivatives": Wanted.PAIRS, "rtol": 1e-10}
     found = []
     for n_threads in (1, 2, 5):
         state = sums(rows, g, rtol=1e-10, derivatives=Wanted.SCALE, n_threads=n_threads)
         own = np.arange(len(rows.w))
-        gradient = pull_back("gaussian", rows, g, rows.Z.T, own, state.offset, adjoints, **how, n_threads=n_threads)
+        gradient = pull_back("gaussian", rows, g, rows.Z.T, own, state.offset, adjoints, **options, n_threads=n_threads)
         found.append([*state, gradient])
     for other in found[1:]:
         for a, b in zip(found[0], other, strict=True):
@@ -109,7 +109,7 @@ def test_gradients_are_those_of_single_rows(rng, n, d, p, derivatives):
     rows, g = make_rows(rng, n, d, p), 1 / rng.uniform(1.0, 2.0, size=d) / np.sqrt(d)
     own, adjoints = np.arange(n), rng.uniform(0.5, 1, size=(n, 1 + p))
     state = sums(rows, g, rtol=0)
-    how = {"derivatives": derivatives, "n_threads": 2}
+    options = {"derivatives": derivatives, "n_threads": 2}
     found = gradient_of_all_pairs(
         rows,
         Setting("gaussian", read_only(g), derivatives, 1e-10),
@@ -120,7 +120,7 @@ def test_gradients_are_those_of_single_rows(rng, n, d, p, derivatives):
     )
     turned = own[::-1]  # not all rows in their order: these are summed up one by one
     args = rows.Z.T[turned], turned, state.offset[turned], adjoints[turned]
-    exact = pull_back("gaussian", rows, g, *args, rtol=0.0, **how)
+    exact = pull_back("gaussian", rows, g, *args, rtol=0.0, **options)
     # Terms are products of weights relative to the nearest row, adjoints, targets and squares: each is wrong by as much
     # as weights and squares are, and n² of them by their rounding.
     weights = state.sums[:, 0] * np.abs(adjoints).sum(axis=1) * max(1.0, np.abs(rows.Y).max())

@@ -52,11 +52,11 @@ def test_memory_is_that_of_a_block(rng, monkeypatch):
     n, d = 6000, 200
     X, rows = make_rows(rng, n, d, 1)
     args = "gaussian", rows, np.full(d, 0.2), X, None, np.zeros(n), np.ones((n, 2))
-    how = {"derivatives": Wanted.PAIRS, "rtol": 1e-10, "n_threads": 2}
+    options = {"derivatives": Wanted.PAIRS, "rtol": 1e-10, "n_threads": 2}
     monkeypatch.setattr(reverse_module, "_WORK_PER_BLOCK", 2**25)  # as of more rows: many blocks
-    pull_back(*args, **how)
+    pull_back(*args, **options)
     tracemalloc.start()
-    pull_back(*args, **how)
+    pull_back(*args, **options)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     queries, tile = reverse_module._QUERIES, reverse_module._TILE

@@ -38,7 +38,7 @@ def test_series_of_scales_is_that_of_single_ones(rng, kernel, n, d, p, leave_out
         assert (np.abs(plain[k].sums - state.sums) <= (2 * n * EPS) * scale).all()
         atol = (3 * (1 + low) * of_s + (2 * n + 5) * EPS) * (1 + low) * scale
         assert (np.abs(state.derivatives - one.derivatives) <= atol[:, None, None]).all()
-        if KERNELS[kernel].reach < math.inf:  # to nobody a weight of exactly zero
+        if KERNELS[kernel].reach < math.inf:  # the same neighborhoods are empty
             assert_array_equal(state.sums[:, 0] == 0, one.sums[:, 0] == 0)
 
 
@@ -97,9 +97,9 @@ def test_series_of_scales_on_any_number_of_threads(rng, monkeypatch):
 def test_some_places_of_a_series(rng, kernel):
     X, _, _, rows = make_rows(rng, 700, 2, 2)
     args, places = (kernel, rows, np.full(2, 0.1), X, np.arange(700)), [0, 1, 4, 9, 10, 30]
-    how = {"derivatives": Wanted.SCALE, "rtol": 1e-12}
-    every = kernel_sums_of_scales(*args, places=range(31), **how)
-    for k, state in zip(places, kernel_sums_of_scales(*args, places=places, **how), strict=True):
+    options = {"derivatives": Wanted.SCALE, "rtol": 1e-12}
+    every = kernel_sums_of_scales(*args, places=range(31), **options)
+    for k, state in zip(places, kernel_sums_of_scales(*args, places=places, **options), strict=True):
         for a, b in zip(state, every[k], strict=True):
             assert_array_equal(a, b)
 

@@ -121,7 +121,7 @@ def test_certified_errors_are_right(rng, kernel, design, weights):
 @pytest.mark.parametrize("design", DESIGNS)
 @pytest.mark.parametrize("weights", ["one", "mixed", "decades"])
 def test_some_rows(rng, kernel, design, weights):
-    """Each with a window of its own, that need not be like its neighbour's, and with another weight for its error."""
+    """Each with a window of its own, that need not be like its neighbor's, and with another weight for its error."""
     rows = make_rows(rng, DESIGNS[design](rng, 3000), weights, p=2)
     z = rows.Z[0]
     for m in (1, 5, 400):
@@ -301,21 +301,27 @@ def test_memory_for_some_rows(rng):
 
 def test_where_segments_are_taken(rng):
     rows = make_rows(rng, rng.uniform(size=20_000))
-    how = {"algorithm": "auto", "rtol": 1e-10}
+    options = {"algorithm": "auto", "rtol": 1e-10}
     narrow, wide = np.array([1e5]), np.array([50.0])
     few, many = np.arange(0, 20_000, 100), np.arange(0, 20_000, 2)
-    assert takes_segments("epanechnikov", rows, wide / 10, few, **how)  # whatever a window holds
-    assert not takes_segments("epanechnikov", rows, narrow, few, **how)
-    assert not takes_segments("epanechnikov", rows, wide, many, **how)  # which slide
+    assert takes_segments("epanechnikov", rows, wide / 10, few, **options)  # whatever a window holds
+    assert not takes_segments("epanechnikov", rows, narrow, few, **options)
+    assert not takes_segments("epanechnikov", rows, wide, many, **options)  # which slide
     skewed = rows._replace(Z=np.exp(60 * rng.normal(size=(1, 20_000))))
     skewed.Z.sort()
-    assert not takes_segments("epanechnikov", skewed, 1 / np.quantile(skewed.Z, [0.1]), **how)  # a few hold very many
-    assert takes_segments("epanechnikov", rows, wide, **how)
-    assert not takes_segments("epanechnikov", rows, narrow, **how)  # windows of no row: these are looked at one by one
+    assert not takes_segments(
+        "epanechnikov", skewed, 1 / np.quantile(skewed.Z, [0.1]), **options
+    )  # a few hold very many
+    assert takes_segments("epanechnikov", rows, wide, **options)
+    assert not takes_segments(
+        "epanechnikov", rows, narrow, **options
+    )  # windows of no row: these are looked at one by one
     assert takes_segments("epanechnikov", rows, narrow, algorithm="sliding", rtol=1e-10)
     assert not takes_segments("epanechnikov", rows, wide, algorithm="dense", rtol=1e-10)
     assert not takes_segments("epanechnikov", rows, wide, algorithm="window", rtol=1e-10)
     assert not takes_segments("epanechnikov", rows, wide, algorithm="auto", rtol=0.0)  # exact sums are asked for
     for kernel in set(KERNELS) - set(NAMES):
-        assert not takes_segments(kernel, rows, wide, **how)
-    assert not takes_segments("epanechnikov", rows._replace(Z=np.repeat(rows.Z, 2, axis=0)), np.repeat(wide, 2), **how)
+        assert not takes_segments(kernel, rows, wide, **options)
+    assert not takes_segments(
+        "epanechnikov", rows._replace(Z=np.repeat(rows.Z, 2, axis=0)), np.repeat(wide, 2), **options
+    )

@@ -216,7 +216,7 @@ def test_sums_match_the_dense_engine(rng, kernel, derivatives):
 
 
 def test_clusters_far_apart_do_not_underflow():
-    """Relative to the nearest row: neither its weight nor that of its neighbours vanishes."""
+    """Relative to the nearest row: neither its weight nor that of its neighbors vanishes."""
     z = np.array([0, 1, 2, 1e6, 1e6 + 1, 1e7])
     rows = Rows(*map(read_only, (z[None], np.arange(6.0)[None], np.ones(6), np.zeros(6))))
     state = sliding_sums("exponential", rows, [1.0], [[-1e12], [5e5 + 1], [5e5 + 1.5], [1e300]])

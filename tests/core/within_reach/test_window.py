@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import naive
-from calls import kernel_sums, neighbour_sums, window_sums
+from calls import kernel_sums, neighbor_sums, window_sums
 from problems import COMPACT, EPS, INFINITE, rows_of
 from sknw._core import KERNELS, Wanted, costs
 from sknw._core.order import spatial_order
@@ -36,13 +36,13 @@ def assert_as_dense(kernel, rows, g, Zq, own=None, *, derivatives=Wanted.VALUE, 
     by another 40 eps each in either engine, for beyond an exponent of 37 nothing is left of them. A term of a
     derivative is bounded by that in the scale, since |t_a t_b| <= s.
 
-    Where the queries are all rows, of one feature, so is the state that `Neighbours` gives: there, each term comes
+    Where the queries are all rows, of one feature, so is the state that `Neighbors` gives: there, each term comes
     after the other, which may cost an eps each.
     """
     got = window_sums(kernel, rows, g, Zq, own, derivatives=derivatives, rtol=rtol)
     _assert_as_dense(got, 0, kernel, rows, g, Zq, own, derivatives, rtol)
     if len(g) == 1 and own is not None and len(own) == len(rows.w) and (own == np.arange(len(own))).all():
-        other = neighbour_sums(kernel, rows, g, 0, len(own), derivatives=derivatives, rtol=rtol)
+        other = neighbor_sums(kernel, rows, g, 0, len(own), derivatives=derivatives, rtol=rtol)
         _assert_as_dense(other, len(own), kernel, rows, g, Zq, own, derivatives, rtol)
     return got
 
@@ -288,11 +288,11 @@ def test_few_rows_out_of_reach_are_met(rng, d, factor):
 
 @pytest.mark.parametrize("kernel", ["gaussian", "exponential", "epanechnikov", "nearest"])
 def test_rows_met_do_not_grow_with_their_number(rng, kernel):
-    """At a constant number of neighbours, but for the logarithm of the sum of weights."""
-    means, neighbours = [], 0.2 if kernel == "exponential" else 3
+    """At a constant number of neighbors, but for the logarithm of the sum of weights."""
+    means, neighbors = [], 0.2 if kernel == "exponential" else 3
     for n in (10_000, 40_000):
         X, _, _, rows = make_rows(rng.uniform(size=(n, 2)), np.zeros(n))
-        visited, _ = pairs(kernel, rows, np.full(2, math.sqrt(n / neighbours)), X[: n // 4], np.arange(n // 4))
+        visited, _ = pairs(kernel, rows, np.full(2, math.sqrt(n / neighbors)), X[: n // 4], np.arange(n // 4))
         means.append(visited.mean())
     assert means[1] < 1.25 * means[0] < 0.2 * 10_000
 

@@ -1,19 +1,18 @@
-"""Each row left out in turn, in one feature: what `test_window.py` does not do with `Neighbours`."""
+"""Each row left out in turn, in one feature: what `test_window.py` does not do with `Neighbors`."""
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from calls import kernel_sums, make_problem, window_sums
-from calls import neighbour_sums as neighbours
+from calls import kernel_sums, make_problem, neighbor_sums, window_sums
 from sknw._core import KERNELS, Rows, Wanted, read_only
 from sknw._core.dispatch import choose
-from sknw._core.within_reach import leave_one_out as neighbours_module
+from sknw._core.within_reach import leave_one_out as neighbors_module
 from sknw._core.within_reach import reach as reach_module
 
 
-def neighbour_sums(kernel, rows, g, n_threads=1, **how):
-    return neighbours(kernel, rows, g, 0, len(rows.w), n_threads=n_threads, **how)
+def sums_of_all(kernel, rows, g, n_threads=1, **options):
+    return neighbor_sums(kernel, rows, g, 0, len(rows.w), n_threads=n_threads, **options)
 
 
 def make_rows(z, y, w):
@@ -32,7 +31,7 @@ def test_ties_clusters_and_lone_rows(rng, kernel, n):
         rows, own, g = make_rows(z, y, w), np.arange(n), np.array([1 / 0.05])
         derivatives = Wanted.VALUE if kernel == "nearest" else Wanted.SCALE
         exact = kernel_sums(kernel, rows, g, rows.Z.T, own, derivatives=derivatives)
-        found = neighbour_sums(kernel, rows, g, derivatives=derivatives)
+        found = sums_of_all(kernel, rows, g, derivatives=derivatives)
         assert_array_equal(found.offset, exact.offset)
         # Of n terms, added one after the other or in lanes; the profiles are the same functions.
         mass, rounding = exact.sums[:, 0], (1300 + 148) * np.finfo(float).eps * np.abs(y).max()
@@ -56,7 +55,7 @@ def test_weights_over_many_decades_keep_their_promise(rng):
     rows = make_rows(rng.normal(size=n), rng.normal(size=(n, 1)), 10.0 ** rng.uniform(-12, 0, size=n))
     rows = rows._replace(w_rest=read_only(np.zeros(n)))
     for rtol in (1e-3, 1e-10):
-        found = neighbour_sums("gaussian", rows, np.array([100.0]), derivatives=Wanted.SCALE, rtol=rtol)
+        found = sums_of_all("gaussian", rows, np.array([100.0]), derivatives=Wanted.SCALE, rtol=rtol)
         exact = kernel_sums("gaussian", rows, np.array([100.0]), rows.Z.T, np.arange(n), derivatives=Wanted.SCALE)
         mass = exact.sums[:, :1]
         slack = rtol + 4000 * np.finfo(float).eps
@@ -66,7 +65,7 @@ def test_weights_over_many_decades_keep_their_promise(rng):
         assert (found.sums != exact.sums).any() or rtol < 1e-3  # some has been neglected
 
 
-def test_no_more_neighbours_are_visited_than_the_row_with_most_of_a_block_has(rng, monkeypatch):
+def test_no_more_neighbors_are_visited_than_the_row_with_most_of_a_block_has(rng, monkeypatch):
     n, counted = 20_000, []
     rows = make_rows(rng.uniform(size=n), rng.normal(size=(n, 1)), np.ones(n))
     g, within = np.array([2000.0]), np.zeros(n, np.int64)
@@ -77,24 +76,24 @@ def test_no_more_neighbours_are_visited_than_the_row_with_most_of_a_block_has(rn
         return inner(*args)
 
     # With a budget of so many pairs, one call takes one block more than that is enough for.
-    inner, block = neighbours_module.leave_out_each, neighbours_module._BLOCK
-    monkeypatch.setattr(neighbours_module, "leave_out_each", leave_out_each)
+    inner, block = neighbors_module.leave_out_each, neighbors_module._BLOCK
+    monkeypatch.setattr(neighbors_module, "leave_out_each", leave_out_each)
     monkeypatch.setattr(reach_module, "_WORK_PER_CALL", 2 * (4 * block * (within.max() + 2) - 1))
-    neighbour_sums("epanechnikov", rows, g, derivatives=Wanted.VALUE)
-    assert len(counted) <= n / (2 * block) + neighbours_module._ROWS_PER_CALL / block
+    sums_of_all("epanechnikov", rows, g, derivatives=Wanted.VALUE)
+    assert len(counted) <= n / (2 * block) + neighbors_module._ROWS_PER_CALL / block
 
 
 def test_a_call_ends_when_it_has_done_its_share(rng, monkeypatch):
     """And goes on where it was, with the same bits for any number of threads."""
     rows = make_rows(rng.normal(size=9000), rng.normal(size=(9000, 1)), np.ones(9000))
-    calls, inner = [], neighbours_module.leave_out_each
-    monkeypatch.setattr(neighbours_module, "leave_out_each", lambda *args: calls.append(args) or inner(*args))
-    g, how = np.array([30.0]), {"derivatives": Wanted.SCALE, "rtol": 1e-10}
-    one = neighbour_sums("gaussian", rows, g, **how)
+    calls, inner = [], neighbors_module.leave_out_each
+    monkeypatch.setattr(neighbors_module, "leave_out_each", lambda *args: calls.append(args) or inner(*args))
+    g, options = np.array([30.0]), {"derivatives": Wanted.SCALE, "rtol": 1e-10}
+    one = sums_of_all("gaussian", rows, g, **options)
     few = len(calls)
     monkeypatch.setattr(reach_module, "_WORK_PER_CALL", 1)
     calls.clear()
-    two, three = (neighbour_sums("gaussian", rows, g, n_threads=n_threads, **how) for n_threads in (1, 3))
+    two, three = (sums_of_all("gaussian", rows, g, n_threads=n_threads, **options) for n_threads in (1, 3))
     assert len(calls) > 6 * few
     for a, b, c in zip(one, two, three, strict=True):
         assert_array_equal(b, c)
@@ -109,9 +108,9 @@ def test_it_is_taken_where_windows_hold_few_rows(rng):
         for row, is_all in ((np.arange(n), True), (np.arange(n)[::3], False)):
             problem = make_problem(kernel, rows, np.array([1e5]), rows.Z.T[row], row, rtol=1e-10)
             assert (type(choose(problem).engine).__name__ == "LeaveOneOut") == is_all
-        args, how = (kernel, rows, np.array([1e5])), {"algorithm": "auto", "rtol": 1e-10}
-        found = kernel_sums(*args, rows.Z.T, np.arange(n), **how)
-        some = kernel_sums(*args, rows.Z.T[::3], np.arange(n)[::3], **how)
+        args, options = (kernel, rows, np.array([1e5])), {"algorithm": "auto", "rtol": 1e-10}
+        found = kernel_sums(*args, rows.Z.T, np.arange(n), **options)
+        some = kernel_sums(*args, rows.Z.T[::3], np.arange(n)[::3], **options)
         assert_allclose(found.sums[::3], some.sums, rtol=1e-9, atol=1e-13)
 
 
@@ -120,7 +119,7 @@ def test_a_heavy_row_counts_for_light_ones_from_afar(rng):
     z, w = 0.5 * np.arange(1100.0), np.full(1100, 1e-12)
     w[600] = 1.0
     rows = make_rows(z, rng.normal(size=(1100, 1)), w)._replace(w_rest=read_only(np.zeros(1100)))
-    found = neighbour_sums("gaussian", rows, np.ones(1), derivatives=Wanted.VALUE, rtol=1e-3).sums
+    found = sums_of_all("gaussian", rows, np.ones(1), derivatives=Wanted.VALUE, rtol=1e-3).sums
     exact = kernel_sums("gaussian", rows, np.ones(1), rows.Z.T, np.arange(1100)).sums
     assert exact[588, 0] > 1e3 * exact[500, 0]  # six bandwidths from it
     assert (np.abs(found - exact) <= 1.01e-3 * exact[:, :1] * np.abs(rows.Y).max()).all()
